@@ -1,0 +1,10 @@
+//! Lanna, an NGSI-LD context broker (ETSI GS CIM 009 V1.9.1).
+//!
+//! The order of the rooms is the reading order and the dependency order: a room uses only rooms
+//! above it, which `tests/architecture.rs` checks.
+
+/// Geometry and its predicates.
+pub mod geo;
+
+/// The information model and what a write does to it.
+pub mod model;

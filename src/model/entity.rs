@@ -1,0 +1,114 @@
+//! The Entity (4.5.1, 5.2.4).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+
+use super::{Attributes, EntityId, OneOrMany, Scope, Timestamp, TypeName};
+
+/// An Entity with expanded names. At least one type; attributes in the order they came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    pub id: EntityId,
+    /// Never empty.
+    pub types: OneOrMany<TypeName>,
+    pub scopes: Vec<Scope>,
+    pub attributes: Attributes,
+    pub created_at: Timestamp,
+    pub modified_at: Timestamp,
+    /// When the entity ceases to be valid (4.22).
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Entity {
+    /// Whether the entity is still valid.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// Whether the entity or anything in it will expire.
+    pub fn is_transient(&self) -> bool {
+        self.expires_at.is_some()
+            || self.attributes.iter().any(|(_, attribute)| attribute.is_transient())
+    }
+
+    /// Whether the entity has this type, among others.
+    pub fn has_type(&self, name: TypeName) -> bool {
+        self.types.as_slice().contains(&name)
+    }
+
+    /// Adds types that are not there yet; types are never taken away (4.16).
+    pub fn add_types(&mut self, types: &[TypeName]) -> bool {
+        let mut added = false;
+        for name in types {
+            if !self.has_type(*name) {
+                self.types.push(*name);
+                added = true;
+            }
+        }
+        added
+    }
+}
+
+/// An entity as a store hands it out: shared, never changed, with a place beside it where a
+/// reader keeps what it rendered.
+#[derive(Debug)]
+pub struct Stored {
+    pub entity: Entity,
+    pub rendered: Rendered,
+}
+
+impl Stored {
+    /// Wraps an entity.
+    pub fn new(entity: Entity) -> Arc<Self> {
+        Arc::new(Self { entity, rendered: Rendered::default() })
+    }
+}
+
+impl std::ops::Deref for Stored {
+    type Target = Entity;
+
+    fn deref(&self) -> &Entity {
+        &self.entity
+    }
+}
+
+/// The last rendering of an entity that does not depend on the time, and what it depends on.
+#[derive(Debug, Default)]
+pub struct Rendered(ArcSwapOption<(u64, Bytes)>);
+
+impl Rendered {
+    /// The bytes that were kept under this key, if they are still there.
+    pub fn get(&self, key: u64) -> Option<Bytes> {
+        let kept = self.0.load();
+        kept.as_ref().filter(|kept| kept.0 == key).map(|kept| kept.1.clone())
+    }
+
+    /// Appends the bytes that were kept under this key; false if they are not there.
+    pub fn append_to(&self, key: u64, out: &mut Vec<u8>) -> bool {
+        let kept = self.0.load();
+        match kept.as_ref().filter(|kept| kept.0 == key) {
+            Some(kept) => {
+                out.extend_from_slice(&kept.1);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Keeps bytes under a key in place of those kept before.
+    pub fn keep(&self, key: u64, bytes: Bytes) {
+        self.0.store(Some(Arc::new((key, bytes))));
+    }
+
+    /// How many bytes are kept.
+    pub fn size(&self) -> usize {
+        self.0.load().as_ref().map_or(0, |kept| kept.1.len())
+    }
+
+    /// Gives the memory back.
+    pub fn forget(&self) {
+        self.0.store(None);
+    }
+}

@@ -1,0 +1,165 @@
+//! Identifiers: URIs that were checked once, where they came in.
+
+use std::{fmt, sync::Arc};
+
+/// Why a text cannot identify anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a URI: {reason}")]
+pub struct NotAUri {
+    /// The text, cut after a hundred characters.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// The longest identifier that is taken, in bytes.
+const MAX_LENGTH: usize = 2_048;
+
+/// The identifier of an Entity, a URI (4.5.1); IRIs, Thai ones included, are taken as they are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntityId(Arc<str>);
+
+/// The identifier that tells instances of one attribute apart (4.5.5).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DatasetId(Arc<str>);
+
+macro_rules! uri_type {
+    ($name:ident) => {
+        impl $name {
+            /// Checks that the text is a URI (a scheme, a colon, and no character that RFC 3987
+            /// forbids everywhere).
+            pub fn parse(text: &str) -> Result<Self, NotAUri> {
+                check_uri(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// Takes a text that was checked before, when it was stored.
+            pub fn from_trusted(text: &str) -> Self {
+                Self(text.into())
+            }
+
+            /// The URI.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "<{}>", self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+uri_type!(EntityId);
+uri_type!(DatasetId);
+
+/// Checks that a text is an absolute URI or IRI: a scheme, a colon, something after it, and none
+/// of the characters that no URI may hold.
+pub fn check_uri(text: &str) -> Result<(), NotAUri> {
+    let refuse = |reason| Err(NotAUri { text: text.chars().take(100).collect(), reason });
+    if text.len() > MAX_LENGTH {
+        return refuse("it is longer than 2048 bytes");
+    }
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return refuse("it has no scheme, like urn: or https:");
+    };
+    let mut letters = scheme.bytes();
+    let begins_well = letters.next().is_some_and(|first| first.is_ascii_alphabetic());
+    if !begins_well || !letters.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        return refuse("what stands before its first colon is not a scheme");
+    }
+    if rest.is_empty() {
+        return refuse("nothing follows its scheme");
+    }
+    let forbidden = |c: char| {
+        c.is_control()
+            || c.is_whitespace()
+            || matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
+    };
+    if rest.chars().any(forbidden) {
+        return refuse("it holds a character that no URI may hold");
+    }
+    Ok(())
+}
+
+/// A tenant: the default one is a value, not an absence (4.14). Letter case is kept.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TenantId(Option<Arc<str>>);
+
+/// The text cannot name a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} cannot name a tenant: use 1 to 255 visible characters")]
+pub struct NotATenant(pub String);
+
+impl TenantId {
+    /// The tenant that is meant when none is named.
+    pub const DEFAULT: TenantId = TenantId(None);
+
+    /// The tenant of this name, exactly as written.
+    pub fn named(name: &str) -> Result<Self, NotATenant> {
+        let visible = name.chars().all(|c| !c.is_control() && !c.is_whitespace());
+        if name.is_empty() || name.len() > 255 || !visible {
+            return Err(NotATenant(name.chars().take(64).collect()));
+        }
+        Ok(Self(Some(name.into())))
+    }
+
+    /// The name, absent for the default tenant.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name().unwrap_or("(default)"))
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tenant {self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_told_from_other_texts() {
+        for good in [
+            "urn:ngsi-ld:Vehicle:A1",
+            "https://example.org/x?y=1#z",
+            "urn:ngsi-ld:สถานี:แม่เมาะ",
+            "a:b",
+        ] {
+            assert!(check_uri(good).is_ok(), "{good}");
+        }
+        for bad in ["", "Vehicle", ":x", "urn:", "1a:x", "urn:a b", "urn:a<b", "urn:\u{7}", "ไทย:x"]
+        {
+            assert!(check_uri(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tenants_keep_their_letter_case() {
+        assert_ne!(TenantId::named("Mae"), TenantId::named("mae"));
+        assert!(TenantId::named("").is_err());
+        assert!(TenantId::named("a\nb").is_err());
+    }
+}

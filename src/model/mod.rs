@@ -1,0 +1,30 @@
+//! The information model (4.5, 5.2): names, Entity, Attribute, Instance, fragments, and what a
+//! [`Write`] does to an Entity.
+//!
+//! No I/O, no wire form, no HTTP: names arrive expanded, time arrives as an argument.
+
+mod attribute;
+mod entity;
+mod id;
+mod name;
+mod one_or_many;
+mod patch;
+mod scope;
+mod selection;
+mod time;
+mod value;
+mod write;
+
+pub use attribute::{
+    Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageMap, More, Sealed,
+};
+pub use entity::{Entity, Rendered, Stored};
+pub use id::{DatasetId, EntityId, NotATenant, NotAUri, TenantId, check_uri};
+pub use name::{AttrName, Name, TooManyNames, TypeName};
+pub use one_or_many::OneOrMany;
+pub use patch::{AttributePatch, Edit, Fragment, InstanceEdit, InstancePatch};
+pub use scope::{NotAScope, Scope, is_level, is_mark};
+pub use selection::{TypeSelection, TypeTerm};
+pub use time::{NotADateTime, Timestamp};
+pub use value::{Number, Value};
+pub use write::{Action, Applied, Change, Instances, Outcome, Refusal, Write};
