@@ -2,8 +2,12 @@
 
 use std::{fmt, num::NonZeroI64, str::FromStr};
 
-/// An instant in microseconds since 1970, UTC. `Option<Timestamp>` is eight bytes too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// An instant in microseconds since 1970, UTC, that also remembers with how many decimals it was
+/// written, so that it is printed as it came. `Option<Timestamp>` is eight bytes too.
+///
+/// The bits are `microseconds * 8 + decimals`, with the sign bit flipped so that none is zero.
+/// Equality, order and hash look at the instant alone.
+#[derive(Clone, Copy)]
 pub struct Timestamp(NonZeroI64);
 
 /// The text is not a DateTime of clause 4.6.3.
@@ -19,18 +23,43 @@ const MIN_MICROS: i64 = -62_167_219_200_000_000;
 const MAX_MICROS: i64 = 253_402_300_799_999_999;
 
 impl Timestamp {
-    /// The instant so many microseconds after 1970, moved into the years 0 to 9999.
+    /// The instant so many microseconds after 1970, moved into the years 0 to 9999. It prints
+    /// without decimals where they are zero, else with three or six.
     pub fn from_micros(micros: i64) -> Self {
+        let decimals = match micros.rem_euclid(1_000_000) {
+            0 => 0,
+            fraction if fraction % 1_000 == 0 => 3,
+            _ => 6,
+        };
+        Self::with_decimals(micros, decimals)
+    }
+
+    fn with_decimals(micros: i64, decimals: u8) -> Self {
         let micros = micros.clamp(MIN_MICROS, MAX_MICROS);
-        match NonZeroI64::new(micros ^ i64::MIN) {
-            Some(bits) => Self(bits),
-            None => Self(NonZeroI64::MIN),
-        }
+        Self::from_bits(micros * 8 + i64::from(decimals.min(6)))
     }
 
     /// Microseconds since 1970.
     pub fn micros(self) -> i64 {
+        self.bits() >> 3
+    }
+
+    fn decimals(self) -> usize {
+        (self.bits() & 7).min(6) as usize
+    }
+
+    /// The instant and its number of decimals as one number, for a store to keep.
+    pub fn bits(self) -> i64 {
         self.0.get() ^ i64::MIN
+    }
+
+    /// What [`Timestamp::bits`] gave; any other number is some instant too.
+    pub fn from_bits(bits: i64) -> Self {
+        let bits = bits.clamp(MIN_MICROS * 8, MAX_MICROS * 8 + 7);
+        match NonZeroI64::new(bits ^ i64::MIN) {
+            Some(bits) => Self(bits),
+            None => Self(NonZeroI64::MIN),
+        }
     }
 
     /// The clock's time. Only the outermost rooms ask it; others are told.
@@ -43,7 +72,7 @@ impl Timestamp {
         Self::from_micros(self.micros().saturating_add(micros))
     }
 
-    /// Appends the instant as clause 4.6.3 writes it, without decimals that are zero.
+    /// Appends the instant as clause 4.6.3 writes it, with the decimals it came with.
     pub fn write_to(self, out: &mut Vec<u8>) {
         let micros = self.micros();
         let seconds = micros.div_euclid(1_000_000);
@@ -61,13 +90,11 @@ impl Timestamp {
         digits::<2>(out, second / 60 % 60);
         out.push(b':');
         digits::<2>(out, second % 60);
-        if fraction != 0 {
+        if self.decimals() > 0 {
             out.push(b'.');
-            if fraction % 1_000 == 0 {
-                digits::<3>(out, fraction / 1_000);
-            } else {
-                digits::<6>(out, fraction);
-            }
+            let end = out.len() + self.decimals();
+            digits::<6>(out, fraction);
+            out.truncate(end);
         }
         out.push(b'Z');
     }
@@ -122,22 +149,35 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let micros = match rest {
-        b"Z" => 0,
-        [b'.' | b',', decimals @ .., b'Z'] if (1..=6).contains(&decimals.len()) => {
-            number(decimals)? * 10_i64.pow(6 - decimals.len() as u32)
-        }
+    let decimals = match rest {
+        b"Z" => &[][..],
+        [b'.' | b',', decimals @ .., b'Z'] if (1..=6).contains(&decimals.len()) => decimals,
         _ => return None,
     };
+    let micros = number(decimals)? * 10_i64.pow(6 - decimals.len() as u32);
     let days = date.since(jiff::civil::date(1970, 1, 1)).ok()?.get_days();
     let seconds = i64::from(days) * 86_400 + hour * 3_600 + minute * 60 + second;
-    Some(Timestamp::from_micros(seconds * 1_000_000 + micros))
+    Some(Timestamp::with_decimals(seconds * 1_000_000 + micros, decimals.len() as u8))
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |sum, digit| {
         digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
     })
+}
+
+impl PartialEq for Timestamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.micros() == other.micros()
+    }
+}
+
+impl Eq for Timestamp {}
+
+impl std::hash::Hash for Timestamp {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.micros().hash(state);
+    }
 }
 
 impl PartialOrd for Timestamp {
@@ -176,7 +216,8 @@ mod tests {
     fn reads_what_the_clause_allows() {
         for (text, printed) in [
             ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
-            ("2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00.500Z"),
+            ("2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00.5Z"),
+            ("2026-01-31T12:00:00.000Z", "2026-01-31T12:00:00.000Z"),
             ("2024-02-29T23:59:59,123456Z", "2024-02-29T23:59:59.123456Z"),
             ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z"),
         ] {
@@ -208,6 +249,12 @@ mod tests {
         fn what_is_printed_reads_back(micros in MIN_MICROS..=MAX_MICROS) {
             let instant = Timestamp::from_micros(micros);
             prop_assert_eq!(instant.to_string().parse::<Timestamp>(), Ok(instant));
+        }
+
+        #[test]
+        fn bits_keep_everything(micros in MIN_MICROS..=MAX_MICROS) {
+            let instant = Timestamp::from_micros(micros);
+            prop_assert_eq!(Timestamp::from_bits(instant.bits()).to_string(), instant.to_string());
         }
 
         #[test]
