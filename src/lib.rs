@@ -8,3 +8,9 @@ pub mod geo;
 
 /// The information model and what a write does to it.
 pub mod model;
+
+/// Configuration: one file per concern, defaults beside their reasons.
+pub mod config;
+
+/// The HTTP face: the only room that knows actix and status codes.
+pub mod http;

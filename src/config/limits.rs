@@ -1,0 +1,67 @@
+//! How much a request may ask for. `/health` lists every limit.
+
+use std::time::Duration;
+
+use super::{ByteSize, section::settings};
+
+settings! {
+    /// How much a request may ask for. `/health` lists every limit.
+    pub struct Limits = "limits" {
+        /// The largest request body, in its unpacked form; larger ones are answered 413. The
+        /// biggest entities seen in practice are a few hundred kilobytes of geometry.
+        body: ByteSize = ByteSize::mebi(8),
+        /// The largest body of a batch operation: ten thousand entities of three kilobytes.
+        batch_body: ByteSize = ByteSize::mebi(32),
+        /// The most header bytes of a request; more is answered 431.
+        headers: ByteSize = ByteSize::kibi(32),
+        /// The longest path and query; longer ones are answered 414. Lists of ids are long.
+        uri: ByteSize = ByteSize::kibi(32),
+        /// How deep JSON may nest. Real entities stay below ten.
+        depth: usize = 64,
+        /// How many members one JSON object may have.
+        members: usize = 4_096,
+        /// How many values one JSON body may hold altogether.
+        items: usize = 1_000_000,
+        /// How many elements a batch operation takes.
+        batch: usize = 10_000,
+        /// How many results a page holds when the request does not say.
+        page_default: usize = 20,
+        /// The most results that a page may hold; more is answered 403 TooManyResults.
+        page_max: usize = 1_000,
+        /// How many terms a query may have; more is answered 403 TooComplexQuery.
+        query_terms: usize = 512,
+        /// How much memory a regular expression may compile to.
+        regex: ByteSize = ByteSize::kibi(256),
+        /// How many positions a geometry may have.
+        vertices: usize = 10_000,
+        /// How many levels of linked entities are followed.
+        join_level: usize = 10,
+        /// How many linked entities one answer may hold.
+        join_entities: usize = 10_000,
+        /// How many distinct names (attributes, types, vocabulary) are remembered: each stays in
+        /// memory, about 100 bytes, as long as the broker runs.
+        names: usize = 4_000_000,
+        /// The largest @context document.
+        context: ByteSize = ByteSize::mebi(1),
+        /// How many documents one @context may draw in.
+        context_documents: usize = 32,
+        /// How deep @context documents may name each other.
+        context_depth: usize = 8,
+        /// How many compiled contexts are kept; beyond that the least used makes room.
+        context_cache: usize = 1_000,
+        /// How many connections are open at once; further ones wait.
+        connections: usize = 10_000,
+        /// How long a client may take to send the head of a request.
+        head_timeout: Duration = Duration::from_secs(10),
+        /// How long a client may pause while it sends a body; longer is answered 408.
+        body_timeout: Duration = Duration::from_secs(15),
+        /// How long an idle connection is kept: longer than the minute that proxies keep theirs,
+        /// so that a proxy never sends a request into a closing connection.
+        keep_alive: Duration = Duration::from_secs(75),
+        /// How long the broker still takes requests after SIGTERM, so that load balancers see
+        /// `/ready` answer 503 before the port closes. SIGINT (Ctrl-C) does not wait.
+        grace: Duration = Duration::from_secs(2),
+        /// How long requests that are being answered may take to end after that.
+        drain: Duration = Duration::from_secs(30),
+    }
+}

@@ -1,0 +1,48 @@
+//! Configuration: one file per concern, each default beside its reason.
+//!
+//! A setting has one name, `section.key`. It is written `key` under `[section]` in the TOML file,
+//! `LANNA_SECTION_KEY` in the environment and `--section-key` (or a shorter flag of its own) on
+//! the command line; the command line wins over the environment, the environment over the file,
+//! the file over the default. A name that does not exist is refused with the nearest that does.
+//!
+//! This room knows no other room but the ones whose limits it sets.
+
+mod contexts;
+mod cors;
+mod egress;
+mod error;
+mod limits;
+mod load;
+mod log;
+mod nearest;
+mod section;
+mod server;
+mod store;
+mod value;
+
+pub use contexts::Contexts;
+pub use cors::Cors;
+pub use egress::{Egress, Network, Ports};
+pub use error::ConfigError;
+pub use limits::Limits;
+pub use load::{Choice, Sources};
+pub use log::{Log, LogFormat};
+pub use section::{Key, Section};
+pub use server::Server;
+pub use store::{Durability, Store};
+pub use value::{ByteSize, Preload, Value};
+
+use section::config;
+
+config! {
+    /// Everything that can be set.
+    pub struct Config {
+        server: Server,
+        store: Store,
+        contexts: Contexts,
+        limits: Limits,
+        egress: Egress,
+        cors: Cors,
+        log: Log,
+    }
+}

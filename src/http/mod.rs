@@ -1,0 +1,8 @@
+//! The HTTP binding (6): routes, headers, statuses, and how the broker is served.
+//!
+//! The only room that knows actix and status codes. Handlers read as sentences; everything that
+//! concerns every request (ids, tenants, metrics, CORS, compression) is in `frame.rs`, everything
+//! that went wrong becomes an answer in `problem.rs`.
+
+pub mod problem;
+pub mod server;
