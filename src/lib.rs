@@ -14,3 +14,6 @@ pub mod config;
 
 /// The HTTP face: the only room that knows actix and status codes.
 pub mod http;
+
+/// Files and feeds become entities in a broker.
+pub mod import;

@@ -1,0 +1,75 @@
+//! Import: files and feeds become entities in a broker (`lanna import`).
+//!
+//! Holds the readers of foreign shapes and the pipeline that takes them, in batches and bounded
+//! memory, to a [`Sink`]. It knows nothing of how a sink keeps entities: one writes to the store
+//! of this process, another speaks HTTP to a broker that runs elsewhere (5.6.8).
+//!
+//! ```text
+//! bytes → Splitter → one JSON value at a time → Reader → entity documents → Sink → Summary
+//! ```
+
+pub mod air4thai;
+mod key_values;
+mod read;
+mod run;
+mod shape;
+mod sink;
+mod split;
+mod summary;
+
+pub use key_values::normalize;
+pub use run::{ImportError, Options, run};
+pub use sink::{Item, Sink, SinkError, Verdict};
+pub use summary::{Place, Refused, Summary};
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Each value tells by its members which of the others it is.
+    #[default]
+    Auto,
+    /// Entities, normalized or concise (4.5.1, 4.5.2), in a JSON array or one to a line.
+    NgsiLd,
+    /// Entities, simplified (4.5.4), in a JSON array or one to a line.
+    KeyValues,
+    /// The station payload of Air4Thai; see [`air4thai`].
+    Air4Thai,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 4] =
+        [Format::Auto, Format::NgsiLd, Format::KeyValues, Format::Air4Thai];
+
+    /// The word that names the format on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Format::Auto => "auto",
+            Format::NgsiLd => "ngsi-ld",
+            Format::KeyValues => "key-values",
+            Format::Air4Thai => "air4thai",
+        }
+    }
+}
+
+/// No format has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a format: use auto, ngsi-ld, key-values or air4thai")]
+pub struct NotAFormat(pub String);
+
+impl std::str::FromStr for Format {
+    type Err = NotAFormat;
+
+    fn from_str(text: &str) -> Result<Self, NotAFormat> {
+        Format::ALL
+            .into_iter()
+            .find(|format| format.word() == text)
+            .ok_or_else(|| NotAFormat(text.chars().take(40).collect()))
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}

@@ -1,0 +1,245 @@
+//! The pipeline: a thread reads and cuts the input while the sink takes the batch before.
+
+use std::{io::Read, thread};
+
+use tokio::sync::mpsc;
+
+use super::{
+    Format, Item, Refused, Sink, SinkError, Summary, Verdict,
+    read::{Reading, read},
+    split::Splitter,
+};
+
+/// How to import.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub format: Format,
+    /// Entities per batch. A few hundred let one flush of the disk serve many.
+    pub batch: usize,
+    /// The longest single value of the input, in bytes: an entity, or a payload of a feed.
+    pub max_value: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { format: Format::Auto, batch: 500, max_value: 16 * 1024 * 1024 }
+    }
+}
+
+/// A batch is sent when its documents reach this many bytes, however few they are: with the two
+/// batches under way this bounds the memory that an import needs.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+
+/// Why an import ended before its input did; what was done until then is told too.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("the input cannot be read: {why}")]
+    Input { why: std::io::Error, summary: Box<Summary> },
+    #[error("{why}")]
+    Sink { why: SinkError, summary: Box<Summary> },
+}
+
+impl ImportError {
+    /// What was taken and refused before the import ended.
+    pub fn summary(&self) -> &Summary {
+        match self {
+            ImportError::Input { summary, .. } | ImportError::Sink { summary, .. } => summary,
+        }
+    }
+}
+
+/// Reads entities from the input and hands them to the sink in batches, in order. `progress` is
+/// called after every batch.
+///
+/// The input is read by a thread of its own, which ends with it or when the import is dropped.
+pub async fn run<R: Read + Send + 'static>(
+    input: R,
+    options: Options,
+    sink: &dyn Sink,
+    mut progress: impl FnMut(&Summary),
+) -> Result<Summary, ImportError> {
+    let (sender, mut batches) = mpsc::channel(1);
+    thread::spawn(move || read_batches(input, &options, &sender));
+    let mut summary = Summary::default();
+    while let Some(batch) = batches.recv().await {
+        let batch: Batch = match batch {
+            Ok(batch) => batch,
+            Err(why) => return Err(ImportError::Input { why, summary: Box::new(summary) }),
+        };
+        summary.bytes = batch.bytes;
+        batch.reading.refused.into_iter().for_each(|refused| summary.refuse(refused));
+        batch.reading.notes.into_iter().for_each(|note| summary.note(note));
+        if !batch.reading.items.is_empty() {
+            match sink.upsert(&batch.reading.items).await {
+                Ok(verdicts) => count(&mut summary, &batch.reading.items, verdicts),
+                Err(why) => return Err(ImportError::Sink { why, summary: Box::new(summary) }),
+            }
+        }
+        progress(&summary);
+    }
+    Ok(summary)
+}
+
+/// What the reading thread hands over.
+struct Batch {
+    reading: Reading,
+    /// Bytes of input read until here.
+    bytes: u64,
+}
+
+fn read_batches(
+    input: impl Read,
+    options: &Options,
+    sender: &mpsc::Sender<Result<Batch, std::io::Error>>,
+) {
+    let mut splitter = Splitter::new(input, options.max_value);
+    let mut reading = Reading::default();
+    let mut size = 0;
+    loop {
+        let piece = match splitter.next() {
+            Ok(Some(piece)) => piece,
+            Ok(None) => {
+                let batch = Batch { reading, bytes: splitter.bytes() };
+                drop(sender.blocking_send(Ok(batch)));
+                return;
+            }
+            Err(error) => {
+                let bytes = splitter.bytes();
+                if sender.blocking_send(Ok(Batch { reading, bytes })).is_ok() {
+                    drop(sender.blocking_send(Err(error)));
+                }
+                return;
+            }
+        };
+        let one = match piece.value {
+            Ok(bytes) => read(piece.place, bytes, options.format),
+            Err(why) => Reading {
+                refused: vec![Refused { place: piece.place, id: None, why }],
+                ..Reading::default()
+            },
+        };
+        size += one.items.iter().map(|item| item.json.len()).sum::<usize>();
+        reading.items.extend(one.items);
+        reading.refused.extend(one.refused);
+        reading.notes.extend(one.notes);
+        let count = reading.items.len() + reading.refused.len();
+        if count >= options.batch.max(1) || size >= BATCH_BYTES {
+            size = 0;
+            let batch = Batch { reading: std::mem::take(&mut reading), bytes: splitter.bytes() };
+            if sender.blocking_send(Ok(batch)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn count(summary: &mut Summary, items: &[Item], verdicts: Vec<Verdict>) {
+    for (item, verdict) in items.iter().zip(verdicts) {
+        match verdict {
+            Verdict::Created => summary.created += 1,
+            Verdict::Updated => summary.updated += 1,
+            Verdict::Taken => summary.taken_otherwise += 1,
+            Verdict::Refused(why) => {
+                summary.refuse(Refused { place: item.place, id: Some(item.id.clone()), why });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, io};
+
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Remembers ids; refuses those that end in "bad".
+    #[derive(Default)]
+    struct Memory {
+        ids: Mutex<HashSet<String>>,
+        batches: Mutex<Vec<usize>>,
+        fails: bool,
+    }
+
+    #[async_trait]
+    impl Sink for Memory {
+        async fn upsert(&self, batch: &[Item]) -> Result<Vec<Verdict>, SinkError> {
+            if self.fails {
+                return Err(SinkError::Unreachable("nobody listens".into()));
+            }
+            self.batches.lock().push(batch.len());
+            let verdict = |item: &Item| match item.id.ends_with("bad") {
+                true => Verdict::Refused("it is bad".into()),
+                false if self.ids.lock().insert(item.id.clone()) => Verdict::Created,
+                false => Verdict::Updated,
+            };
+            Ok(batch.iter().map(verdict).collect())
+        }
+    }
+
+    fn entities(count: usize) -> String {
+        (0..count).map(|n| format!("{{\"id\":\"urn:x:{n}\",\"type\":\"T\"}}\n")).collect()
+    }
+
+    async fn import(input: impl Read + Send + 'static, sink: &Memory) -> Summary {
+        let options = Options { batch: 10, ..Options::default() };
+        run(input, options, sink, |_| {}).await.expect("input and sink are well")
+    }
+
+    #[tokio::test]
+    async fn entities_arrive_in_batches_and_are_counted() {
+        let sink = Memory::default();
+        let input =
+            entities(25) + "{\"id\":\"urn:x:3\",\"type\":\"T\"}\n{\"id\":\"urn:bad\"}\n7\n{";
+        let bytes = input.len() as u64;
+        let summary = import(io::Cursor::new(input), &sink).await;
+        assert_eq!((summary.created, summary.updated, summary.refused), (25, 1, 3));
+        assert_eq!(*sink.batches.lock(), [10, 10, 7]);
+        assert_eq!(summary.bytes, bytes);
+        let whys: Vec<_> = summary.first_refused.iter().map(|r| (r.place.line, &*r.why)).collect();
+        assert!(whys.contains(&(27, "it is bad")), "{whys:?}");
+    }
+
+    #[tokio::test]
+    async fn a_second_import_replaces() {
+        let sink = Memory::default();
+        import(io::Cursor::new(entities(12)), &sink).await;
+        let summary = import(io::Cursor::new(entities(12)), &sink).await;
+        assert_eq!((summary.created, summary.updated), (0, 12));
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_fails_ends_the_import() {
+        let sink = Memory { fails: true, ..Memory::default() };
+        let options = Options { batch: 10, ..Options::default() };
+        let endless = io::repeat(b' ').take(50).chain(io::Cursor::new(entities(1000)));
+        let error = run(endless, options, &sink, |_| {}).await.expect_err("the sink fails");
+        assert!(matches!(error, ImportError::Sink { .. }));
+        assert_eq!(error.summary().taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_input_that_breaks_off_keeps_what_came_before() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the cable was pulled"))
+            }
+        }
+        let sink = Memory::default();
+        let input = io::Cursor::new(entities(4)).chain(Broken);
+        let error = run(input, Options::default(), &sink, |_| {}).await.expect_err("it breaks");
+        assert!(error.to_string().contains("the cable was pulled"));
+        assert_eq!(error.summary().created, 4);
+    }
+
+    #[tokio::test]
+    async fn an_array_is_read_like_lines() {
+        let sink = Memory::default();
+        let input = "[{\"id\":\"urn:x:1\",\"type\":\"T\",\"ชื่อ\":\"ฝุ่น\"},{\"id\":\"urn:x:2\"}]";
+        let summary = import(io::Cursor::new(input), &sink).await;
+        assert_eq!(summary.created, 2);
+    }
+}
