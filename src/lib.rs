@@ -9,6 +9,9 @@ pub mod geo;
 /// The information model and what a write does to it.
 pub mod model;
 
+/// JSON documents and JSON-LD contexts.
+pub mod jsonld;
+
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
 

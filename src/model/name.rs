@@ -92,6 +92,11 @@ impl Name {
         self.0.get() as usize - 1
     }
 
+    /// The name with this [`Name::index`], if there is one.
+    pub fn from_index(index: usize) -> Option<Self> {
+        INTERNER.texts.get(index).map(|_| Self::at(index))
+    }
+
     /// How many distinct names may be remembered.
     pub fn set_limit(limit: usize) {
         LIMIT.store(limit, Ordering::Relaxed);
@@ -165,6 +170,7 @@ mod tests {
         for (index, text) in WELL_KNOWN.iter().enumerate() {
             assert_eq!(Name::intern(text), Ok(Name::at(index)));
             assert_eq!(Name::at(index).as_str(), *text);
+            assert_eq!(Name::from_index(index), Some(Name::at(index)));
         }
     }
 
