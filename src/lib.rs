@@ -12,6 +12,9 @@ pub mod model;
 /// JSON documents and JSON-LD contexts.
 pub mod jsonld;
 
+/// Query languages: text becomes a plan, and the evaluator says what a plan means.
+pub mod query;
+
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
 

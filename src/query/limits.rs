@@ -1,0 +1,21 @@
+//! How much a query may ask for.
+
+/// Bounds on what one query may hold; beyond them it is refused as too complex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Terms, values, names and scopes of one expression. Each is checked against every candidate,
+    /// so this bounds the work per entity.
+    pub nodes: usize,
+    /// Parentheses and braces within one another; parsers call themselves that deep.
+    pub nesting: usize,
+    /// Characters of one regular expression.
+    pub pattern_chars: usize,
+    /// Bytes that one regular expression may take when compiled.
+    pub pattern_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { nodes: 512, nesting: 32, pattern_chars: 1_024, pattern_bytes: 256 * 1_024 }
+    }
+}

@@ -1,0 +1,30 @@
+//! The query languages (4.9, 4.10, 4.15, 4.17, 4.19, 4.21, 4.23): text becomes a checked tree,
+//! trees become an [`EntityPlan`], and [`EntityPlan::matches`] is the evaluator that every store
+//! answers to.
+//!
+//! Knows no store and no HTTP. Names are expanded against the request's @context once, when the
+//! text is read.
+
+mod error;
+mod filter;
+mod index;
+mod language;
+mod limits;
+mod moment;
+mod pattern;
+mod plan;
+mod projection;
+mod scope;
+mod term;
+
+pub use error::{ErrorKind, QueryError};
+pub use filter::{Check, Filter, Link, Literal, Member, Operand, Path, Relation, Test, Text};
+pub use index::{Hint, Key, KeyRange, keys_of};
+pub use language::LanguageFilter;
+pub use limits::Limits;
+pub use moment::Moment;
+pub use pattern::Pattern;
+pub use plan::{Anchor, EntityPlan, Lookup, NoLookup, Page, Selector};
+pub use projection::{Projection, Tree, View};
+pub use scope::{ScopeFilter, ScopePattern};
+pub use term::Term;

@@ -1,0 +1,164 @@
+//! What a query of entities asks for, ready for a store.
+
+use std::sync::Arc;
+
+use super::{Filter, Hint, Pattern, ScopeFilter, Term};
+use crate::model::{Entity, EntityId, Stored, Timestamp, TypeSelection};
+
+/// A query of entities (5.7.2), all names expanded. The empty plan asks for every entity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EntityPlan {
+    /// Alternatives; every entity if there are none.
+    pub select: Vec<Selector>,
+    /// An entity must have at least one of these attributes, if there are any.
+    pub attrs: Vec<Term>,
+    pub filter: Option<Filter>,
+    pub scope: Option<ScopeFilter>,
+    pub page: Page,
+}
+
+/// Which entities by what they are (5.2.33): all of what is given must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selector {
+    /// One of these, if there are any. They take precedence over the pattern.
+    pub ids: Vec<EntityId>,
+    pub id_pattern: Option<Pattern>,
+    pub types: Option<TypeSelection>,
+}
+
+/// Which part of the result (5.5.9).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// How many entities to leave out first.
+    pub offset: usize,
+    /// How many to return at most.
+    pub limit: usize,
+    /// Whether to say how many there are in all.
+    pub count: bool,
+    /// Begin after this place, and leave `offset` out from there.
+    pub after: Option<Anchor>,
+}
+
+impl Default for Page {
+    /// Everything.
+    fn default() -> Self {
+        Self { offset: 0, limit: usize::MAX, count: false, after: None }
+    }
+}
+
+/// A place in a result that a store can find again though data changed; what it says is the
+/// store's own affair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor(Box<str>);
+
+impl Anchor {
+    /// An anchor as a store writes it, or as a client sends it back.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// What the store wrote.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where linked entities are found while a query is evaluated.
+pub trait Lookup {
+    /// The entity of this id, if it is there.
+    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>>;
+}
+
+/// Finds nothing: for queries that follow no links.
+#[derive(Debug, Clone, Copy)]
+pub struct NoLookup;
+
+impl Lookup for NoLookup {
+    fn entity(&self, _: &EntityId) -> Option<Arc<Stored>> {
+        None
+    }
+}
+
+impl EntityPlan {
+    /// Whether an entity is asked for: the reference that every store's answers are held to.
+    /// Expired entities and attributes are not there.
+    pub fn matches(&self, entity: &Entity, now: Timestamp, lookup: &dyn Lookup) -> bool {
+        entity.is_alive(now)
+            && (self.select.is_empty() || self.select.iter().any(|one| one.matches(entity)))
+            && (self.attrs.is_empty() || self.attrs.iter().any(|term| has(entity, term, now)))
+            && self.scope.as_ref().is_none_or(|scope| scope.matches(&entity.scopes))
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(entity, now, lookup))
+    }
+
+    /// Conditions that hold of every entity the plan matches, for a store to find candidates by.
+    pub fn hints(&self) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        if !self.select.is_empty() {
+            hints.extend(self.selected());
+        }
+        if !self.attrs.is_empty() {
+            let names: Vec<_> = self.attrs.iter().filter_map(Term::name).collect();
+            hints.push(if names.is_empty() { Hint::Nothing } else { Hint::AnyAttribute(names) });
+        }
+        hints.extend(self.scope.clone().map(Hint::Scope));
+        hints.extend(self.filter.iter().flat_map(Filter::hints));
+        hints
+    }
+
+    /// What all alternatives of the selection have in common.
+    fn selected(&self) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        if self.select.iter().all(|one| !one.ids.is_empty()) {
+            let ids = self.select.iter().flat_map(|one| one.ids.iter().cloned());
+            hints.push(Hint::Ids(ids.collect()));
+        }
+        let types: Option<Vec<_>> = self
+            .select
+            .iter()
+            .map(|one| match &one.types {
+                Some(TypeSelection::Of(combinations)) => Some(combinations.clone()),
+                _ => None,
+            })
+            .collect();
+        hints.extend(types.map(|types| Hint::Types(TypeSelection::Of(types.concat()))));
+        hints
+    }
+
+    /// Whether the query says too little to be answered beyond local scope (5.7.2.4): it names no
+    /// type, no attribute but those of the system, and no geometry.
+    pub fn is_too_wide(&self) -> bool {
+        let typed = !self.select.is_empty()
+            && self.select.iter().all(|one| matches!(one.types, Some(TypeSelection::Of(_))));
+        let system = |term: &Term| super::filter::Member::of_entity(term.iri()).is_some();
+        let has_attributes = self.attrs.iter().any(|term| !system(term));
+        let filtered = self.filter.as_ref().is_some_and(Filter::names_an_attribute);
+        !(typed || has_attributes || filtered)
+    }
+
+    /// How many links the filter follows at most (5.7.2.4).
+    pub fn link_depth(&self) -> usize {
+        self.filter.as_ref().map_or(0, Filter::link_depth)
+    }
+}
+
+fn has(entity: &Entity, term: &Term, now: Timestamp) -> bool {
+    let attribute = term.name().and_then(|name| entity.attributes.get(name));
+    attribute.is_some_and(|attribute| attribute.instances().iter().any(|one| one.is_alive(now)))
+}
+
+impl Selector {
+    /// Whether the entity is meant.
+    pub fn matches(&self, entity: &Entity) -> bool {
+        self.has_id(&entity.id)
+            && self.types.as_ref().is_none_or(|types| types.selects(entity.types.as_slice()))
+    }
+
+    /// Whether an entity of this id may be meant.
+    pub fn has_id(&self, id: &EntityId) -> bool {
+        if self.ids.is_empty() {
+            self.id_pattern.as_ref().is_none_or(|pattern| pattern.is_match(id.as_str()))
+        } else {
+            self.ids.contains(id)
+        }
+    }
+}
