@@ -149,7 +149,7 @@ impl Value for Duration {
     fn show(&self) -> Option<toml::Value> {
         let millis = self.as_millis();
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-        let whole = units.iter().find(|(size, _)| millis > 0 && millis % size == 0);
+        let whole = units.iter().find(|(size, _)| millis > 0 && millis.is_multiple_of(*size));
         let (size, unit) = whole.unwrap_or(&(1, "ms"));
         Some(format!("{}{unit}", millis / size).into())
     }

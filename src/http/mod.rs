@@ -4,5 +4,22 @@
 //! concerns every request (ids, tenants, metrics, CORS, compression) is in `frame.rs`, everything
 //! that went wrong becomes an answer in `problem.rs`.
 
+pub mod places;
 pub mod problem;
+
+pub mod body;
+pub mod negotiate;
+
+pub mod frame;
+pub mod request_id;
+pub mod state;
+
+mod cors;
+mod health;
+pub mod metrics;
+mod pack;
+
 pub mod server;
+
+#[cfg(test)]
+mod tests;

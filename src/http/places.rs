@@ -1,0 +1,197 @@
+//! Every path that is served, with the methods it takes: one table, from which come 404 and 405,
+//! the labels of the metrics and the paths of the OpenAPI document.
+
+use actix_web::http::Method;
+
+macro_rules! places {
+    ($($(#[doc = $doc:literal])* $Place:ident = $template:literal [$($METHOD:ident)*];)*) => {
+        /// A path that is served.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Place {
+            $($(#[doc = $doc])* $Place,)*
+        }
+
+        impl Place {
+            /// All of them.
+            pub const ALL: &'static [Place] = &[$(Place::$Place),*];
+
+            /// The path, with its variable parts in braces.
+            pub const fn template(self) -> &'static str {
+                match self { $(Place::$Place => $template,)* }
+            }
+
+            /// The methods it takes; HEAD goes with GET, and OPTIONS is answered everywhere.
+            pub const fn methods(self) -> &'static [Method] {
+                match self { $(Place::$Place => &[$(Method::$METHOD),*],)* }
+            }
+        }
+    };
+}
+
+places! {
+    /// The greeting.
+    Root = "/" [GET];
+    /// The browsable API description.
+    Docs = "/docs" [GET];
+    /// The API description.
+    OpenApi = "/openapi.json" [GET];
+    /// Version, limits, state.
+    Health = "/health" [GET];
+    /// Whether requests should be sent here.
+    Ready = "/ready" [GET];
+    /// Counters for Prometheus.
+    Metrics = "/metrics" [GET];
+    /// 6.4
+    Entities = "/ngsi-ld/v1/entities" [GET POST DELETE];
+    /// 6.5
+    Entity = "/ngsi-ld/v1/entities/{entityId}" [GET PUT PATCH DELETE];
+    /// 6.6
+    EntityAttributes = "/ngsi-ld/v1/entities/{entityId}/attrs" [POST PATCH];
+    /// 6.7
+    EntityAttribute = "/ngsi-ld/v1/entities/{entityId}/attrs/{attrId}" [PUT PATCH DELETE];
+    /// 6.14
+    BatchCreate = "/ngsi-ld/v1/entityOperations/create" [POST];
+    /// 6.15
+    BatchUpsert = "/ngsi-ld/v1/entityOperations/upsert" [POST];
+    /// 6.16
+    BatchUpdate = "/ngsi-ld/v1/entityOperations/update" [POST];
+    /// 6.17
+    BatchDelete = "/ngsi-ld/v1/entityOperations/delete" [POST];
+    /// 6.31
+    BatchMerge = "/ngsi-ld/v1/entityOperations/merge" [POST];
+    /// 6.23
+    BatchQuery = "/ngsi-ld/v1/entityOperations/query" [POST];
+    /// 6.25
+    Types = "/ngsi-ld/v1/types" [GET];
+    /// 6.26
+    Type = "/ngsi-ld/v1/types/{type}" [GET];
+    /// 6.27
+    Attributes = "/ngsi-ld/v1/attributes" [GET];
+    /// 6.28
+    Attribute = "/ngsi-ld/v1/attributes/{attrId}" [GET];
+    /// 6.29
+    Contexts = "/ngsi-ld/v1/jsonldContexts" [GET POST];
+    /// 6.30
+    Context = "/ngsi-ld/v1/jsonldContexts/{contextId}" [GET DELETE];
+}
+
+impl Place {
+    /// The place of a path that has neither doubled nor trailing slashes.
+    pub fn of(path: &str) -> Option<Self> {
+        let Some(rest) = path.strip_prefix("/ngsi-ld/v1/") else {
+            return Some(match path {
+                "/" | "" => Self::Root,
+                "/docs" => Self::Docs,
+                "/openapi.json" => Self::OpenApi,
+                "/health" => Self::Health,
+                "/ready" => Self::Ready,
+                "/metrics" => Self::Metrics,
+                _ => return None,
+            });
+        };
+        let mut parts = rest.splitn(5, '/');
+        let mut part = || parts.next();
+        Some(match (part()?, part(), part(), part(), part()) {
+            ("entities", None, ..) => Self::Entities,
+            ("entities", Some(_), None, ..) => Self::Entity,
+            ("entities", Some(_), Some("attrs"), None, _) => Self::EntityAttributes,
+            ("entities", Some(_), Some("attrs"), Some(_), None) => Self::EntityAttribute,
+            ("entityOperations", Some(operation), None, ..) => match operation {
+                "create" => Self::BatchCreate,
+                "upsert" => Self::BatchUpsert,
+                "update" => Self::BatchUpdate,
+                "delete" => Self::BatchDelete,
+                "merge" => Self::BatchMerge,
+                "query" => Self::BatchQuery,
+                _ => return None,
+            },
+            ("types", None, ..) => Self::Types,
+            ("types", Some(_), None, ..) => Self::Type,
+            ("attributes", None, ..) => Self::Attributes,
+            ("attributes", Some(_), None, ..) => Self::Attribute,
+            ("jsonldContexts", None, ..) => Self::Contexts,
+            ("jsonldContexts", Some(_), None, ..) => Self::Context,
+            _ => return None,
+        })
+    }
+
+    /// What the header `Allow` says, HEAD and OPTIONS included.
+    pub fn allow(self) -> String {
+        let mut allow = String::new();
+        for method in self.methods() {
+            allow.push_str(method.as_str());
+            allow.push_str(if method == Method::GET { ", HEAD, " } else { ", " });
+        }
+        allow + "OPTIONS"
+    }
+}
+
+/// The path without doubled and trailing slashes, or nothing when it has none, which is the usual
+/// case and costs one scan. Clients in the field send both.
+pub fn tidied(path: &str) -> Option<String> {
+    let trailing = path.len() > 1 && path.ends_with('/');
+    if !trailing && memchr::memmem::find(path.as_bytes(), b"//").is_none() {
+        return None;
+    }
+    let mut tidy = String::with_capacity(path.len());
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        tidy.push('/');
+        tidy.push_str(part);
+    }
+    Some(if tidy.is_empty() { "/".to_owned() } else { tidy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_leads_to_its_place() {
+        for place in Place::ALL {
+            let path: String = place
+                .template()
+                .split('/')
+                .map(|part| if part.starts_with('{') { "urn:x:1" } else { part })
+                .collect::<Vec<_>>()
+                .join("/");
+            assert_eq!(Place::of(&path), Some(*place), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_lead_nowhere() {
+        for path in [
+            "/ngsi-ld",
+            "/ngsi-ld/v1",
+            "/ngsi-ld/v1/entity",
+            "/ngsi-ld/v1/entities/a/b",
+            "/ngsi-ld/v1/entities/a/attrs/b/c",
+            "/ngsi-ld/v1/entityOperations",
+            "/ngsi-ld/v1/entityOperations/burn",
+            "/ngsi-ld/v2/entities",
+            "/healthy",
+        ] {
+            assert_eq!(Place::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn slashes_are_tidied_only_where_there_are_too_many() {
+        for (path, tidy) in [
+            ("/ngsi-ld/v1/entities", None),
+            ("/", None),
+            ("/ngsi-ld/v1/entities/", Some("/ngsi-ld/v1/entities")),
+            ("/ngsi-ld/v1//entities", Some("/ngsi-ld/v1/entities")),
+            ("//", Some("/")),
+            ("//ngsi-ld///v1/entities//", Some("/ngsi-ld/v1/entities")),
+        ] {
+            assert_eq!(tidied(path).as_deref(), tidy, "{path}");
+        }
+    }
+
+    #[test]
+    fn allow_names_what_is_answered() {
+        assert_eq!(Place::Entities.allow(), "GET, HEAD, POST, DELETE, OPTIONS");
+        assert_eq!(Place::BatchCreate.allow(), "POST, OPTIONS");
+    }
+}
