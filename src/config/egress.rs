@@ -35,6 +35,7 @@ pub struct Ports(pub RangeInclusive<u16>);
 
 impl Value for Ports {
     const HINT: &'static str = "a port or a range of ports, like 443 or 8000-8999";
+    const NAME: &'static str = "PORTS";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -78,6 +79,7 @@ impl Network {
 
 impl Value for Network {
     const HINT: &'static str = "a network, like 10.20.0.0/16 or fd00::/8";
+    const NAME: &'static str = "NETWORK";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let (address, prefix) = match text.split_once('/') {

@@ -8,7 +8,7 @@ settings! {
         /// What to log: error, warn, info, debug or trace, or directives for parts, like
         /// `info,lanna::store=debug`. Requests that succeed are logged at debug.
         #[flag = "log"]
-        level: String = "info".to_owned(),
+        level: String = "info,actix_server=warn".to_owned(),
         /// One line of text, or one JSON object, for each event.
         #[flag = "log-format"]
         format: LogFormat = LogFormat::Text,
@@ -26,6 +26,7 @@ pub enum LogFormat {
 
 impl Value for LogFormat {
     const HINT: &'static str = "text or json";
+    const NAME: &'static str = "FORMAT";
 
     fn from_text(text: &str) -> Result<Self, String> {
         match text {

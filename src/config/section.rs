@@ -14,13 +14,22 @@ pub struct Key {
     pub flag: Option<&'static str>,
     /// What it does.
     pub doc: &'static str,
+    /// What stands for a value in the help.
+    pub value: &'static str,
     /// What a value looks like.
     pub hint: &'static str,
     /// True for a setting that a bare flag switches on.
     pub switch: bool,
+    /// True for a setting that may be given several times.
+    pub list: bool,
 }
 
 impl Key {
+    /// What it does, as one paragraph.
+    pub fn about(&self) -> String {
+        self.doc.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// `section.name`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
@@ -87,8 +96,10 @@ macro_rules! settings {
                 name: stringify!($field),
                 flag: $crate::config::section::settings!(@flag $($flag)?),
                 doc: concat!($($doc, "\n"),*),
+                value: <$Type as $crate::config::Value>::NAME,
                 hint: <$Type as $crate::config::Value>::HINT,
                 switch: <$Type as $crate::config::Value>::SWITCH,
+                list: <$Type as $crate::config::Value>::LIST,
             },)*];
 
             fn set(

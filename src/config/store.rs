@@ -33,6 +33,7 @@ pub enum Durability {
 
 impl Value for Durability {
     const HINT: &'static str = "commit, or a duration like 100ms";
+    const NAME: &'static str = "WHEN";
 
     fn from_text(text: &str) -> Result<Self, String> {
         match text {

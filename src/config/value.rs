@@ -25,8 +25,12 @@ impl Input<'_> {
 pub trait Value: Sized {
     /// What a value looks like, as the help says it.
     const HINT: &'static str;
+    /// What stands for a value in the help.
+    const NAME: &'static str;
     /// True when a bare flag means `true`.
     const SWITCH: bool = false;
+    /// True when there may be several.
+    const LIST: bool = false;
 
     /// Reads what stands in the environment or on the command line; an empty message means
     /// "expected [`Self::HINT`]".
@@ -43,6 +47,7 @@ pub trait Value: Sized {
 
 impl Value for bool {
     const HINT: &'static str = "true or false";
+    const NAME: &'static str = "BOOL";
     const SWITCH: bool = true;
 
     fn from_text(text: &str) -> Result<Self, String> {
@@ -64,6 +69,7 @@ impl Value for bool {
 
 impl Value for usize {
     const HINT: &'static str = "a whole number";
+    const NAME: &'static str = "NUMBER";
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.replace('_', "").parse().map_err(|_| String::new())
@@ -81,6 +87,7 @@ impl Value for usize {
 
 impl Value for String {
     const HINT: &'static str = "a text";
+    const NAME: &'static str = "TEXT";
 
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
@@ -93,6 +100,7 @@ impl Value for String {
 
 impl Value for PathBuf {
     const HINT: &'static str = "a path";
+    const NAME: &'static str = "PATH";
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err(String::new()) } else { Ok(text.into()) }
@@ -105,6 +113,7 @@ impl Value for PathBuf {
 
 impl Value for url::Url {
     const HINT: &'static str = "an http or https URL";
+    const NAME: &'static str = "URL";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let url = url::Url::parse(text).map_err(|error| error.to_string())?;
@@ -118,6 +127,7 @@ impl Value for url::Url {
 
 impl Value for SocketAddr {
     const HINT: &'static str = "an address and a port, like 127.0.0.1:9090";
+    const NAME: &'static str = "ADDRESS:PORT";
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.replace("localhost:", "127.0.0.1:").parse().map_err(|_| String::new())
@@ -130,6 +140,7 @@ impl Value for SocketAddr {
 
 impl Value for Duration {
     const HINT: &'static str = "a duration, like 100ms, 10s, 5m or 1h";
+    const NAME: &'static str = "TIME";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -188,6 +199,7 @@ const BYTE_UNITS: [(u64, &str); 7] = [
 
 impl Value for ByteSize {
     const HINT: &'static str = "a size, like 64KiB, 8MiB or 2GiB";
+    const NAME: &'static str = "SIZE";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -231,6 +243,7 @@ pub struct Preload {
 
 impl Value for Preload {
     const HINT: &'static str = "URL=FILE";
+    const NAME: &'static str = "URL=FILE";
 
     fn from_text(text: &str) -> Result<Self, String> {
         // URLs may hold "=" in a query, files seldom do: the last one parts them.
@@ -246,6 +259,7 @@ impl Value for Preload {
 
 impl<V: Value> Value for Option<V> {
     const HINT: &'static str = V::HINT;
+    const NAME: &'static str = V::NAME;
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() { Ok(None) } else { V::from_text(text).map(Some) }
@@ -262,6 +276,8 @@ impl<V: Value> Value for Option<V> {
 
 impl<V: Value> Value for Vec<V> {
     const HINT: &'static str = V::HINT;
+    const NAME: &'static str = V::NAME;
+    const LIST: bool = true;
 
     /// In the environment and on the command line, commas part the elements.
     fn from_text(text: &str) -> Result<Self, String> {

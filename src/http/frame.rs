@@ -238,7 +238,8 @@ impl Visit {
             };
         }
         match status {
-            500.. => log!(warn),
+            // A load balancer that learns of the drain learns nothing new to the log.
+            500.. if self.place != Some(Place::Ready) => log!(warn),
             _ => log!(debug),
         }
     }

@@ -1,0 +1,61 @@
+//! `lanna serve`: builds the broker, serves it, and ends without losing anything.
+
+use std::{sync::Arc, time::Duration};
+
+use lanna::{
+    config::Config,
+    http::{
+        server::{self, Running, ServeError},
+        state::State,
+    },
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args::Serve;
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(config: Config, _options: &Serve) -> Result<(), ServeError> {
+    actix_web::rt::System::new().block_on(async {
+        let state = State::new(Arc::new(config), ());
+        let running = server::start(&state, |_| {})?;
+        greet(&running);
+        until_told(running, &state).await
+    })
+}
+
+/// Waits for a signal, then ends in order; a second signal ends at once.
+async fn until_told(mut running: Running, state: &State) -> Result<(), ServeError> {
+    let listen = |kind| signal(kind).map_err(ServeError::Stopped);
+    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let grace = tokio::select! {
+        _ = term.recv() => state.config.limits.grace,
+        _ = int.recv() => Duration::ZERO,
+        why = running.ended() => return Err(why),
+    };
+    tracing::info!(?grace, "ending: requests under way are answered first");
+    tokio::select! {
+        ended = running.stop(grace) => ended,
+        () = again(&mut term, &mut int) => {
+            tracing::warn!("told twice to end: requests under way are cut off");
+            Ok(())
+        }
+    }
+}
+
+async fn again(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Says where to look.
+fn greet(running: &Running) {
+    for address in &running.addresses {
+        let base = format!("{}://{address}", running.scheme);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            "serving at {base}/ (API at {base}/docs, state at {base}/health)"
+        );
+    }
+}
