@@ -15,6 +15,9 @@ pub mod jsonld;
 /// Query languages: text becomes a plan, and the evaluator says what a plan means.
 pub mod query;
 
+/// Representations of entities, read and written: the only room that spells NGSI-LD JSON.
+pub mod represent;
+
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
 
