@@ -21,6 +21,9 @@ pub mod represent;
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
 
+/// The one outbound HTTP client, and the rules of where it may go.
+pub mod egress;
+
 /// The HTTP face: the only room that knows actix and status codes.
 pub mod http;
 
