@@ -24,8 +24,8 @@ pub mod config;
 /// The one outbound HTTP client, and the rules of where it may go.
 pub mod egress;
 
-/// The HTTP face: the only room that knows actix and status codes.
-pub mod http;
-
 /// Files and feeds become entities in a broker.
 pub mod import;
+
+/// The HTTP face: the only room that knows actix and status codes.
+pub mod http;
