@@ -338,6 +338,11 @@ impl Attributes {
         Self(Vec::new())
     }
 
+    /// Attributes whose names are known to be distinct, as a store wrote them.
+    pub fn from_distinct(attributes: Vec<(AttrName, Attribute)>) -> Self {
+        Self(attributes)
+    }
+
     /// How many attributes there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -388,6 +393,24 @@ impl Attributes {
     /// Keeps the attributes that pass.
     pub fn retain(&mut self, mut keep: impl FnMut(AttrName, &Attribute) -> bool) {
         self.0.retain(|(name, attribute)| keep(*name, attribute));
+    }
+
+    /// Drops the instances, and the sub-attributes in others, that have expired.
+    pub fn expire(&mut self, now: Timestamp) {
+        if !self.iter().any(|(_, attribute)| attribute.is_transient()) {
+            return;
+        }
+        let alive = std::mem::take(&mut self.0).into_iter().filter_map(|(name, attribute)| {
+            let mut attribute = attribute.retain(|instance| instance.is_alive(now))?;
+            for instance in attribute.instances_mut() {
+                if let Some(more) = &mut instance.more {
+                    more.attributes.expire(now);
+                }
+                instance.tidy();
+            }
+            Some((name, attribute))
+        });
+        self.0 = alive.collect();
     }
 
     /// Gives back memory that will not be used.

@@ -33,6 +33,15 @@ impl Entity {
             || self.attributes.iter().any(|(_, attribute)| attribute.is_transient())
     }
 
+    /// The entity as it is at a time: without the instances and sub-attributes that have expired.
+    pub fn without_expired(&self, now: Timestamp) -> Entity {
+        let mut entity = self.clone();
+        if entity.is_transient() {
+            entity.attributes.expire(now);
+        }
+        entity
+    }
+
     /// Whether the entity has this type, among others.
     pub fn has_type(&self, name: TypeName) -> bool {
         self.types.as_slice().contains(&name)

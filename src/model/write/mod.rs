@@ -87,6 +87,9 @@ pub enum Refusal {
     /// The fragment lacks something, or has something that the operation cannot take.
     #[error("{0}")]
     Incomplete(String),
+    /// The entity would become larger, or nest deeper, than the store takes.
+    #[error("the entity {0} would be larger or deeper than this broker stores")]
+    TooLarge(EntityId),
 }
 
 impl Refusal {
@@ -149,25 +152,11 @@ impl Write {
                 if !selected {
                     return Err(Refusal::NoSuchEntity(id));
                 }
-                change(action, without_expired(entity, now), now)
+                change(action, entity.without_expired(now), now)
             }
             (_, None) => Err(Refusal::NoSuchEntity(id)),
         }
     }
-}
-
-fn without_expired(entity: &Entity, now: Timestamp) -> Entity {
-    let mut entity = entity.clone();
-    if entity.is_transient() {
-        entity.attributes = entity
-            .attributes
-            .into_iter()
-            .filter_map(|(name, attribute)| {
-                Some((name, attribute.retain(|instance| instance.is_alive(now))?))
-            })
-            .collect();
-    }
-    entity
 }
 
 fn create(mut entity: Entity, now: Timestamp) -> Applied {

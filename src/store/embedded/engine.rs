@@ -1,0 +1,280 @@
+//! The engine: ordered bytes on disk, written in atomic batches. The only file that knows fjall.
+//!
+//! Two keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
+//! in the order they were created. `rest`: a letter and a key → everything else.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
+use parking_lot::RwLock;
+use rustc_hash::FxHashMap;
+
+use crate::store::StoreError;
+
+/// Where an entity lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct EntityKey {
+    pub tenant: u32,
+    pub sequence: u64,
+}
+
+impl EntityKey {
+    fn bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.tenant.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (tenant, sequence) = bytes.split_first_chunk::<4>()?;
+        Some(Self {
+            tenant: u32::from_be_bytes(*tenant),
+            sequence: u64::from_be_bytes(sequence.try_into().ok()?),
+        })
+    }
+}
+
+/// The letters that the keys of `rest` begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Rest {
+    /// Number of a name → its IRI.
+    Name = b'n',
+    /// Number of a tenant → its name, empty for the default one.
+    Tenant = b't',
+    /// Shelf, tenant, key → JSON.
+    Record = b's',
+    /// Tenant, attribute, sort → nothing: an index to build at the start.
+    Index = b'i',
+    /// Nothing → the sequence that no entity has reached.
+    Sequence = b'q',
+}
+
+impl Rest {
+    fn key(self, key: &[u8]) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(1 + key.len());
+        whole.push(self as u8);
+        whole.extend_from_slice(key);
+        whole
+    }
+}
+
+/// One atomic step. No key stands in it twice: the engine would not know the order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    entities: Vec<(EntityKey, Option<Vec<u8>>)>,
+    rest: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Batch {
+    /// The record of an entity whose key is not in the batch yet.
+    pub fn put_entity(&mut self, key: EntityKey, record: Vec<u8>) {
+        self.entities.push((key, Some(record)));
+    }
+
+    /// Takes away the record of an entity whose key is not in the batch yet.
+    pub fn remove_entity(&mut self, key: EntityKey) {
+        self.entities.push((key, None));
+    }
+
+    pub fn put(&mut self, letter: Rest, key: &[u8], value: impl Into<Vec<u8>>) {
+        self.rest.insert(letter.key(key), Some(value.into()));
+    }
+
+    pub fn remove(&mut self, letter: Rest, key: &[u8]) {
+        self.rest.insert(letter.key(key), None);
+    }
+
+    /// What the batch will leave under a key, if it touches it.
+    pub fn get(&self, letter: Rest, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.rest.get(&letter.key(key)).map(Option::as_deref)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty() && self.rest.is_empty()
+    }
+}
+
+/// How far a write has gone when it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// On the disk: it survives the loss of power.
+    Disk,
+    /// With the operating system: it survives the end of the process.
+    System,
+}
+
+struct Open {
+    database: Database,
+    entities: Keyspace,
+    rest: Keyspace,
+}
+
+/// The engine in its folder. It can be opened anew without anyone else noticing, which is how it
+/// recovers from a failure.
+pub(super) struct Engine {
+    path: PathBuf,
+    cache_bytes: u64,
+    open: RwLock<Option<Open>>,
+    #[cfg(test)]
+    pub faults: super::faults::Faults,
+}
+
+impl Engine {
+    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let open = Open::at(path, cache_bytes)?;
+        Ok(Self {
+            path: path.to_owned(),
+            cache_bytes,
+            open: RwLock::new(Some(open)),
+            #[cfg(test)]
+            faults: super::faults::Faults::default(),
+        })
+    }
+
+    /// Closes the engine and opens it again. What was acknowledged is there afterwards; what
+    /// failed may be there or not.
+    pub fn reopen(&self) -> Result<(), StoreError> {
+        let mut open = self.open.write();
+        drop(open.take());
+        *open = Some(Open::at(&self.path, self.cache_bytes)?);
+        Ok(())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, fjall::Error>) -> Result<T, StoreError> {
+        match &*self.open.read() {
+            Some(open) => act(open).map_err(|error| store_error(&error)),
+            None => Err(StoreError::Broken("the storage engine is closed after a failure".into())),
+        }
+    }
+
+    /// Writes a batch, whole or not at all.
+    pub fn write(&self, batch: &Batch, depth: Depth) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.faults.check()?;
+        let mode = match depth {
+            Depth::Disk => PersistMode::SyncAll,
+            Depth::System => PersistMode::Buffer,
+        };
+        self.with(|open| {
+            let count = batch.entities.len() + batch.rest.len();
+            let mut writes = OwnedWriteBatch::with_capacity(open.database.clone(), count);
+            for (key, record) in &batch.entities {
+                match record {
+                    Some(record) => writes.insert(&open.entities, key.bytes(), &record[..]),
+                    None => writes.remove(&open.entities, key.bytes()),
+                }
+            }
+            for (key, value) in &batch.rest {
+                match value {
+                    Some(value) => writes.insert(&open.rest, &key[..], &value[..]),
+                    None => writes.remove(&open.rest, &key[..]),
+                }
+            }
+            writes.durability(Some(mode)).commit()
+        })
+    }
+
+    /// The batch that undoes a batch which was not written.
+    pub fn undoing(&self, batch: &Batch) -> Result<Batch, StoreError> {
+        let mut undo = Batch::default();
+        for (key, _) in &batch.entities {
+            undo.entities.push((*key, self.entity(*key)?.map(|record| record.to_vec())));
+        }
+        for key in batch.rest.keys() {
+            let value = self.with(|open| open.rest.get(key))?;
+            undo.rest.insert(key.clone(), value.map(|value| value.to_vec()));
+        }
+        Ok(undo)
+    }
+
+    /// Brings everything that was written to the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.faults.check()?;
+        self.with(|open| open.database.persist(PersistMode::SyncAll))
+    }
+
+    /// The record of an entity.
+    pub fn entity(&self, key: EntityKey) -> Result<Option<Slice>, StoreError> {
+        self.with(|open| open.entities.get(key.bytes()))
+    }
+
+    /// Shows the records of a tenant in the order of creation, beginning with a sequence, until
+    /// told to stop.
+    pub fn entities_from(
+        &self,
+        first: EntityKey,
+        mut show: impl FnMut(EntityKey, Slice) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let last = EntityKey { tenant: first.tenant, sequence: u64::MAX };
+        self.with(|open| {
+            for entry in open.entities.range(first.bytes()..=last.bytes()) {
+                let (key, record) = entry.into_inner()?;
+                let Some(key) = EntityKey::read(&key) else { continue };
+                if show(key, record).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// A value of `rest`.
+    pub fn get(&self, letter: Rest, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        self.with(|open| open.rest.get(letter.key(key)))
+    }
+
+    /// Everything in `rest` under a letter and a beginning of the key: keys without the letter,
+    /// and values, in order.
+    pub fn all(&self, letter: Rest, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Slice)>, StoreError> {
+        self.with(|open| {
+            let mut found = Vec::new();
+            for entry in open.rest.prefix(letter.key(prefix)) {
+                let (key, value) = entry.into_inner()?;
+                found.push((key[1..].to_vec(), value));
+            }
+            Ok(found)
+        })
+    }
+
+    /// The bytes on disk.
+    pub fn disk_bytes(&self) -> Result<u64, StoreError> {
+        self.with(|open| open.database.disk_space())
+    }
+}
+
+impl Open {
+    fn at(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let open = || {
+            let database = Database::builder(path).cache_size(cache_bytes).open()?;
+            // Every key that is asked for is there, so filters for the last level would be idle.
+            let entities = database.keyspace("entities", || {
+                KeyspaceCreateOptions::default().expect_point_read_hits(true)
+            })?;
+            let rest = database
+                .keyspace("rest", || KeyspaceCreateOptions::default().max_memtable_size(8 << 20))?;
+            Ok(Self { database, entities, rest })
+        };
+        open().map_err(|error: fjall::Error| match store_error(&error) {
+            StoreError::Broken(why) => StoreError::Unusable(format!(
+                "the storage engine cannot open {}: {why}",
+                path.display()
+            )),
+            other => other,
+        })
+    }
+}
+
+fn store_error(error: &fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(error) => StoreError::from_io(error),
+        fjall::Error::Storage(fjall::LsmError::Io(error)) => StoreError::from_io(error),
+        fjall::Error::Poisoned => {
+            StoreError::Broken("the storage engine stopped after a failed write".into())
+        }
+        other => StoreError::Broken(other.to_string()),
+    }
+}

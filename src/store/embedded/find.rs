@@ -1,0 +1,232 @@
+//! Queries: sets of seats tell who may match, the evaluator decides.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::Inner;
+use super::index::page;
+use super::seats::SeatNumber;
+use super::tenants::{Tenant, Whereabouts};
+use crate::model::{EntityId, Stored, TenantId, Timestamp};
+use crate::query::{Anchor, EntityPlan, Lookup};
+use crate::store::{Found, StoreError};
+
+/// How many candidates are evaluated on the asker's thread; the rest goes to a thread where it
+/// hinders nobody.
+const INLINE: usize = 2_000;
+
+/// How many candidates are fetched before writers get a turn.
+const TURN: usize = 128;
+
+/// Finds the entities of a plan.
+pub(super) async fn find(
+    inner: &Arc<Inner>,
+    tenant: &TenantId,
+    plan: &EntityPlan,
+    now: Timestamp,
+) -> Result<Found, StoreError> {
+    let tenant = inner.tenants.get(tenant)?;
+    let mut scan = match inner.begin(&tenant, plan, now)? {
+        Begun::Done(found) => return Ok(found),
+        Begun::Scan(scan) => scan,
+    };
+    if !inner.scan(&tenant, plan, now, &mut scan, INLINE)? {
+        let (inner, tenant, plan) = (inner.clone(), tenant.clone(), plan.clone());
+        let rest = tokio::task::spawn_blocking(move || {
+            inner.scan(&tenant, &plan, now, &mut scan, usize::MAX)?;
+            Ok::<_, StoreError>(scan)
+        });
+        scan = rest.await.map_err(|error| StoreError::Broken(error.to_string()))??;
+    }
+    inner.settle_page(&tenant, &mut scan);
+    Ok(scan.found(plan))
+}
+
+enum Begun {
+    Done(Found),
+    Scan(Scan),
+}
+
+/// Candidates that are being evaluated.
+struct Scan {
+    candidates: RoaringBitmap,
+    /// The first candidate that was not evaluated yet.
+    next: SeatNumber,
+    /// Where the page begins.
+    first: SeatNumber,
+    /// How many matches belong before the page still.
+    skip: usize,
+    matches: u64,
+    page: Vec<Hit>,
+    more: bool,
+}
+
+/// An entity of the page.
+struct Hit {
+    sequence: u64,
+    entity: Arc<Stored>,
+    whereabouts: Whereabouts,
+}
+
+impl Inner {
+    /// Narrows the plan down. If sets answer it, that is all.
+    fn begin(
+        &self,
+        tenant: &Arc<Tenant>,
+        plan: &EntityPlan,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        let after = plan.page.after.as_ref().map(read_anchor).transpose()?;
+        let state = tenant.state.read();
+        let first = after.map_or(0, |sequence| state.seats.after(sequence));
+        let narrowed = state.index.narrow(plan, now, &state.seats);
+        for wish in &narrowed.wishes {
+            self.builder.add(tenant, *wish);
+        }
+        if !narrowed.exact {
+            return Ok(Begun::Scan(Scan {
+                next: if plan.page.count { 0 } else { first },
+                candidates: narrowed.seats.into_owned(),
+                first,
+                skip: plan.page.offset,
+                matches: 0,
+                page: Vec::new(),
+                more: false,
+            }));
+        }
+        let set = &*narrowed.seats;
+        let page = page(set, first, plan.page.offset, plan.page.limit);
+        let count = plan.page.count.then(|| set.len());
+        let mut found = Vec::with_capacity(page.seats.len());
+        for seat in page.seats {
+            let sequence = state.seats.get(seat).map_or(0, |seat| seat.sequence);
+            found.extend(state.whereabouts(seat).map(|whereabouts| (sequence, whereabouts)));
+        }
+        drop(state);
+        let next = found.last().filter(|_| page.more).map(|(sequence, _)| anchor(*sequence));
+        let mut entities = Vec::with_capacity(found.len());
+        for (_, whereabouts) in found {
+            // Who is gone meanwhile was there when we looked.
+            let Some(entity) = self.obtain(tenant, &whereabouts)? else { continue };
+            if let Whereabouts::Away(away) = whereabouts {
+                self.settle(tenant, away, &entity);
+            }
+            entities.push(entity);
+        }
+        Ok(Begun::Done(Found { entities, count, more: page.more, next }))
+    }
+
+    /// Evaluates up to so many candidates; true when nothing is left to do.
+    fn scan(
+        &self,
+        tenant: &Tenant,
+        plan: &EntityPlan,
+        now: Timestamp,
+        scan: &mut Scan,
+        most: usize,
+    ) -> Result<bool, StoreError> {
+        let lookup = TenantLookup { inner: self, tenant, now };
+        let mut left = most;
+        let mut fetched = Vec::with_capacity(TURN);
+        while left > 0 {
+            let few = left.min(TURN);
+            left -= few;
+            self.fetch(tenant, scan, few, &mut fetched);
+            if fetched.is_empty() {
+                return Ok(true);
+            }
+            for (seat, sequence, whereabouts) in fetched.drain(..) {
+                let Some(entity) = self.obtain(tenant, &whereabouts)? else { continue };
+                if plan.matches(&entity, now, &lookup) {
+                    scan.hit(plan, seat, Hit { sequence, entity, whereabouts });
+                }
+                if scan.more && !plan.page.count {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next candidates that are still there.
+    fn fetch(
+        &self,
+        tenant: &Tenant,
+        scan: &mut Scan,
+        few: usize,
+        fetched: &mut Vec<(SeatNumber, u64, Whereabouts)>,
+    ) {
+        let state = tenant.state.read();
+        // Candidates that are gone must not look like the end.
+        while fetched.is_empty() {
+            let mut candidates = scan.candidates.range(scan.next..).take(few).peekable();
+            if candidates.peek().is_none() {
+                return;
+            }
+            for seat in candidates {
+                scan.next = seat + 1;
+                let Some(place) = state.seats.get(seat) else { continue };
+                let Some(whereabouts) = state.whereabouts(seat) else { continue };
+                fetched.push((seat, place.sequence, whereabouts));
+            }
+        }
+    }
+
+    fn settle_page(&self, tenant: &Tenant, scan: &mut Scan) {
+        for hit in &scan.page {
+            if let Whereabouts::Away(away) = hit.whereabouts {
+                self.settle(tenant, away, &hit.entity);
+            }
+        }
+    }
+}
+
+impl Scan {
+    fn hit(&mut self, plan: &EntityPlan, seat: SeatNumber, hit: Hit) {
+        self.matches += 1;
+        if seat < self.first {
+        } else if self.skip > 0 {
+            self.skip -= 1;
+        } else if self.page.len() < plan.page.limit {
+            self.page.push(hit);
+        } else {
+            self.more = true;
+        }
+    }
+
+    fn found(self, plan: &EntityPlan) -> Found {
+        let last = self.page.last().filter(|_| self.more);
+        Found {
+            next: last.map(|hit| anchor(hit.sequence)),
+            entities: self.page.into_iter().map(|hit| hit.entity).collect(),
+            count: plan.page.count.then_some(self.matches),
+            more: self.more,
+        }
+    }
+}
+
+/// A place after an entity.
+fn anchor(sequence: u64) -> Anchor {
+    Anchor::new(&format!("{sequence:x}"))
+}
+
+fn read_anchor(anchor: &Anchor) -> Result<u64, StoreError> {
+    u64::from_str_radix(anchor.as_str(), 16)
+        .map_err(|_| StoreError::BadAnchor(anchor.as_str().chars().take(32).collect()))
+}
+
+/// Linked entities, for queries that follow Relationships.
+struct TenantLookup<'a> {
+    inner: &'a Inner,
+    tenant: &'a Tenant,
+    now: Timestamp,
+}
+
+impl Lookup for TenantLookup<'_> {
+    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>> {
+        // A damaged record was reported where it was met; here it links to nothing.
+        let entity = self.inner.entity(self.tenant, id).ok().flatten()?;
+        entity.is_alive(self.now).then_some(entity)
+    }
+}

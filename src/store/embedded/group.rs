@@ -1,0 +1,470 @@
+//! A group of jobs that becomes one batch: decided purely over what is in memory and what the
+//! group changed before, written once, then made visible.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::Inner;
+use super::engine::{Batch, Depth, EntityKey, Rest};
+use super::index::{Sort, Wish};
+use super::names::{Dictionary, Names};
+use super::queue::{Job, RecordChange, RecordJob, Results};
+use super::record::{Damaged, encode, is_storable};
+use super::seats::SeatNumber;
+use super::tenants::{State, Tenant};
+use super::weight::weigh;
+use crate::model::{Applied, Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
+use crate::store::StoreError;
+
+/// How many sequences are set aside at a time; those not used when the process ends are lost.
+const SEQUENCES: u64 = 1 << 20;
+
+/// How many changes become visible before readers get a turn.
+const TURN: usize = 128;
+
+/// What only the writer has.
+pub(super) struct Writer {
+    pub dictionary: Dictionary,
+    /// The sequence of the next new entity; of all tenants together.
+    pub next_sequence: u64,
+    /// The sequence that the engine says no entity has reached.
+    pub ceiling: u64,
+    /// The number of the next new tenant.
+    pub next_tenant: u32,
+}
+
+/// An entity that the group touched.
+struct Draft {
+    tenant: Arc<Tenant>,
+    /// Where it sat before the group, and where it lay.
+    seat: Option<(SeatNumber, u64)>,
+    before: Option<Arc<Stored>>,
+    after: Option<Arc<Stored>>,
+    /// Where it will lie, if the group created it.
+    sequence: Option<u64>,
+    /// What it will need in memory.
+    weight: u32,
+}
+
+/// A tenant that is not there yet.
+struct NewTenant {
+    tenant: Arc<Tenant>,
+    /// Something was created in it, so that it comes into being with the group.
+    comes: bool,
+}
+
+/// The answers of a group, given when it is known how the batch went.
+type Answers = Vec<Box<dyn FnOnce(Result<(), StoreError>) + Send>>;
+
+/// A group in the making.
+pub(super) struct Group<'a> {
+    inner: &'a Inner,
+    writer: &'a mut Writer,
+    drafts: Vec<Draft>,
+    by_entity: HashMap<(u32, EntityId), usize>,
+    new_tenants: HashMap<TenantId, NewTenant>,
+    first_new_tenant: u32,
+    batch: Batch,
+    answers: Answers,
+}
+
+impl<'a> Group<'a> {
+    pub fn new(inner: &'a Inner, writer: &'a mut Writer) -> Self {
+        let first_new_tenant = writer.next_tenant;
+        Self {
+            inner,
+            writer,
+            first_new_tenant,
+            drafts: Vec::new(),
+            by_entity: HashMap::new(),
+            new_tenants: HashMap::new(),
+            batch: Batch::default(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Decides a job. What it came to is answered by [`Group::finish`].
+    pub fn add(&mut self, job: Job) {
+        match job {
+            Job::Writes { tenant, writes, now, answer } => {
+                let result = self.add_writes(&tenant, writes, now);
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.and(result));
+                }));
+            }
+            Job::Sweep { tenant, seats, now, answer } => {
+                let result = self.add_sweep(&tenant, &seats, now);
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.and(result));
+                }));
+            }
+            Job::Record(RecordJob { tenant, shelf, key, change, answer }) => {
+                let result = self.add_record(tenant.as_ref(), shelf, &key, change);
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.and(result));
+                }));
+            }
+            Job::Remember { tenant, wish, answer } => {
+                let key = index_key(tenant, wish, &mut self.writer.dictionary);
+                self.batch.put(Rest::Index, &key, Vec::new());
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done);
+                }));
+            }
+        }
+    }
+
+    fn add_writes(
+        &mut self,
+        id: &TenantId,
+        writes: Vec<Write>,
+        now: Timestamp,
+    ) -> Result<Results, StoreError> {
+        // A tenant that is not there comes into being only if something is created in it.
+        let tenant = match self.tenant(id, writes.iter().any(Write::may_create)) {
+            Some(tenant) => tenant,
+            None => return Err(StoreError::UnknownTenant(id.clone())),
+        };
+        let mut results = Vec::with_capacity(writes.len());
+        for write in writes {
+            let result = self.add_write(&tenant, write, now)?;
+            if result.is_ok() {
+                self.bring_into_being(&tenant);
+            }
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    /// The tenant: as it is, as the group makes it, or else a new one if that is wanted.
+    fn tenant(&mut self, id: &TenantId, may_create: bool) -> Option<Arc<Tenant>> {
+        if let Some(tenant) = self.inner.tenants.find(id) {
+            return Some(tenant);
+        }
+        if let Some(new) = self.new_tenants.get(id) {
+            return (new.comes || may_create).then(|| new.tenant.clone());
+        }
+        if !may_create {
+            return None;
+        }
+        let tenant = Tenant::new(id.clone(), self.writer.next_tenant, State::default());
+        self.writer.next_tenant += 1;
+        let new = NewTenant { tenant: tenant.clone(), comes: false };
+        self.new_tenants.insert(id.clone(), new);
+        Some(tenant)
+    }
+
+    fn bring_into_being(&mut self, tenant: &Tenant) {
+        let Some(new) = self.new_tenants.get_mut(&tenant.id).filter(|new| !new.comes) else {
+            return;
+        };
+        new.comes = true;
+        let name = tenant.id.name().unwrap_or_default();
+        self.batch.put(Rest::Tenant, &tenant.number.to_be_bytes(), name);
+    }
+
+    fn add_write(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        write: Write,
+        now: Timestamp,
+    ) -> Result<Result<Change, Refusal>, StoreError> {
+        let id = write.id.clone();
+        let place = self.draft(tenant, &id)?;
+        let before = self.drafts[place].after.clone();
+        let decision = AssertUnwindSafe(|| write.apply(before.as_deref().map(|b| &b.entity), now));
+        // A mistake in one decision must not end the thread that everyone waits for.
+        let applied = match catch_unwind(decision) {
+            Ok(Ok(applied)) => applied,
+            Ok(Err(refusal)) => return Ok(Err(refusal)),
+            Err(_) => {
+                tracing::error!(entity = %id, "deciding a write panicked; it had no effect");
+                return Err(StoreError::Broken(format!("deciding a write to {id} failed")));
+            }
+        };
+        let Applied { after, outcome } = applied;
+        // An entity that has expired and was not swept away yet is not there.
+        let before = before.filter(|before| before.is_alive(now));
+        let mut weight = 0;
+        let after = match (&before, after) {
+            (Some(before), Some(after)) if outcome.updated.is_empty() && before.entity == after => {
+                Some(before.clone())
+            }
+            (_, Some(after)) => {
+                weight = weigh(&after);
+                if !is_storable(&after) || weight > self.inner.settings.max_entity_bytes {
+                    return Ok(Err(Refusal::TooLarge(id)));
+                }
+                Some(Stored::new(after))
+            }
+            (_, None) => None,
+        };
+        let sequence = (before.is_none() && after.is_some()).then(|| self.next_sequence());
+        let draft = &mut self.drafts[place];
+        draft.after = after.clone();
+        draft.weight = weight;
+        if sequence.is_some() {
+            draft.sequence = sequence;
+        }
+        Ok(Ok(Change { id, at: now, before, after, outcome }))
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        let sequence = self.writer.next_sequence;
+        self.writer.next_sequence += 1;
+        sequence
+    }
+
+    /// Removes what has expired by now from these seats; how many entities ended.
+    fn add_sweep(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        seats: &[SeatNumber],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut ended = 0;
+        for seat in seats {
+            let id = tenant.state.read().seats.get(*seat).and_then(|seat| seat.id().cloned());
+            let Some(id) = id else { continue };
+            let place = self.draft(tenant, &id)?;
+            let draft = &mut self.drafts[place];
+            let Some(entity) = &draft.after else { continue };
+            if !entity.is_alive(now) {
+                draft.after = None;
+                ended += 1;
+            } else {
+                let left = entity.without_expired(now);
+                if left != entity.entity {
+                    draft.weight = weigh(&left);
+                    draft.after = Some(Stored::new(left));
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    fn add_record(
+        &mut self,
+        tenant: Option<&TenantId>,
+        shelf: &'static str,
+        key: &str,
+        change: RecordChange,
+    ) -> Result<bool, StoreError> {
+        let tenant = match tenant {
+            None => None,
+            Some(id) => match self.tenant(id, !matches!(change, RecordChange::Take)) {
+                Some(tenant) => Some(tenant),
+                None => return Err(StoreError::UnknownTenant(id.clone())),
+            },
+        };
+        if let Some(tenant) = &tenant {
+            self.bring_into_being(tenant);
+        }
+        let number = tenant.map(|tenant| tenant.number);
+        let key = record_key(shelf, number, key);
+        let there = match self.batch.get(Rest::Record, &key) {
+            Some(value) => value.is_some(),
+            None => self.inner.engine.get(Rest::Record, &key)?.is_some(),
+        };
+        match change {
+            RecordChange::Add(_) if there => return Ok(false),
+            RecordChange::Take if !there => return Ok(false),
+            RecordChange::Put(json) | RecordChange::Add(json) => {
+                self.batch.put(Rest::Record, &key, json);
+            }
+            RecordChange::Take => self.batch.remove(Rest::Record, &key),
+        }
+        Ok(true)
+    }
+
+    /// The draft of an entity: as the group left it, or else as it is.
+    fn draft(&mut self, tenant: &Arc<Tenant>, id: &EntityId) -> Result<usize, StoreError> {
+        // The borrowed form of a pair cannot be looked up, and an id is cheap to share.
+        let key = (tenant.number, id.clone());
+        if let Some(place) = self.by_entity.get(&key) {
+            return Ok(*place);
+        }
+        let located = tenant.state.read().locate(id);
+        let (seat, before) = match located {
+            None => (None, None),
+            Some(located) => {
+                let entity = self.inner.obtain(tenant, &located.whereabouts)?;
+                let missing = || StoreError::Broken(format!("the record of {id} is missing"));
+                let entity = entity.ok_or_else(missing)?;
+                (Some((located.seat, located.sequence)), Some(entity))
+            }
+        };
+        let after = before.clone();
+        let place = self.drafts.len();
+        let tenant = tenant.clone();
+        self.drafts.push(Draft { tenant, seat, before, after, sequence: None, weight: 0 });
+        self.by_entity.insert(key, place);
+        Ok(place)
+    }
+
+    /// Writes the batch, makes its changes visible, and answers everyone. If it could not be
+    /// written nothing changes, and the error comes with the batch.
+    pub fn finish(mut self, depth: Depth) -> Result<(), (StoreError, Batch)> {
+        let ceiling = self.writer.ceiling;
+        self.fill_batch();
+        let written = if self.batch.is_empty() {
+            Ok(())
+        } else {
+            self.inner.engine.write(&self.batch, depth)
+        };
+        let come = self.new_tenants.values().filter(|new| written.is_ok() && new.comes);
+        let last_new_tenant = come.map(|new| new.tenant.number + 1).max();
+        self.writer.next_tenant = last_new_tenant.unwrap_or(self.first_new_tenant);
+        if written.is_ok() {
+            self.writer.dictionary.all_kept();
+            for (_, new) in self.new_tenants.drain().filter(|(_, new)| new.comes) {
+                self.inner.tenants.add(new.tenant);
+            }
+            self.publish();
+        } else {
+            self.writer.ceiling = ceiling;
+        }
+        for answer in self.answers {
+            answer(written.clone());
+        }
+        written.map_err(|error| (error, self.batch))
+    }
+
+    fn fill_batch(&mut self) {
+        for draft in &self.drafts {
+            if !draft.is_changed() {
+                continue;
+            }
+            let key = |sequence| EntityKey { tenant: draft.tenant.number, sequence };
+            let old = draft.seat.map(|(_, sequence)| sequence);
+            let new = draft.after.as_ref().and(draft.sequence.or(old));
+            if let Some(old) = old.filter(|old| Some(*old) != new) {
+                self.batch.remove_entity(key(old));
+            }
+            if let (Some(new), Some(entity)) = (new, &draft.after) {
+                let record = encode(entity, &mut self.writer.dictionary);
+                self.batch.put_entity(key(new), record);
+            }
+        }
+        for (number, name) in self.writer.dictionary.unkept() {
+            self.batch.put(Rest::Name, &number.to_be_bytes(), name.as_str());
+        }
+        if self.writer.next_sequence > self.writer.ceiling {
+            self.writer.ceiling = self.writer.next_sequence + SEQUENCES;
+            self.batch.put(Rest::Sequence, b"", self.writer.ceiling.to_be_bytes());
+        }
+    }
+
+    /// Makes the changes visible, tenant by tenant, new entities in the order of creation.
+    fn publish(&mut self) {
+        let mut drafts = std::mem::take(&mut self.drafts);
+        drafts.retain(Draft::is_changed);
+        drafts.sort_by_key(|draft| (draft.tenant.number, draft.sequence));
+        let mut drafts = drafts.into_iter().peekable();
+        while let Some(draft) = drafts.peek() {
+            let tenant = draft.tenant.clone();
+            let mut state = tenant.state.write();
+            for _ in 0..TURN {
+                let same = |draft: &Draft| draft.tenant.number == tenant.number;
+                let Some(draft) = drafts.next_if(same) else { break };
+                draft.publish(&mut state, self.inner);
+            }
+        }
+        self.inner.cache.make_room(&self.inner.tenants);
+    }
+}
+
+impl Draft {
+    fn is_changed(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
+            (None, None) => false,
+            _ => true,
+        }
+    }
+
+    fn publish(self, state: &mut State, inner: &Inner) {
+        let stays = self.after.is_some() && self.sequence.is_none();
+        if let Some((number, _)) = self.seat.filter(|_| !stays) {
+            state.index.update(number, self.before.as_deref().map(|e| &e.entity), None);
+            if let Some(seat) = state.seats.get_mut(number) {
+                inner.cache.forget(seat);
+            }
+            state.seats.leave(number);
+        }
+        let Some(after) = self.after else { return };
+        let number = match (self.sequence, self.seat) {
+            (Some(sequence), _) => {
+                let Some(number) = state.seats.take(after.id.clone(), sequence) else {
+                    // Four thousand million entities were created since the start.
+                    tracing::error!("no seat is left: restart to see {}", after.id);
+                    return;
+                };
+                state.index.update(number, None, Some(&after.entity));
+                number
+            }
+            (None, Some((number, _))) => {
+                let before = self.before.as_deref().map(|e| &e.entity);
+                state.index.update(number, before, Some(&after.entity));
+                number
+            }
+            (None, None) => return,
+        };
+        if let Some(seat) = state.seats.get_mut(number) {
+            seat.version = seat.version.wrapping_add(1);
+            inner.cache.remember(seat, after, self.weight);
+        }
+    }
+}
+
+fn index_key(tenant: u32, wish: Wish, dictionary: &mut Dictionary) -> Vec<u8> {
+    let mut key = tenant.to_be_bytes().to_vec();
+    key.extend_from_slice(&dictionary.number(wish.attribute).to_be_bytes());
+    key.push(match wish.sort {
+        Sort::Values => b'v',
+        Sort::Places => b'p',
+    });
+    key
+}
+
+/// The tenant and the index that a key remembers.
+pub(super) fn read_index_key(key: &[u8], names: &Names) -> Option<(u32, Wish)> {
+    let (tenant, rest) = key.split_first_chunk::<4>()?;
+    let (attribute, sort) = rest.split_first_chunk::<4>()?;
+    let attribute = names.get(u32::from_be_bytes(*attribute).into())?;
+    let sort = match sort {
+        b"v" => Sort::Values,
+        b"p" => Sort::Places,
+        _ => return None,
+    };
+    Some((u32::from_be_bytes(*tenant), Wish { attribute, sort }))
+}
+
+/// The key of a record on a shelf.
+pub(super) fn record_key(shelf: &str, tenant: Option<u32>, key: &str) -> Vec<u8> {
+    let mut whole = record_prefix(shelf, tenant);
+    whole.extend_from_slice(key.as_bytes());
+    whole
+}
+
+/// What the keys of a shelf begin with.
+pub(super) fn record_prefix(shelf: &str, tenant: Option<u32>) -> Vec<u8> {
+    let mut prefix = shelf.as_bytes().to_vec();
+    prefix.push(0);
+    match tenant {
+        None => prefix.push(0),
+        Some(number) => {
+            prefix.push(1);
+            prefix.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+    prefix
+}
+
+impl From<Damaged> for StoreError {
+    fn from(damage: Damaged) -> Self {
+        StoreError::Broken(damage.to_string())
+    }
+}

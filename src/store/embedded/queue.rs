@@ -1,0 +1,146 @@
+//! What waits for the one writer. While a batch goes to the disk the next one gathers here: that
+//! is group commit.
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::index::Wish;
+use super::seats::SeatNumber;
+use super::tenants::Tenant;
+use crate::model::{Change, Refusal, TenantId, Timestamp, Write};
+use crate::store::StoreError;
+
+/// Where the answer to a job goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What each write of a commit came to.
+pub(super) type Results = Vec<Result<Change, Refusal>>;
+
+/// One thing to be done, whole or not at all.
+pub(super) enum Job {
+    Writes {
+        tenant: TenantId,
+        writes: Vec<Write>,
+        now: Timestamp,
+        answer: Answer<Results>,
+    },
+    /// Something in these seats may have expired.
+    Sweep {
+        tenant: Arc<Tenant>,
+        seats: Vec<SeatNumber>,
+        now: Timestamp,
+        answer: Answer<u64>,
+    },
+    Record(RecordJob),
+    /// An index of this tenant is to be built at every start.
+    Remember {
+        tenant: u32,
+        wish: Wish,
+        answer: Answer<()>,
+    },
+}
+
+/// A change of a record on a shelf, answered by whether it was made.
+pub(super) struct RecordJob {
+    /// The tenant, who comes into being if the record is laid down.
+    pub tenant: Option<TenantId>,
+    pub shelf: &'static str,
+    pub key: String,
+    pub change: RecordChange,
+    pub answer: Answer<bool>,
+}
+
+/// What is to become of a record.
+pub(super) enum RecordChange {
+    Put(Vec<u8>),
+    /// Only if there is none.
+    Add(Vec<u8>),
+    Take,
+}
+
+impl Job {
+    /// How much there is to do, in writes.
+    fn size(&self) -> usize {
+        match self {
+            Job::Writes { writes, .. } => writes.len().max(1),
+            Job::Sweep { seats, .. } => seats.len().max(1),
+            Job::Record(_) | Job::Remember { .. } => 1,
+        }
+    }
+
+    /// Answers a job that was not done.
+    pub fn refuse(self, error: StoreError) {
+        // Whoever asked may have gone meanwhile.
+        match self {
+            Job::Writes { answer, .. } => drop(answer.send(Err(error))),
+            Job::Sweep { answer, .. } => drop(answer.send(Err(error))),
+            Job::Record(job) => drop(job.answer.send(Err(error))),
+            Job::Remember { answer, .. } => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// Jobs in the order they came.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    come: Condvar,
+    /// How many writes may wait.
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: Vec<Job>,
+    size: usize,
+    /// The writer sleeps and must be woken.
+    asleep: bool,
+    closed: bool,
+}
+
+impl Queue {
+    pub fn new(capacity: usize) -> Self {
+        Self { waiting: Mutex::default(), come: Condvar::new(), capacity }
+    }
+
+    /// Adds a job. One that alone is larger than the queue is taken when nothing else waits.
+    pub fn push(&self, job: Job) -> Result<(), StoreError> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            return Err(StoreError::Broken("the store is closed".into()));
+        }
+        let size = job.size();
+        if waiting.size > 0 && waiting.size + size > self.capacity {
+            return Err(StoreError::Busy);
+        }
+        waiting.size += size;
+        waiting.jobs.push(job);
+        if std::mem::take(&mut waiting.asleep) {
+            drop(waiting);
+            self.come.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Everything that waits; sleeps until there is something. None when the queue was closed and
+    /// nothing is left.
+    pub fn take(&self) -> Option<Vec<Job>> {
+        let mut waiting = self.waiting.lock();
+        while waiting.jobs.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting.asleep = true;
+            self.come.wait(&mut waiting);
+        }
+        waiting.size = 0;
+        Some(std::mem::take(&mut waiting.jobs))
+    }
+
+    /// Lets nothing more in.
+    pub fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.come.notify_all();
+    }
+}

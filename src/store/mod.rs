@@ -1,0 +1,288 @@
+//! The store: entities and small records, kept durably, behind one trait.
+//!
+//! A backend decides nothing about NGSI-LD: what a write does is [`Write::apply`], what a query
+//! selects is [`EntityPlan::matches`]. It promises what `suite.rs` says, and nothing else. It
+//! knows no HTTP and no @context.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{AttrName, Change, EntityId, Kind, Refusal, Stored, TenantId};
+use crate::model::{Timestamp, TypeName, Write};
+use crate::query::{Anchor, EntityPlan};
+
+/// The store within this process, on a folder.
+pub mod embedded;
+
+#[cfg(test)]
+mod samples;
+
+/// What every backend can do. Tenants are isolated from each other in all of it.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Carries out writes in order, each seeing those before it, and answers one by one. A write
+    /// that is refused has no effect and does not hinder the others. When this returns, what was
+    /// done is durable (as far as the backend is configured to be) and visible to everyone.
+    ///
+    /// A tenant that is not there comes into being with the first entity that is created in it;
+    /// other writes to it are answered with [`StoreError::UnknownTenant`].
+    ///
+    /// # Errors
+    /// After an error nothing was acknowledged; part of the writes may have been carried out only
+    /// if the error is [`StoreError::Uncertain`].
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        writes: Vec<Write>,
+        now: Timestamp,
+    ) -> Result<Vec<Result<Change, Refusal>>, StoreError>;
+
+    /// The entity of this id, unless it has expired. Expired attributes may still be in it.
+    async fn get(
+        &self,
+        tenant: &TenantId,
+        id: &EntityId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Stored>>, StoreError>;
+
+    /// The entities of these ids that are there, in the order of the ids.
+    async fn get_many(
+        &self,
+        tenant: &TenantId,
+        ids: &[EntityId],
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Stored>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.get(tenant, id, now).await?);
+        }
+        Ok(found)
+    }
+
+    /// The entities a plan selects, in the order it asks for, or else in the order in which they
+    /// were created: who follows [`Found::next`] meets no entity twice, and misses none that was
+    /// there all the time, whatever others write meanwhile.
+    async fn find(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+        now: Timestamp,
+    ) -> Result<Found, StoreError>;
+
+    /// Which types and attributes the entities have, and how many entities have them.
+    async fn census(&self, tenant: &TenantId, now: Timestamp) -> Result<Census, StoreError>;
+
+    /// Every tenant, the default one included, in no particular order.
+    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Lays a record on a shelf, in place of the one that may be there.
+    async fn put_record(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        record: serde_json::Value,
+    ) -> Result<(), StoreError>;
+
+    /// Lays a record on a shelf unless there is one; false if there is.
+    async fn add_record(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        record: serde_json::Value,
+    ) -> Result<bool, StoreError>;
+
+    /// Takes a record away; false if there is none.
+    async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError>;
+
+    /// One record of a shelf.
+    async fn record(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+    ) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// All records of a shelf with their keys, ordered by key.
+    async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
+
+    /// Whether writes and reads would work now; why not otherwise.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Brings everything to the disk before an orderly end.
+    async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No entity was ever created in this tenant.
+    #[error("there is no tenant {0}")]
+    UnknownTenant(TenantId),
+    /// More is waiting than the store is configured to hold; nothing was done.
+    #[error("the store has too much to do")]
+    Busy,
+    /// No room is left on the disk. Reading goes on; writing resumes by itself when there is room.
+    #[error("the disk of the store is full: {0}")]
+    Full(String),
+    /// The store cannot be reached or used; it says so until it can again.
+    #[error("the store is broken: {0}")]
+    Broken(String),
+    /// The store did not answer in time: what was asked may have been done or not.
+    #[error("the store did not say whether it did what was asked: {0}")]
+    Uncertain(String),
+    /// The store cannot be opened.
+    #[error("{0}")]
+    Unusable(String),
+    /// The page was asked to begin after a place that this store never named.
+    #[error("{0:?} is not a place where a page can begin")]
+    BadAnchor(String),
+    /// A record on a shelf is not what it is taken for.
+    #[error("the record {key} cannot be read: {why}")]
+    BadRecord { key: String, why: String },
+}
+
+impl StoreError {
+    /// Tells a full disk from other failures of the disk.
+    pub(crate) fn from_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded => Self::Full(error.to_string()),
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// What a plan found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// One page.
+    pub entities: Vec<Arc<Stored>>,
+    /// How many there are in all, if the plan asked.
+    pub count: Option<u64>,
+    /// Whether there are more after this page.
+    pub more: bool,
+    /// Where the next page begins; absent if there is none, or if the plan has an order of its
+    /// own, where only an offset can continue.
+    pub next: Option<Anchor>,
+}
+
+/// What there is in a tenant. Types and attributes are ordered by their IRIs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Census {
+    pub types: Vec<TypeCensus>,
+    pub attributes: Vec<AttributeCensus>,
+}
+
+/// The entities of one type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeCensus {
+    pub name: TypeName,
+    /// How many entities have the type.
+    pub entities: u64,
+    /// The attributes they have, with the kinds these have in entities of the type.
+    pub attributes: Vec<(AttrName, Vec<Kind>)>,
+}
+
+/// The entities with one attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeCensus {
+    pub name: AttrName,
+    /// How many entities have the attribute.
+    pub entities: u64,
+    /// The kinds it has.
+    pub kinds: Vec<Kind>,
+    /// The types of the entities that have it.
+    pub types: Vec<TypeName>,
+}
+
+impl Census {
+    /// What is known of a type.
+    pub fn of_type(&self, name: TypeName) -> Option<&TypeCensus> {
+        self.types.iter().find(|census| census.name == name)
+    }
+
+    /// What is known of an attribute.
+    pub fn of_attribute(&self, name: AttrName) -> Option<&AttributeCensus> {
+        self.attributes.iter().find(|census| census.name == name)
+    }
+}
+
+/// Where small records of one sort lie: of the whole broker, or of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shelf {
+    /// Short and constant, like `contexts`.
+    pub name: &'static str,
+    /// Absent for what all tenants share.
+    pub tenant: Option<TenantId>,
+}
+
+impl Shelf {
+    /// A shelf of the whole broker.
+    pub const fn shared(name: &'static str) -> Self {
+        Self { name, tenant: None }
+    }
+
+    /// A shelf of a tenant.
+    pub fn of(tenant: &TenantId, name: &'static str) -> Self {
+        Self { name, tenant: Some(tenant.clone()) }
+    }
+}
+
+/// Records as values: a helper over the records of a store.
+pub struct Records<'a, T> {
+    store: &'a dyn Store,
+    shelf: Shelf,
+    what: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Serialize + DeserializeOwned> Records<'a, T> {
+    /// The records of a shelf.
+    pub fn on(store: &'a dyn Store, shelf: Shelf) -> Self {
+        Self { store, shelf, what: std::marker::PhantomData }
+    }
+
+    /// See [`Store::put_record`].
+    pub async fn put(&self, key: &str, record: &T) -> Result<(), StoreError> {
+        self.store.put_record(&self.shelf, key, to_json(key, record)?).await
+    }
+
+    /// See [`Store::add_record`].
+    pub async fn add(&self, key: &str, record: &T) -> Result<bool, StoreError> {
+        self.store.add_record(&self.shelf, key, to_json(key, record)?).await
+    }
+
+    /// See [`Store::take_record`].
+    pub async fn take(&self, key: &str) -> Result<bool, StoreError> {
+        self.store.take_record(&self.shelf, key).await
+    }
+
+    /// See [`Store::record`].
+    pub async fn get(&self, key: &str) -> Result<Option<T>, StoreError> {
+        let record = self.store.record(&self.shelf, key).await?;
+        record.map(|json| from_json(key, json)).transpose()
+    }
+
+    /// See [`Store::records`].
+    pub async fn all(&self) -> Result<Vec<(String, T)>, StoreError> {
+        let records = self.store.records(&self.shelf).await?;
+        records
+            .into_iter()
+            .map(|(key, json)| {
+                let record = from_json(&key, json)?;
+                Ok((key, record))
+            })
+            .collect()
+    }
+}
+
+fn to_json<T: Serialize>(key: &str, record: &T) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(record)
+        .map_err(|error| StoreError::BadRecord { key: key.into(), why: error.to_string() })
+}
+
+fn from_json<T: DeserializeOwned>(key: &str, json: serde_json::Value) -> Result<T, StoreError> {
+    serde_json::from_value(json)
+        .map_err(|error| StoreError::BadRecord { key: key.into(), why: error.to_string() })
+}
