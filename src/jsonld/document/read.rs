@@ -1,23 +1,22 @@
-//! The reader: a serde visitor that counts as it goes.
+//! The reader (RFC 8259): one pass that counts as it goes. Our own, since it borrows text, reads
+//! every number exactly and checks width, depth and duplicates on the way.
+
+mod number;
+mod string;
 
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
     collections::HashSet,
-    fmt,
     hash::{BuildHasher, RandomState},
 };
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
 use super::Document;
-use crate::model::Number;
 
 /// How large a JSON text may become as a tree. The number of bytes is the business of whoever
 /// received them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseLimits {
-    /// Arrays and objects within each other; at most 120.
+    /// Arrays and objects within each other; at most 256, whatever is set.
     pub max_depth: usize,
     /// Members of one object.
     pub max_members: usize,
@@ -31,19 +30,19 @@ impl Default for ParseLimits {
     }
 }
 
-/// Why a text is not a document. Lines and columns count from 1.
+/// Why a text is not a document. Lines and columns count characters, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     #[error("not JSON: {reason} (line {line}, column {column})")]
-    NotJson { reason: String, line: usize, column: usize },
+    NotJson { reason: &'static str, line: usize, column: usize },
     #[error("the key {key:?} occurs twice in one object (line {line}, column {column})")]
     DuplicateKey { key: String, line: usize, column: usize },
     #[error("arrays and objects are nested deeper than {limit} (line {line}, column {column})")]
     TooDeep { limit: usize, line: usize, column: usize },
     #[error("an object has more than {limit} members (line {line}, column {column})")]
     TooWide { limit: usize, line: usize, column: usize },
-    #[error("more than {limit} values")]
-    TooMany { limit: usize },
+    #[error("more than {limit} values (line {line}, column {column})")]
+    TooMany { limit: usize, line: usize, column: usize },
     #[error("a number is beyond the range of doubles (line {line}, column {column})")]
     NumberTooLarge { line: usize, column: usize },
 }
@@ -57,234 +56,207 @@ pub(super) enum Duplicates {
 
 /// Objects up to this size look for duplicates one by one, larger ones by hash.
 const FEW: usize = 32;
-/// serde_json stops at 128 by itself.
-const DEEPEST: usize = 120;
-
-/// What our own checks found; serde's errors carry only text.
-enum Refusal {
-    DuplicateKey(String),
-    TooDeep,
-    TooWide,
-    TooMany,
-    NumberTooLarge,
-}
-
-struct Reader<'l> {
-    limits: &'l ParseLimits,
-    duplicates: Duplicates,
-    items: Cell<usize>,
-    refusal: RefCell<Option<Refusal>>,
-}
+/// The reader recurses, and a thread's stack is no setting.
+const DEEPEST: usize = 256;
 
 pub(super) fn parse<'a>(
     bytes: &'a [u8],
     limits: &ParseLimits,
     duplicates: Duplicates,
 ) -> Result<Document<'a>, ParseError> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => return Err(not_utf8(bytes, error.valid_up_to())),
-    };
-    let reader = Reader { limits, duplicates, items: Cell::new(0), refusal: RefCell::new(None) };
-    let mut json = serde_json::Deserializer::from_str(text);
-    Value { reader: &reader, depth: 0 }
-        .deserialize(&mut json)
-        .and_then(|document| json.end().map(|()| document))
-        .map_err(|error| explain(&error, &reader))
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let (line, column) = place(bytes, error.valid_up_to());
+        ParseError::NotJson { reason: "the text is not UTF-8", line, column }
+    })?;
+    let mut reader = Reader { text, bytes, at: 0, items: 0, limits, duplicates };
+    let document = reader.value(0)?;
+    reader.skip_space();
+    match reader.peek() {
+        None => Ok(document),
+        Some(_) => Err(reader.not_json("something follows the end")),
+    }
 }
 
-fn not_utf8(bytes: &[u8], at: usize) -> ParseError {
-    let before = &bytes[..at];
+/// Line and column of a byte.
+fn place(bytes: &[u8], at: usize) -> (usize, usize) {
+    let before = &bytes[..at.min(bytes.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-    ParseError::NotJson {
-        reason: "the text is not UTF-8".into(),
-        line: memchr::memchr_iter(b'\n', before).count() + 1,
-        column: at - line_start + 1,
-    }
+    let line = memchr::memchr_iter(b'\n', before).count() + 1;
+    let is_start_of_char = |byte: &&u8| (**byte as i8) >= -0x40;
+    (line, before[line_start..].iter().filter(is_start_of_char).count() + 1)
 }
 
-fn explain(error: &serde_json::Error, reader: &Reader<'_>) -> ParseError {
-    let (line, column) = (error.line(), error.column());
-    let limits = reader.limits;
-    match reader.refusal.take() {
-        Some(Refusal::DuplicateKey(key)) => ParseError::DuplicateKey { key, line, column },
-        Some(Refusal::TooDeep) => ParseError::TooDeep { limit: limits.max_depth, line, column },
-        Some(Refusal::TooWide) => ParseError::TooWide { limit: limits.max_members, line, column },
-        Some(Refusal::TooMany) => ParseError::TooMany { limit: limits.max_items },
-        Some(Refusal::NumberTooLarge) => ParseError::NumberTooLarge { line, column },
-        None => {
-            let text = error.to_string();
-            let reason = text.split(" at line ").next().unwrap_or(&text);
-            if reason.starts_with("number out of range") {
-                return ParseError::NumberTooLarge { line, column };
+struct Reader<'a, 'l> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    items: usize,
+    limits: &'l ParseLimits,
+    duplicates: Duplicates,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn not_json(&self, reason: &'static str) -> ParseError {
+        let reason = if self.at < self.bytes.len() { reason } else { "it ends too early" };
+        let (line, column) = place(self.bytes, self.at);
+        ParseError::NotJson { reason, line, column }
+    }
+
+    /// Reads a value that stands inside so many others.
+    fn value(&mut self, depth: usize) -> Result<Document<'a>, ParseError> {
+        self.skip_space();
+        self.items += 1;
+        if self.items > self.limits.max_items {
+            let (line, column) = place(self.bytes, self.at);
+            return Err(ParseError::TooMany { limit: self.limits.max_items, line, column });
+        }
+        match self.peek() {
+            Some(b'"') => self.string().map(Document::String),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Document::Number),
+            Some(b't') => self.word("true", Document::Bool(true)),
+            Some(b'f') => self.word("false", Document::Bool(false)),
+            Some(b'n') => self.word("null", Document::Null),
+            _ => Err(self.not_json("expected a value")),
+        }
+    }
+
+    fn word(
+        &mut self,
+        word: &'static str,
+        document: Document<'a>,
+    ) -> Result<Document<'a>, ParseError> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.not_json("expected a value"));
+        }
+        self.at += word.len();
+        Ok(document)
+    }
+
+    /// Steps over the opening bracket.
+    fn open(&mut self, depth: usize) -> Result<(), ParseError> {
+        if depth >= self.limits.max_depth.min(DEEPEST) {
+            let limit = self.limits.max_depth.min(DEEPEST);
+            let (line, column) = place(self.bytes, self.at);
+            return Err(ParseError::TooDeep { limit, line, column });
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(())
+    }
+
+    /// Steps over a comma, or over the closing bracket and says so.
+    fn closes(&mut self, closing: u8, reason: &'static str) -> Result<bool, ParseError> {
+        self.skip_space();
+        match self.peek() {
+            Some(b',') => self.at += 1,
+            Some(byte) if byte == closing => {
+                self.at += 1;
+                return Ok(true);
             }
-            ParseError::NotJson { reason: reason.to_owned(), line, column }
+            _ => return Err(self.not_json(reason)),
+        }
+        Ok(false)
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Document<'a>, ParseError> {
+        self.open(depth)?;
+        let mut items = Vec::new();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Document::Array(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            if self.closes(b']', "expected a comma or ']'")? {
+                return Ok(Document::Array(items));
+            }
         }
     }
-}
 
-impl Reader<'_> {
-    fn refuse<E: serde::de::Error>(&self, refusal: Refusal) -> E {
-        *self.refusal.borrow_mut() = Some(refusal);
-        E::custom("refused")
-    }
-
-    /// Counts one more value.
-    fn count<E: serde::de::Error>(&self) -> Result<(), E> {
-        let items = self.items.get() + 1;
-        self.items.set(items);
-        if items > self.limits.max_items { Err(self.refuse(Refusal::TooMany)) } else { Ok(()) }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Value<'r, 'l> {
-    reader: &'r Reader<'l>,
-    depth: usize,
-}
-
-impl Value<'_, '_> {
-    /// For what stands inside this value.
-    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth >= self.reader.limits.max_depth.min(DEEPEST) {
-            return Err(self.reader.refuse(Refusal::TooDeep));
+    fn object(&mut self, depth: usize) -> Result<Document<'a>, ParseError> {
+        self.open(depth)?;
+        let mut members = Members { list: Vec::new(), hashes: None };
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Document::Object(members.list));
         }
-        Ok(Self { depth: self.depth + 1, ..self })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
-    type Value = Document<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Document<'de>, D::Error> {
-        self.reader.count()?;
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_, '_> {
-    type Value = Document<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Document<'de>, E> {
-        Ok(Document::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Document<'de>, E> {
-        Ok(Document::Bool(value))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Document<'de>, E> {
-        Ok(Document::Number(Number::Int(number)))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Document<'de>, E> {
-        Ok(Document::Number(i64::try_from(number).map_or(Number::UInt(number), Number::Int)))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Document<'de>, E> {
-        if !number.is_finite() {
-            return Err(self.reader.refuse(Refusal::NumberTooLarge));
-        }
-        Ok(Document::Number(Number::Float(number)))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Document<'de>, E> {
-        Ok(Document::String(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Document<'de>, E> {
-        Ok(Document::String(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Document<'de>, A::Error> {
-        let inner = self.inner()?;
-        let mut found = Vec::new();
-        while let Some(item) = items.next_element_seed(inner)? {
-            found.push(item);
-        }
-        Ok(Document::Array(found))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Document<'de>, A::Error> {
-        let inner = self.inner()?;
-        let mut found = Members { reader: self.reader, list: Vec::new(), hashes: None };
-        while let Some(key) = members.next_key_seed(Key)? {
-            let place = found.place(&key)?;
-            let value = members.next_value_seed(inner)?;
+        loop {
+            self.skip_space();
+            if self.peek() != Some(b'"') {
+                return Err(self.not_json("expected a key"));
+            }
+            let start = self.at;
+            let key = self.string()?;
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.not_json("expected a colon"));
+            }
+            self.at += 1;
+            let place = self.place_for(&mut members, &key, start)?;
+            let value = self.value(depth + 1)?;
             match place {
-                Some(place) => found.list[place].1 = value,
-                None => found.list.push((key, value)),
+                Some(place) => members.list[place].1 = value,
+                None => members.list.push((key, value)),
+            }
+            if self.closes(b'}', "expected a comma or '}'")? {
+                return Ok(Document::Object(members.list));
             }
         }
-        Ok(Document::Object(found.list))
+    }
+
+    /// Where a repeated key has to go; none for a new key.
+    fn place_for(
+        &self,
+        members: &mut Members<'a>,
+        key: &str,
+        start: usize,
+    ) -> Result<Option<usize>, ParseError> {
+        let known = members.find(key);
+        if known.is_some() && self.duplicates == Duplicates::Refused {
+            let (line, column) = place(self.bytes, start);
+            return Err(ParseError::DuplicateKey { key: key.to_owned(), line, column });
+        }
+        if known.is_none() && members.list.len() >= self.limits.max_members {
+            let (line, column) = place(self.bytes, start);
+            return Err(ParseError::TooWide { limit: self.limits.max_members, line, column });
+        }
+        Ok(known)
     }
 }
 
 /// The members of an object being read.
-struct Members<'r, 'l, 'de> {
-    reader: &'r Reader<'l>,
-    list: Vec<(Cow<'de, str>, Document<'de>)>,
+struct Members<'a> {
+    list: Vec<(Cow<'a, str>, Document<'a>)>,
     /// Made when there are more than a few.
     hashes: Option<(RandomState, HashSet<u64>)>,
 }
 
-impl Members<'_, '_, '_> {
-    /// Where a repeated key has to go; none for a new key.
-    fn place<E: serde::de::Error>(&mut self, key: &str) -> Result<Option<usize>, E> {
-        let place = match self.is_new(key) {
-            true => None,
-            false => self.list.iter().position(|(member, _)| member == key),
-        };
-        if place.is_some() && self.reader.duplicates == Duplicates::Refused {
-            return Err(self.reader.refuse(Refusal::DuplicateKey(key.to_owned())));
+impl Members<'_> {
+    /// Where this key stands already; otherwise it is about to be added.
+    fn find(&mut self, key: &str) -> Option<usize> {
+        if self.list.len() >= FEW {
+            let list = &self.list;
+            let (state, hashes) = self.hashes.get_or_insert_with(|| {
+                let state = RandomState::new();
+                let hashes = list.iter().map(|(member, _)| state.hash_one(&**member)).collect();
+                (state, hashes)
+            });
+            if hashes.insert(state.hash_one(key)) {
+                return None;
+            }
         }
-        if place.is_none() && self.list.len() >= self.reader.limits.max_members {
-            return Err(self.reader.refuse(Refusal::TooWide));
-        }
-        Ok(place)
-    }
-
-    /// Whether the key surely was not seen before.
-    fn is_new(&mut self, key: &str) -> bool {
-        if self.list.len() < FEW {
-            return self.list.iter().all(|(member, _)| member != key);
-        }
-        let list = &self.list;
-        let (state, hashes) = self.hashes.get_or_insert_with(|| {
-            let state = RandomState::new();
-            let hashes = list.iter().map(|(member, _)| state.hash_one(&**member)).collect();
-            (state, hashes)
-        });
-        hashes.insert(state.hash_one(key))
-    }
-}
-
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
+        self.list.iter().position(|(member, _)| member == key)
     }
 }

@@ -35,20 +35,16 @@ fn what_is_wrong_is_said_with_its_place() {
     fn check(text: &str, expected: Expect) {
         expected.assert_eq(&read(text).expect_err(text).to_string());
     }
-    check("", expect!["not JSON: EOF while parsing a value (line 1, column 0)"]);
-    check("{\n \"a\": tru }", expect!["not JSON: expected ident (line 2, column 10)"]);
-    check("{} x", expect!["not JSON: trailing characters (line 1, column 4)"]);
+    check("", expect!["not JSON: it ends too early (line 1, column 1)"]);
+    check("{\n \"a\": tru }", expect!["not JSON: expected a value (line 2, column 7)"]);
+    check("{} x", expect!["not JSON: something follows the end (line 1, column 4)"]);
     check(
         r#"{"a": 1, "b": {"c": 1, "c": 2}}"#,
-        expect![[r#"the key "c" occurs twice in one object (line 1, column 26)"#]],
+        expect![[r#"the key "c" occurs twice in one object (line 1, column 24)"#]],
     );
-    check("[1e400]", expect!["a number is beyond the range of doubles (line 1, column 6)"]);
-    check(r#""\ud800""#, expect!["not JSON: unexpected end of hex escape (line 1, column 8)"]);
-    check(
-        "\"\u{1}\"",
-        expect![[r#"
-        not JSON: control character (\u0000-\u001F) found while parsing a string (line 1, column 2)"#]],
-    );
+    check("[1e400]", expect!["a number is beyond the range of doubles (line 1, column 2)"]);
+    check(r#""\ud800""#, expect!["not JSON: half of a surrogate pair (line 1, column 8)"]);
+    check("\"\u{1}\"", expect!["not JSON: a control character in a string (line 1, column 2)"]);
 }
 
 #[test]
@@ -66,12 +62,12 @@ fn depth_width_and_size_are_limited() {
     assert_eq!(check(r#"{"a":1,"b":2}"#), Ok(()));
     assert!(matches!(check(r#"{"a":1,"b":2,"c":3}"#), Err(ParseError::TooWide { limit: 2, .. })));
     assert_eq!(check("[1,2,3,4,5,6,7,8,9]"), Ok(()));
-    assert!(matches!(check("[1,2,3,4,5,6,7,8,9,10]"), Err(ParseError::TooMany { limit: 10 })));
+    assert!(matches!(check("[1,2,3,4,5,6,7,8,9,10]"), Err(ParseError::TooMany { limit: 10, .. })));
 }
 
 #[test]
 fn a_flood_of_brackets_is_refused() {
-    let limits = ParseLimits { max_depth: 1_000_000, ..ParseLimits::default() };
+    let limits = ParseLimits { max_depth: usize::MAX, ..ParseLimits::default() };
     let flood = "[".repeat(1_000_000);
     assert!(matches!(Document::parse(flood.as_bytes(), &limits), Err(ParseError::TooDeep { .. })));
 }
@@ -98,7 +94,11 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
+        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::from),
+        (any::<i32>(), 0..400_i32).prop_map(|(number, exponent)| {
+            // As text, so that the exact reading of the standard library is the measure.
+            Value::from(format!("{number}e-{exponent}").parse::<f64>().unwrap_or_default())
+        }),
         ".{0,12}".prop_map(Value::from),
     ];
     leaf.prop_recursive(6, 64, 8, |inner| {
@@ -116,23 +116,53 @@ proptest! {
         let text = value.to_string();
         let document = read(&text).expect("JSON");
         prop_assert_eq!(&Document::from_json(&value), &document);
-        prop_assert_eq!(document.to_string(), text.clone());
+        let written = document.to_string();
+        prop_assert_eq!(read(&written).expect("JSON"), document.clone());
         prop_assert_eq!(document.clone().into_owned(), document.clone());
         prop_assert_eq!(document.into_json(), value);
     }
 
     #[test]
-    fn agrees_with_serde_json_on_broken_text(value in any_json(), cut in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn refuses_what_serde_json_refuses(value in any_json(), cut in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = value.to_string().into_bytes();
         let place = cut.index(bytes.len());
         bytes[place] = byte;
         let ours = Document::parse(&bytes, &ParseLimits::default());
         match serde_json::from_slice::<Value>(&bytes) {
             Err(_) => prop_assert!(ours.is_err()),
+            // serde_json may be off by one in the last digit of a double.
             Ok(value) => match ours {
-                Ok(document) => prop_assert_eq!(document.into_json(), value),
+                Ok(document) => prop_assert!(alike(&document.into_json(), &value)),
                 Err(error) => prop_assert!(matches!(error, ParseError::DuplicateKey { .. }), "{error}"),
             },
         }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_like_serde_json_does(text in r#"[\[\]{}:,"0-9eE.+\-\\utrfalsn ก]{0,20}"#) {
+        let ours = read(&text).map(Document::into_json);
+        match serde_json::from_str::<Value>(&text) {
+            Err(_) => prop_assert!(ours.is_err(), "{ours:?}"),
+            Ok(value) => match ours {
+                Ok(ours) => prop_assert!(alike(&ours, &value)),
+                Err(error) => prop_assert!(matches!(error, ParseError::DuplicateKey { .. }), "{error}"),
+            },
+        }
+    }
+}
+
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
+            let (a, b) = (a.as_f64().unwrap_or(0.0), b.as_f64().unwrap_or(1.0));
+            a == b || (a - b).abs() <= a.abs() * 1e-15
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((k, a), (l, b))| k == l && alike(a, b))
+        }
+        (a, b) => a == b,
     }
 }
