@@ -15,8 +15,14 @@ pub mod jsonld;
 /// Query languages: text becomes a plan, and the evaluator says what a plan means.
 pub mod query;
 
+/// Representations of entities, read and written: the only room that spells NGSI-LD JSON.
+pub mod represent;
+
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
+
+/// The one outbound HTTP client, and the rules of where it may go.
+pub mod egress;
 
 /// Entities and small records, kept durably.
 pub mod store;

@@ -1,7 +1,7 @@
 //! What the broker may reach on the network by itself: context documents now, receivers and other
 //! brokers later. URLs come from clients, so the default lets none of them reach inside.
 
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{ByteSize, Value, section::settings};
 
@@ -18,6 +18,8 @@ settings! {
         ports: Vec<Ports> = vec![Ports(80..=80), Ports(443..=443), Ports(1024..=65535)],
         /// Whether plain http may be used besides https.
         http: bool = true,
+        /// Certificates (PEM) of authorities to trust besides the usual ones.
+        ca: Option<PathBuf> = None,
         /// How many redirects are followed; each is checked like the first address.
         redirects: usize = 5,
         /// How long one fetch may take, redirects included.

@@ -17,7 +17,7 @@ use json_syntax::Parse;
 use rustc_hash::FxHashMap;
 
 use super::{
-    ContextError, DEFAULT_VOCABULARY, Document, check, shipped,
+    Context, ContextError, ContextLink, DEFAULT_VOCABULARY, Document, check, shipped,
     table::{Definition, Meaning, Table},
 };
 
@@ -35,25 +35,34 @@ pub(super) fn core() -> Result<Table, ContextError> {
     Ok(Table::new(definitions(&active), None))
 }
 
-/// The table of a user's context followed by the core context.
-///
-/// `base` is the address of the context, which relative references start from.
-pub(super) fn compile(
+/// A user's context followed by the core context. An earlier context of the same meaning lends its
+/// table.
+pub(super) fn context(
     context: &Document<'_>,
-    base: Option<&str>,
     gathered: &Gathered,
-    core: &Table,
-) -> Result<Table, ContextError> {
+    link: ContextLink,
+    earlier: Option<&Context>,
+) -> Result<Context, ContextError> {
     check::check(context)?;
-    let base = base.and_then(|base| IriBuf::new(base.to_owned()).ok());
-    let user = process(&syntax(context)?, &Active::default(), gathered, base, false)?;
+    let user = process(&syntax(context)?, &Active::default(), gathered, false)?;
     let active = with_core(&user)?;
-    Ok(Table::new(definitions(&active), Some(core)))
+    let table = Table::new(definitions(&active), Some(Context::core_table()));
+    Ok(Context::of(table, link, earlier))
+}
+
+/// Whether this can be a context: processed if it is complete in itself, else only read.
+pub(super) fn validate(context: &Document<'_>, complete: bool) -> Result<(), ContextError> {
+    check::check(context)?;
+    let syntax = syntax(context)?;
+    if complete {
+        process(&syntax, &Active::default(), &Gathered::default(), false)?;
+    }
+    Ok(())
 }
 
 /// The core context comes last and redefines whatever was said of its terms, protected or not.
 fn with_core(active: &Active) -> Result<Active, ContextError> {
-    process(&CORE_SYNTAX, active, &Gathered::default(), None, true)
+    process(&CORE_SYNTAX, active, &Gathered::default(), true)
 }
 
 fn syntax(context: &Document<'_>) -> Result<Syntax, ContextError> {
@@ -66,12 +75,11 @@ fn process(
     context: &Syntax,
     active: &Active,
     gathered: &Gathered,
-    base: Option<IriBuf>,
     override_protected: bool,
 ) -> Result<Active, ContextError> {
     let options = Options { override_protected, ..Options::default() };
     context
-        .process_full(no_vocabulary_mut(), active, &Shelf(gathered), base, options, ())
+        .process_full(no_vocabulary_mut(), active, &Shelf(gathered), None, options, ())
         .now_or_never()
         .expect("gathered documents are at hand")
         .map(|processed| processed.into_processed())

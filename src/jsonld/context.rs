@@ -59,18 +59,36 @@ impl Context {
         CORE.clone()
     }
 
-    /// Compiles the value of an `@context` that refers to no documents but core contexts.
+    /// Compiles the value of an `@context` that refers to no documents.
     pub fn local(context: &Document<'_>) -> Result<Arc<Context>, ContextError> {
-        let table = compile::compile(context, None, &compile::Gathered::default(), &CORE.table)?;
-        let body = context.to_string();
-        Ok(Arc::new(Context::new(table, ContextLink { url: None, body: body.into() })))
+        let link = ContextLink { url: None, body: context.to_string().into() };
+        compile::context(context, &compile::Gathered::default(), link, None).map(Arc::new)
     }
 
-    /// Shares the core's table if this one says nothing else.
-    pub(super) fn new(table: Table, link: ContextLink) -> Self {
-        let core = &CORE.table;
-        let table = if table.means_the_same(core) { core.clone() } else { Arc::new(table) };
-        Self { table, link }
+    /// A table that says what the core's or an earlier one says is not kept.
+    pub(super) fn of(table: Table, link: ContextLink, earlier: Option<&Context>) -> Self {
+        let known = [Some(&**CORE), earlier];
+        let known = known.into_iter().flatten().map(|known| &known.table);
+        let same = known.into_iter().find(|known| known.means_the_same(&table)).cloned();
+        Self { table: same.unwrap_or_else(|| Arc::new(table)), link }
+    }
+
+    /// The table of the core context.
+    pub(super) fn core_table() -> &'static Table {
+        &CORE.table
+    }
+
+    /// The same terms under another link.
+    pub(super) fn linked(&self, link: ContextLink) -> Self {
+        Self { table: self.table.clone(), link }
+    }
+
+    /// How many terms it adds to the core's.
+    pub(super) fn terms(&self) -> usize {
+        match Arc::ptr_eq(&self.table, &CORE.table) {
+            true => 0,
+            false => self.table.terms(),
+        }
     }
 
     /// Equal for contexts that write every name alike, so that what was rendered for one serves

@@ -8,10 +8,17 @@ mod bare;
 mod check;
 mod compile;
 mod context;
+mod contexts;
 mod document;
+mod loader;
 mod shipped;
 mod table;
 
 pub use context::{Context, ContextError, ContextLink};
+pub use contexts::{
+    ContextDetails, ContextKind, ContextSettings, ContextShelf, ContextSource, Contexts,
+    HOSTED_PATH, HostError, NoShelf, RemoveError, ServeError, ShelfError, StoredContext,
+};
 pub use document::{Document, ParseError, ParseLimits};
+pub use loader::{DocumentLoader, LoadError, RemoteDocument};
 pub use shipped::{CORE_CONTEXT, DEFAULT_VOCABULARY, is_core};

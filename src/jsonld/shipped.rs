@@ -25,6 +25,15 @@ macro_rules! core_contexts {
 
 core_contexts!["1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"];
 
+/// Contexts for the data of a city, by the local id under which every broker hosts them.
+pub(super) const DOMAIN_CONTEXTS: &[(&str, &str)] =
+    &[("mae-moh", include_str!("../../contexts/mae-moh.jsonld"))];
+
+/// Whether a context of this local id comes with the broker.
+pub(super) fn is_domain(local_id: &str) -> bool {
+    DOMAIN_CONTEXTS.iter().any(|(id, _)| *id == local_id)
+}
+
 /// Whether the address is that of a core context, of any version we know.
 pub fn is_core(url: &str) -> bool {
     core_text(url).is_some()

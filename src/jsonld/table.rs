@@ -116,6 +116,11 @@ impl Table {
         self.id
     }
 
+    /// How many terms it has.
+    pub(super) fn terms(&self) -> usize {
+        self.terms.len()
+    }
+
     /// Whether both mean the same by every term.
     pub(super) fn means_the_same(&self, other: &Table) -> bool {
         self.terms.len() == other.terms.len()

@@ -88,12 +88,32 @@ pub fn check_uri(text: &str) -> Result<(), NotAUri> {
     let forbidden = |c: char| {
         c.is_control()
             || c.is_whitespace()
+            || is_invisible(c)
             || matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
     };
     if rest.chars().any(forbidden) {
         return refuse("it holds a character that no URI may hold");
     }
     Ok(())
+}
+
+/// Characters that cannot be seen, or are no characters: two identifiers that differ only in them
+/// look the same in every log and on every screen. They are the default ignorable code points of
+/// Unicode, the blank Braille pattern, noncharacters and private use. The zero-width joiner and
+/// non-joiner are taken, since Persian and Indic words cannot be spelled without them.
+fn is_invisible(c: char) -> bool {
+    match c {
+        '\u{200C}' | '\u{200D}' => false,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' => {
+            true
+        }
+        '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' => true,
+        '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' => true,
+        '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' => true,
+        '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}' => true,
+        '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}' | '\u{FDD0}'..='\u{FDEF}' => true,
+        _ => u32::from(c) & 0xFFFE == 0xFFFE,
+    }
 }
 
 /// A tenant: the default one is a value, not an absence (4.14). Letter case is kept.
@@ -146,6 +166,7 @@ mod tests {
             "urn:ngsi-ld:Vehicle:A1",
             "https://example.org/x?y=1#z",
             "urn:ngsi-ld:สถานี:แม่เมาะ",
+            "urn:ngsi-ld:City:می\u{200C}خواهم",
             "a:b",
         ] {
             assert!(check_uri(good).is_ok(), "{good}");
@@ -153,6 +174,29 @@ mod tests {
         for bad in ["", "Vehicle", ":x", "urn:", "1a:x", "urn:a b", "urn:a<b", "urn:\u{7}", "ไทย:x"]
         {
             assert!(check_uri(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_identifies_nothing() {
+        for hidden in [
+            '\u{202E}',
+            '\u{200B}',
+            '\u{FEFF}',
+            '\u{2028}',
+            '\u{A0}',
+            '\u{FE0F}',
+            '\u{E0100}',
+            '\u{FDD0}',
+            '\u{FFFE}',
+            '\u{115F}',
+            '\u{3164}',
+            '\u{FFA0}',
+            '\u{2800}',
+            '\u{E000}',
+        ] {
+            let id = format!("urn:ngsi-ld:Vehicle:A{hidden}B");
+            assert!(EntityId::parse(&id).is_err(), "{:x}", u32::from(hidden));
         }
     }
 

@@ -50,7 +50,7 @@ impl Scope {
 pub fn is_level(text: &str) -> bool {
     let mut letters = text.chars();
     letters.next().is_some_and(char::is_alphabetic)
-        && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '-' || is_mark(c))
+        && letters.all(|c| c.is_alphanumeric() || c == '_' || is_mark(c))
 }
 
 /// Whether the character is a combining mark (Unicode category M) of the scripts that need them.
@@ -74,7 +74,7 @@ mod tests {
         {
             assert!(Scope::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "/", "/A//B", "/A/", "/A/#", "/+/A", "A B", "/1A"] {
+        for bad in ["", "/", "/A//B", "/A/", "/A/#", "/+/A", "A B", "/1A", "/a-b"] {
             assert!(Scope::parse(bad).is_err(), "{bad}");
         }
     }

@@ -11,20 +11,26 @@ mod index;
 mod language;
 mod limits;
 mod moment;
+mod names;
 mod pattern;
 mod plan;
 mod projection;
+mod scan;
 mod scope;
 mod term;
 
 pub use error::{ErrorKind, QueryError};
-pub use filter::{Check, Filter, Link, Literal, Member, Operand, Path, Relation, Test, Text};
+pub use filter::{
+    Check, Filter, FilterOptions, Link, Literal, Member, Operand, Path, Relation, Test, Text,
+    TypeHint,
+};
 pub use index::{Hint, Key, KeyRange, keys_of};
 pub use language::LanguageFilter;
 pub use limits::Limits;
 pub use moment::Moment;
+pub use names::{parse_attrs, parse_names, parse_types};
 pub use pattern::Pattern;
 pub use plan::{Anchor, EntityPlan, Lookup, NoLookup, Page, Selector};
-pub use projection::{Projection, Tree, View};
+pub use projection::{Branch, Item, Projection, Tree, View};
 pub use scope::{ScopeFilter, ScopePattern};
 pub use term::Term;

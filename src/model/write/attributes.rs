@@ -46,15 +46,14 @@ impl Draft {
     }
 
     /// 5.6.2: instances are replaced, added, or deleted by a Null. A scope is replaced only where
-    /// there is one.
+    /// there is one; where there is none it is reported as left alone.
     pub(super) fn update(&mut self, fragment: Fragment) -> Result<(), Refusal> {
         self.add_types(&fragment);
-        if !self.entity.scopes.is_empty() {
-            match fragment.scopes {
-                Edit::Keep => {}
-                Edit::Put(scopes) => self.set_scopes(scopes),
-                Edit::Remove => self.set_scopes(Vec::new()),
-            }
+        match fragment.scopes {
+            Edit::Keep => {}
+            _ if self.entity.scopes.is_empty() => self.outcome.untouched.push(AttrName::SCOPE),
+            Edit::Put(scopes) => self.set_scopes(scopes),
+            Edit::Remove => self.set_scopes(Vec::new()),
         }
         self.touched |= fragment.expires_at.is_change();
         fragment.expires_at.apply(&mut self.entity.expires_at);

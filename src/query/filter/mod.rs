@@ -4,8 +4,11 @@ mod display;
 mod evaluate;
 mod hints;
 mod literal;
+mod parse;
+mod value;
 
 pub use literal::{Literal, Text};
+pub use parse::FilterOptions;
 
 use super::{Pattern, Term};
 use crate::model::{Name, TypeTerm};

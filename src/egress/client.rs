@@ -1,0 +1,168 @@
+//! Fetching, within the rules.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use reqwest::{
+    StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{ACCEPT, HeaderMap, LOCATION},
+    redirect,
+};
+use url::Url;
+
+use crate::config::Egress;
+
+use super::{EgressError, Guard, Refused};
+
+/// The one outbound client; cheap to clone, connections are shared.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    guard: Arc<Guard>,
+    redirects: usize,
+    timeout: Duration,
+    most: usize,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Where it came from in the end.
+    pub url: Url,
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// The body, unpacked.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// A client with these rules.
+    pub fn new(settings: &Egress) -> Result<Self, EgressError> {
+        let guard = Arc::new(Guard::new(settings));
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("Lanna/", env!("CARGO_PKG_VERSION")))
+            // A proxy would resolve names by itself, past the guard.
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(8)
+            .dns_resolver(Arc::new(GuardedResolver { guard: Arc::clone(&guard) }));
+        if let Some(file) = &settings.ca {
+            let setup = |why: String| EgressError::Setup(format!("{}: {why}", file.display()));
+            let pem = fs::read(file).map_err(|why| setup(why.to_string()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|why| setup(why.to_string()))?;
+            for certificate in certificates {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(Self {
+            http: builder.build().map_err(|why| EgressError::Setup(why.to_string()))?,
+            guard,
+            redirects: settings.redirects,
+            timeout: settings.timeout,
+            most: settings.response.bytes(),
+        })
+    }
+
+    /// Fetches a document. Success is a 2xx answer, read whole, within the limits.
+    pub async fn get(&self, url: &str, accept: &str) -> Result<Fetched, EgressError> {
+        match tokio::time::timeout(self.timeout, self.follow(url, accept)).await {
+            Ok(result) => result,
+            Err(_) => Err(EgressError::TooSlow { url: url.to_owned(), after: self.timeout }),
+        }
+    }
+
+    async fn follow(&self, url: &str, accept: &str) -> Result<Fetched, EgressError> {
+        let refuse = |why: String| Refused { url: url.to_owned(), why };
+        let mut here = Url::parse(url).map_err(|why| refuse(why.to_string()))?;
+        for _ in 0..=self.redirects {
+            self.guard.check(&here)?;
+            let answer = self.http.get(here.clone()).header(ACCEPT, accept).send().await;
+            let answer = answer.map_err(|error| unreachable(&here, error))?;
+            match redirected(&here, answer.status(), answer.headers()) {
+                Some(there) => here = there.map_err(refuse)?,
+                None => return self.read(here, answer).await,
+            }
+        }
+        Err(EgressError::TooManyRedirects { url: url.to_owned(), most: self.redirects })
+    }
+
+    async fn read(&self, url: Url, answer: reqwest::Response) -> Result<Fetched, EgressError> {
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(EgressError::Status { url: url.into(), status: status.as_u16() });
+        }
+        let too_large = || EgressError::TooLarge { url: url.to_string(), most: self.most };
+        if answer.content_length().is_some_and(|length| length > self.most as u64) {
+            return Err(too_large());
+        }
+        let mut answer = answer;
+        let headers = std::mem::take(answer.headers_mut());
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&url, error))? {
+            if chunk.len() > self.most - body.len() {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Fetched { url, headers, body: body.into() })
+    }
+}
+
+/// Where an answer sends us, if it does.
+fn redirected(here: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Result<Url, String>> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = headers.get(LOCATION)?.to_str();
+    Some(match location {
+        Ok(location) => here.join(location).map_err(|why| format!("it redirects wrongly: {why}")),
+        Err(_) => Err("it redirects to something unreadable".to_owned()),
+    })
+}
+
+/// What went wrong below HTTP; a refusal of the resolver is told as what it is.
+fn unreachable(url: &Url, error: reqwest::Error) -> EgressError {
+    let mut why = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return Refused { url: url.to_string(), why: refused.why.clone() }.into();
+        }
+        why = cause.to_string();
+        source = cause.source();
+    }
+    EgressError::Unreachable { url: url.to_string(), why }
+}
+
+/// Resolves names and hands on only the addresses that may be reached: what is checked is what is
+/// connected to, whatever the name resolves to a moment later.
+#[derive(Debug)]
+struct GuardedResolver {
+    guard: Arc<Guard>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = Arc::clone(&self.guard);
+        Box::pin(async move {
+            let host = name.as_str();
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            let (mut good, mut why) = (Vec::new(), None);
+            for address in found {
+                match guard.forbids(address.ip()) {
+                    None => good.push(address),
+                    Some(reason) => why = Some(reason),
+                }
+            }
+            match why {
+                Some(why) if good.is_empty() => Err(Refused { url: host.to_owned(), why }.into()),
+                _ => Ok(Box::new(good.into_iter()) as Addrs),
+            }
+        })
+    }
+}

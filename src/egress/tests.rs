@@ -1,0 +1,155 @@
+//! The client against hosts on this machine, which say what they are told to say.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::config::{ByteSize, Egress};
+
+/// A host that answers every request with what `answer` makes of its path.
+async fn host(
+    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap_or(0);
+                let head = String::from_utf8_lossy(&head[..length]).into_owned();
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let reply = answer(&path);
+                seen.lock().push(head);
+                let _ = stream.write_all(reply.as_bytes()).await;
+                if path == "/hang" {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+            });
+        }
+    });
+    (port, asked)
+}
+
+fn ok(headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+fn client(change: impl FnOnce(&mut Egress)) -> Client {
+    let mut settings =
+        Egress { allow_private: true, timeout: Duration::from_secs(5), ..Egress::default() };
+    change(&mut settings);
+    Client::new(&settings).unwrap()
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_with_its_headers() {
+    let (port, asked) = host(|_| ok("x-mark: 1\r\n", "ฝุ่น")).await;
+    let url = format!("http://127.0.0.1:{port}/a?b=c");
+    let fetched = client(|_| {}).get(&url, "application/ld+json").await.unwrap();
+    assert_eq!(fetched.body, "ฝุ่น");
+    assert_eq!(fetched.headers["x-mark"], "1");
+    assert_eq!(fetched.url.as_str(), url);
+    let head = asked.lock()[0].to_lowercase();
+    assert!(head.contains("accept: application/ld+json") && head.contains("user-agent: lanna/"));
+}
+
+#[tokio::test]
+async fn names_are_judged_by_what_they_resolve_to() {
+    let (port, asked) = host(|_| ok("", "secret")).await;
+    let strict = client(|settings| settings.allow_private = false);
+    let url = format!("http://localhost:{port}/");
+    let error = strict.get(&url, "*/*").await.unwrap_err();
+    assert!(matches!(error, EgressError::Refused(_)), "{error}");
+    assert!(error.to_string().contains("of this machine"), "{error}");
+    let error = strict.get(&format!("http://127.0.0.1:{port}/"), "*/*").await.unwrap_err();
+    assert!(matches!(error, EgressError::Refused(_)), "{error}");
+    assert!(asked.lock().is_empty(), "nothing was sent");
+    assert_eq!(client(|_| {}).get(&url, "*/*").await.unwrap().body, "secret");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_one_by_one_and_judged_each() {
+    let redirect = |to: &str| {
+        format!(
+            "HTTP/1.1 302 Found\r\nconnection: close\r\ncontent-length: 0\r\nlocation: {to}\r\n\r\n"
+        )
+    };
+    let (port, asked) = host(move |path| match path {
+        "/start" => redirect("/middle"),
+        "/middle" => redirect("end"),
+        "/end" => ok("", "arrived"),
+        "/inside" => redirect("http://169.254.169.254/latest/meta-data"),
+        "/shell" => redirect("http://127.0.0.1:22/"),
+        "/file" => redirect("file:///etc/passwd"),
+        _ => redirect("/round"),
+    })
+    .await;
+    let client = client(|settings| settings.redirects = 3);
+    let at = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    let fetched = client.get(&at("/start"), "*/*").await.unwrap();
+    assert_eq!((&fetched.body[..], fetched.url.path()), (&b"arrived"[..], "/end"));
+    for (path, why) in [
+        ("/inside", "cloud metadata"),
+        ("/shell", "port 22"),
+        ("/file", "neither http nor https"),
+        ("/round", "redirects more than 3 times"),
+    ] {
+        let error = client.get(&at(path), "*/*").await.unwrap_err().to_string();
+        assert!(error.contains(why), "{path}: {error}");
+    }
+    assert_eq!(asked.lock().iter().filter(|head| head.starts_with("GET /round")).count(), 4);
+}
+
+#[tokio::test]
+async fn answers_are_limited_in_size_and_time() {
+    let (port, _) = host(|path| match path {
+        "/honest" => ok("", &"x".repeat(101)),
+        "/chunked" => {
+            let chunk = "32\r\n".to_owned() + &"x".repeat(50) + "\r\n";
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+            head.to_owned() + &chunk.repeat(3) + "0\r\n\r\n"
+        }
+        "/hang" => "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_owned(),
+        _ => ok("", &"x".repeat(100)),
+    })
+    .await;
+    let client = client(|settings| {
+        settings.response = ByteSize(100);
+        settings.timeout = Duration::from_millis(300);
+    });
+    let at = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    assert_eq!(client.get(&at("/fits"), "*/*").await.unwrap().body.len(), 100);
+    for path in ["/honest", "/chunked"] {
+        let error = client.get(&at(path), "*/*").await.unwrap_err();
+        assert!(matches!(error, EgressError::TooLarge { .. }), "{path}: {error}");
+    }
+    let error = client.get(&at("/hang"), "*/*").await.unwrap_err();
+    assert!(matches!(error, EgressError::TooSlow { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn hosts_that_are_away_or_refuse_are_told_apart() {
+    let (port, _) =
+        host(|_| "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
+    let error = client(|_| {}).get(&format!("http://127.0.0.1:{port}/"), "*/*").await.unwrap_err();
+    assert!(matches!(error, EgressError::Status { status: 404, .. }), "{error}");
+    let closed = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let error = client(|_| {}).get(&format!("http://{closed}/"), "*/*").await.unwrap_err();
+    assert!(matches!(error, EgressError::Unreachable { .. }), "{error}");
+    let error = client(|_| {}).get("not a url", "*/*").await.unwrap_err();
+    assert!(matches!(error, EgressError::Refused(_)), "{error}");
+}

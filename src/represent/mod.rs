@@ -1,0 +1,24 @@
+//! Representations of entities (4.5, 4.6, 5.2): normalized, concise, simplified and GeoJSON, read
+//! and written; the documents of discovery and the results of operations.
+//!
+//! The only room that spells NGSI-LD JSON. Knows no store and no HTTP: documents arrive parsed,
+//! names are expanded and compacted by a context, time arrives as an argument.
+
+mod error;
+mod terms;
+
+mod read;
+
+mod linked;
+#[cfg(test)]
+mod samples;
+mod write;
+
+pub use error::{JsonPath, ReadError};
+pub use linked::{Linked, Links};
+pub use read::{Reader, Reading, read_attribute, read_entity, read_fragment};
+pub use terms::check_attribute_term;
+pub use write::{
+    Format, GeoJson, Join, JoinForm, NotAVersion, Renderer, Rendering, SpecVersion, Written,
+    write_entity,
+};

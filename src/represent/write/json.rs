@@ -1,0 +1,209 @@
+//! Appending JSON to bytes: strings, numbers, values.
+
+use crate::jsonld::Context;
+use crate::model::{Name, Number, OneOrMany, Timestamp, Value};
+
+/// Appends a JSON string.
+pub(in crate::represent) fn string(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    match first_special(bytes) {
+        None => out.extend_from_slice(bytes),
+        Some(place) => escaped(out, bytes, place),
+    }
+    out.push(b'"');
+}
+
+/// The place of the first byte that JSON wants escaped: a quotation mark, a reverse solidus or a
+/// control character. Eight bytes are looked at together.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_ne_bytes(*word);
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let special = controls
+            | has_zero(word ^ (ONES * u64::from(b'"')))
+            | has_zero(word ^ (ONES * u64::from(b'\\')));
+        if special != 0 {
+            let start = index * 8;
+            // A borrow may mark a byte wrongly, but only after one that is marked rightly.
+            return first_special_slowly(&bytes[start..]).map(|place| start + place);
+        }
+    }
+    first_special_slowly(tail).map(|place| bytes.len() - tail.len() + place)
+}
+
+fn first_special_slowly(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+}
+
+#[cold]
+fn escaped(out: &mut Vec<u8>, bytes: &[u8], mut place: usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = bytes;
+    loop {
+        let (plain, tail) = rest.split_at(place);
+        out.extend_from_slice(plain);
+        let Some((special, tail)) = tail.split_first() else { return };
+        match special {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            control @ 0..0x20 => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(control >> 4)]);
+                out.push(HEX[usize::from(control & 15)]);
+            }
+            other => out.extend_from_slice(&[b'\\', *other]),
+        }
+        rest = tail;
+        place = first_special(rest).unwrap_or(rest.len());
+    }
+}
+
+/// Appends a comma unless an object or array has just been opened.
+pub(in crate::represent) fn comma(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'{' | b'[') | None) {
+        out.push(b',');
+    }
+}
+
+/// Appends a number as it was written: integers without a point.
+pub(in crate::represent) fn number(out: &mut Vec<u8>, number: Number) {
+    match number {
+        Number::Int(number) => integer(out, number),
+        Number::UInt(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes())
+        }
+        Number::Float(number) => {
+            out.extend_from_slice(ryu::Buffer::new().format(number).as_bytes())
+        }
+    }
+}
+
+/// Appends an integer.
+pub(in crate::represent) fn integer(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a DateTime as a JSON string.
+pub(in crate::represent) fn time(out: &mut Vec<u8>, time: Timestamp) {
+    out.push(b'"');
+    time.write_to(out);
+    out.push(b'"');
+}
+
+/// Appends a name as a JSON string, compacted.
+pub(in crate::represent) fn name(out: &mut Vec<u8>, name: Name, context: &Context) {
+    string(out, &context.compact(name));
+}
+
+/// Appends several things as an array, or one without an array around it.
+pub(in crate::represent) fn one_or_many<T>(
+    out: &mut Vec<u8>,
+    things: &OneOrMany<T>,
+    mut write: impl FnMut(&mut Vec<u8>, &T),
+) {
+    match things {
+        OneOrMany::One(thing) => write(out, thing),
+        OneOrMany::Many(things) => array(out, things, write),
+    }
+}
+
+/// Appends an array.
+pub(in crate::represent) fn array<T>(
+    out: &mut Vec<u8>,
+    things: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (index, thing) in things.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, thing);
+    }
+    out.push(b']');
+}
+
+/// Appends the value of a Property, its names compacted.
+pub(in crate::represent) fn value(out: &mut Vec<u8>, value: &Value, context: &Context) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(number) => self::number(out, *number),
+        Value::String(text) => string(out, text),
+        Value::Array(items) => array(out, items, |out, item| self::value(out, item, context)),
+        Value::Object(members) => object(out, members, context),
+    }
+}
+
+fn object(out: &mut Vec<u8>, members: &[(Name, Value)], context: &Context) {
+    out.push(b'{');
+    for (index, (name, value)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match *name {
+            Name::AT_VALUE => out.extend_from_slice(b"\"@value\""),
+            Name::AT_LANGUAGE => out.extend_from_slice(b"\"@language\""),
+            name => self::name(out, name, context),
+        }
+        out.push(b':');
+        match *name {
+            Name::AT_TYPE => types(out, value, context),
+            _ => self::value(out, value, context),
+        }
+    }
+    if is_json_null(members) {
+        out.extend_from_slice(b",\"@value\":null");
+    }
+    out.push(b'}');
+}
+
+/// The JSON literal null is stored as a `@json` without a value.
+fn is_json_null(members: &[(Name, Value)]) -> bool {
+    matches!(members, [(Name::AT_TYPE, Value::String(text))] if text.as_ref() == "@json")
+}
+
+/// The types of a value are stored expanded.
+fn types(out: &mut Vec<u8>, types: &Value, context: &Context) {
+    match types {
+        Value::String(text) => match Name::known(text) {
+            Some(name) => self::name(out, name, context),
+            None => string(out, text),
+        },
+        Value::Array(items) => array(out, items, |out, item| self::types(out, item, context)),
+        other => value(out, other, context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn strings_read_back(text in "\\PC*|[\\x00-\\x7f]*|.*\"\\\\.*") {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        }
+    }
+
+    #[test]
+    fn nothing_is_escaped_without_need() {
+        let mut out = Vec::new();
+        string(&mut out, "<b>ฝุ่น & 'x' = ; ( ) / \u{7f}</b>");
+        assert_eq!(out, "\"<b>ฝุ่น & 'x' = ; ( ) / \u{7f}</b>\"".as_bytes());
+    }
+}

@@ -1,0 +1,383 @@
+//! Writing entities: how they are to look, and one entity, one list, one collection at a time.
+//!
+//! Bytes are appended as they come; no tree is built.
+
+mod fallback;
+mod feature;
+mod instance;
+mod json;
+mod rendering;
+mod simplified;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::fallback::Fallback;
+use super::linked::Linked;
+use crate::jsonld::Context;
+use crate::model::{
+    AttrName, Attribute, Attributes, Entity, EntityId, Instance, OneOrMany, Stored, Timestamp,
+};
+use crate::query::View;
+
+pub use rendering::{Format, GeoJson, Join, JoinForm, NotAVersion, Rendering, SpecVersion};
+
+/// What there is to know about an entity that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// The projection left nothing of it.
+    pub empty: bool,
+    /// Something was written differently, or left out, for the sake of an older version (4.3.6.8).
+    pub altered: bool,
+}
+
+/// Appends one entity as a JSON object, a Feature if the rendering is GeoJSON. The object has no
+/// `@context`.
+pub fn write_entity(
+    out: &mut Vec<u8>,
+    entity: &Entity,
+    rendering: &Rendering,
+    context: &Context,
+    now: Timestamp,
+    linked: &Linked,
+) -> Written {
+    write_view(out, entity, rendering, rendering.projection.view(), context, now, linked)
+}
+
+fn write_view<'a>(
+    out: &mut Vec<u8>,
+    entity: &'a Entity,
+    rendering: &'a Rendering,
+    view: View<'a>,
+    context: &Context,
+    now: Timestamp,
+    linked: &'a Linked,
+) -> Written {
+    let mut writer = Writer {
+        out,
+        rendering,
+        context,
+        now,
+        linked,
+        fallback: Fallback::for_version(rendering.version),
+        altered: false,
+        around: Vec::new(),
+        inlined: 0,
+    };
+    let links = rendering.inline_levels();
+    let shown = match &rendering.geojson {
+        Some(geojson) => writer.feature(entity, geojson, view, links),
+        None => writer.entity(entity, view, links),
+    };
+    Written { empty: !shown, altered: writer.altered }
+}
+
+/// Writes the entities of one answer: they share a rendering, a context and a time.
+#[derive(Debug)]
+pub struct Renderer<'a> {
+    rendering: &'a Rendering,
+    context: &'a Context,
+    now: Timestamp,
+    linked: &'a Linked,
+    /// Under which rendered fragments are kept, if they may be.
+    key: Option<u64>,
+    /// `"@context":…}`, if it goes into the body.
+    tail: Option<Vec<u8>>,
+}
+
+static NO_LINKED: std::sync::LazyLock<Linked> = std::sync::LazyLock::new(Linked::default);
+
+impl<'a> Renderer<'a> {
+    /// A renderer of entities that are not joined with others, without an `@context` in the body.
+    pub fn new(rendering: &'a Rendering, context: &'a Context, now: Timestamp) -> Self {
+        let key = rendering.key(context.id());
+        Self { rendering, context, now, linked: &NO_LINKED, key, tail: None }
+    }
+
+    /// Joins with these entities.
+    pub fn with_linked(mut self, linked: &'a Linked) -> Self {
+        self.linked = linked;
+        self
+    }
+
+    /// Puts the `@context` into the body: into each entity, or once into a FeatureCollection.
+    pub fn with_context_in_body(mut self) -> Self {
+        self.tail = Some(["\"@context\":", &self.context.link().body, "}"].concat().into_bytes());
+        self
+    }
+
+    /// Appends one entity, or Feature. A rendering that was kept beside the stored entity is
+    /// used; one that may serve again is kept.
+    pub fn stored(&self, out: &mut Vec<u8>, stored: &Stored) -> Written {
+        let written = self.fragment(out, stored);
+        self.close(out);
+        written
+    }
+
+    /// Appends one entity, or Feature, that no store holds.
+    pub fn entity(&self, out: &mut Vec<u8>, entity: &Entity) -> Written {
+        let Self { rendering, context, now, linked, .. } = *self;
+        let written = write_entity(out, entity, rendering, context, now, linked);
+        self.close(out);
+        written
+    }
+
+    /// Appends the body of an answer with several entities: an array, or a FeatureCollection.
+    /// Entities of which the projection leaves nothing are left out; those that were joined flat
+    /// follow the others.
+    pub fn all(&self, out: &mut Vec<u8>, entities: &[Arc<Stored>]) -> Written {
+        let collection = self.rendering.geojson.is_some();
+        if collection {
+            out.extend_from_slice(b"{\"type\":\"FeatureCollection\",\"features\":");
+        }
+        let mut all = Written { empty: true, altered: false };
+        out.push(b'[');
+        for entity in entities {
+            self.item(out, &mut all, |out| self.fragment(out, entity));
+        }
+        for (entity, view) in self.linked.flat(&self.rendering.projection) {
+            let Self { rendering, context, now, linked, .. } = *self;
+            self.item(out, &mut all, |out| {
+                write_view(out, entity, rendering, view, context, now, linked)
+            });
+        }
+        out.push(b']');
+        if collection {
+            out.push(b'}');
+            self.close(out);
+        }
+        all
+    }
+
+    fn item(
+        &self,
+        out: &mut Vec<u8>,
+        all: &mut Written,
+        write: impl FnOnce(&mut Vec<u8>) -> Written,
+    ) {
+        let start = out.len();
+        json::comma(out);
+        let written = write(out);
+        all.altered |= written.altered;
+        if written.empty {
+            out.truncate(start);
+        } else {
+            all.empty = false;
+            if self.rendering.geojson.is_none() {
+                self.close(out);
+            }
+        }
+    }
+
+    fn fragment(&self, out: &mut Vec<u8>, stored: &Stored) -> Written {
+        if let Some(key) = self.key
+            && stored.rendered.append_to(key, out)
+        {
+            return Written::default();
+        }
+        let start = out.len();
+        let Self { rendering, context, now, linked, .. } = *self;
+        let written = write_entity(out, stored, rendering, context, now, linked);
+        if let Some(key) = self.key
+            && !written.empty
+            && !stored.is_transient()
+        {
+            stored.rendered.keep(key, Bytes::copy_from_slice(&out[start..]));
+        }
+        written
+    }
+
+    /// Puts the `@context` at the end of the object that was just written.
+    fn close(&self, out: &mut Vec<u8>) {
+        if let Some(tail) = &self.tail {
+            out.pop();
+            json::comma(out);
+            out.extend_from_slice(tail);
+        }
+    }
+}
+
+/// Writes one entity and those inside it.
+struct Writer<'w, 'a> {
+    out: &'w mut Vec<u8>,
+    rendering: &'a Rendering,
+    context: &'w Context,
+    now: Timestamp,
+    linked: &'a Linked,
+    fallback: Fallback,
+    altered: bool,
+    /// The entities around the one that is being written: they are not written again inside it.
+    around: Vec<&'a EntityId>,
+    /// How many entities were written inside others.
+    inlined: usize,
+}
+
+/// Where an attribute stands.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// In an entity, of which this is shown, and from which so many links may be followed.
+    Entity(View<'a>, u32),
+    /// In another attribute.
+    Attribute,
+}
+
+impl<'a> Writer<'_, 'a> {
+    /// Appends an entity; false if the projection leaves nothing of it.
+    fn entity(&mut self, entity: &'a Entity, view: View<'a>, links: u32) -> bool {
+        self.out.push(b'{');
+        let start = self.out.len();
+        if view.keeps_id() {
+            self.out.extend_from_slice(b"\"id\":");
+            json::string(self.out, entity.id.as_str());
+        }
+        self.members(entity, view, links);
+        let shown = self.out.len() > start;
+        self.stamps(entity);
+        self.out.push(b'}');
+        shown
+    }
+
+    /// Appends the members that follow the id, but for the system's.
+    fn members(&mut self, entity: &'a Entity, view: View<'a>, links: u32) {
+        if view.keeps_type() {
+            json::comma(self.out);
+            self.out.extend_from_slice(b"\"type\":");
+            self.types(&entity.types);
+        }
+        if view.keeps_scope() && !entity.scopes.is_empty() {
+            self.scopes(entity);
+        }
+        self.around.push(&entity.id);
+        self.attributes(&entity.attributes, Place::Entity(view, links));
+        self.around.pop();
+    }
+
+    fn types(&mut self, types: &OneOrMany<AttrName>) {
+        match types.as_slice() {
+            [first, _, ..] if self.fallback.single => {
+                self.altered = true;
+                json::name(self.out, *first, self.context);
+            }
+            [only] => json::name(self.out, *only, self.context),
+            several => {
+                json::array(self.out, several, |out, name| json::name(out, *name, self.context));
+            }
+        }
+    }
+
+    fn scopes(&mut self, entity: &Entity) {
+        if self.fallback.no_scope {
+            self.altered = true;
+            return;
+        }
+        json::comma(self.out);
+        self.out.extend_from_slice(b"\"scope\":");
+        match entity.scopes.as_slice() {
+            [only] => json::string(self.out, only.as_str()),
+            several => {
+                json::array(self.out, several, |out, scope| json::string(out, scope.as_str()))
+            }
+        }
+    }
+
+    /// The system's members of an entity, shown only where they are asked for (4.8).
+    fn stamps(&mut self, entity: &Entity) {
+        if !self.rendering.sys_attrs {
+            return;
+        }
+        if let Some(time) = entity.expires_at {
+            self.expires_at(time);
+        }
+        self.stamp(b"\"createdAt\":", entity.created_at);
+        self.stamp(b"\"modifiedAt\":", entity.modified_at);
+    }
+
+    fn expires_at(&mut self, time: Timestamp) {
+        if self.fallback.no_expiry {
+            self.altered = true;
+        } else {
+            self.stamp(b"\"expiresAt\":", time);
+        }
+    }
+
+    fn stamp(&mut self, key: &[u8], time: Timestamp) {
+        json::comma(self.out);
+        self.out.extend_from_slice(key);
+        json::time(self.out, time);
+    }
+
+    fn attributes(&mut self, attributes: &'a Attributes, place: Place<'a>) {
+        for (name, attribute) in attributes.iter() {
+            match place {
+                Place::Entity(view, _) if !view.keeps_attribute(name) => {}
+                place => self.attribute(name, attribute, place),
+            }
+        }
+    }
+
+    /// Appends the instances that are shown: an object for one, an array for several (4.5.5).
+    fn attribute(&mut self, name: AttrName, attribute: &'a Attribute, place: Place<'a>) {
+        let several: Vec<&Instance>;
+        let shown = match attribute.instances() {
+            [only] if self.shows(only, place) => only,
+            [_] => return,
+            instances => {
+                let alive = instances.iter().filter(|instance| self.shows(instance, place));
+                several = self.restrict(alive.collect());
+                match several.as_slice() {
+                    [] => return,
+                    [only] => only,
+                    several => return self.instances(name, several, place),
+                }
+            }
+        };
+        self.key(name);
+        match self.rendering.format {
+            Format::Simplified => self.simplified(name, shown, place),
+            _ => self.instance(name, shown, place, true),
+        }
+    }
+
+    fn instances(&mut self, name: AttrName, instances: &[&'a Instance], place: Place<'a>) {
+        self.key(name);
+        if self.rendering.format == Format::Simplified {
+            return self.simplified_dataset(name, instances, place);
+        }
+        self.out.push(b'[');
+        for (index, instance) in instances.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.instance(name, instance, place, false);
+        }
+        self.out.push(b']');
+    }
+
+    /// Before version 1.3 an attribute had one instance.
+    fn restrict<'i>(&mut self, instances: Vec<&'i Instance>) -> Vec<&'i Instance> {
+        if !self.fallback.single || instances.len() < 2 {
+            return instances;
+        }
+        self.altered = true;
+        let default = instances.iter().find(|instance| instance.dataset().is_none());
+        default.or(instances.first()).map(|instance| vec![*instance]).unwrap_or_default()
+    }
+
+    fn key(&mut self, name: AttrName) {
+        json::comma(self.out);
+        json::name(self.out, name, self.context);
+        self.out.push(b':');
+    }
+
+    /// Whether an instance is shown: it is valid now, and of a dataset that was asked for.
+    fn shows(&self, instance: &Instance, place: Place<'_>) -> bool {
+        if instance.more.is_none() && self.rendering.datasets.is_empty() {
+            return true;
+        }
+        let asked = matches!(place, Place::Attribute) || self.rendering.asks_for(instance);
+        asked && instance.is_alive(self.now)
+    }
+}
