@@ -18,6 +18,8 @@ mod projection;
 mod scan;
 mod scope;
 mod term;
+#[cfg(test)]
+mod testing;
 
 pub use error::{ErrorKind, QueryError};
 pub use filter::{

@@ -67,6 +67,8 @@ impl Link {
 
 fn in_entity(entity: &Entity, path: &Path, check: &Check, now: Timestamp) -> bool {
     match &path.member {
+        // Nothing lies within a member that is no attribute.
+        Some(_) if !path.within.is_empty() => false,
         Some((member, _)) if path.names.is_empty() => of_entity(entity, *member, check),
         member => reach(&entity.attributes, &path.names, now, &mut |instance| match member {
             Some((member, _)) => of_instance(instance, *member, check),

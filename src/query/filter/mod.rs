@@ -198,3 +198,8 @@ impl Path {
         self.links.first().map_or(&self.names, |link| &link.names).first()
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
