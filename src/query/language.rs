@@ -147,3 +147,108 @@ impl fmt::Display for LanguageFilter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::ErrorKind;
+    use super::*;
+
+    fn parse(text: &str) -> Result<LanguageFilter, QueryError> {
+        LanguageFilter::parse(text, &Limits::default())
+    }
+
+    fn chosen(filter: &str, tags: &[&str]) -> Option<String> {
+        let texts = |tag: &&str| ((*tag).into(), OneOrMany::One((*tag).into()));
+        let map = LanguageMap(tags.iter().map(texts).collect());
+        let chosen = parse(filter).expect(filter).choose(&map).map(|(tag, texts)| {
+            assert_eq!(&*texts.as_slice()[0], tag);
+            tag.to_owned()
+        });
+        chosen
+    }
+
+    #[test]
+    fn the_best_language_is_chosen() {
+        for (filter, tags, expected) in [
+            ("fr", &["fr", "nl"][..], Some("fr")),
+            ("nl", &["fr", "nl"], Some("nl")),
+            ("FR", &["nl", "fr"], Some("fr")),
+            ("*", &["fr", "nl"], Some("fr")),
+            ("fr-CH,fr", &["nl", "fr"], Some("fr")),
+            ("fr-CH,fr;q=0.9,en;q=0.8,*;q=0.5", &["nl", "en", "fr"], Some("fr")),
+            ("fr-CH,fr;q=0.9,en;q=0.8,*;q=0.5", &["nl", "de"], Some("nl")),
+            ("fr;q=0.2,nl;q=0.9", &["fr", "nl"], Some("nl")),
+            ("nl-BE", &["fr", "nl"], Some("nl")),
+            ("en", &["de", "en-US"], Some("en-US")),
+            ("en", &["eng", "en-US"], Some("en-US")),
+            ("zh-Hant-x-y", &["zh", "zh-Hant"], Some("zh-Hant")),
+            ("zh-a-bc", &["zh-a", "zh"], Some("zh")),
+            ("fr-CH,en", &["fr-BE", "en"], Some("en")),
+            ("pt", &["fr", "@none"], Some("@none")),
+            ("pt", &["fr", "nl"], Some("fr")),
+            ("*,fr;q=0", &["fr", "nl"], Some("nl")),
+            ("pt,fr;q=0", &["fr", "nl"], Some("nl")),
+            ("fr;q=0", &["fr"], Some("fr")),
+            ("th", &["@none", "th"], Some("th")),
+            ("@none", &["th", "@none"], Some("@none")),
+            ("th", &[], None),
+        ] {
+            assert_eq!(chosen(filter, tags).as_deref(), expected, "{filter} {tags:?}");
+        }
+    }
+
+    #[test]
+    fn filters_are_read_and_printed() {
+        for (text, printed) in [
+            ("fr", "fr"),
+            (" fr-CH , fr ; q=0.90 ", "fr-CH,fr;q=0.9"),
+            ("en;q=1.000,de;Q=0.125,it;q=0", "en,de;q=0.125,it;q=0.0"),
+        ] {
+            let filter = parse(text).expect(text);
+            assert_eq!(filter.to_string(), printed);
+            assert_eq!(parse(printed), Ok(filter));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in [
+            "",
+            ",",
+            "fr,",
+            "f r",
+            "fr;",
+            "fr;q",
+            "fr;q=",
+            "fr;q=2",
+            "fr;q=1.5",
+            "fr;q=-1",
+            "fr;q=0.1234",
+            "fr;x=1",
+            "ไทย",
+            "toolongsubtag",
+            "-fr",
+            "1",
+            "fr;q=0.๑",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Syntax, "{text}");
+        }
+        assert_eq!(parse("fr,x y").unwrap_err().span, Some((3, 6)));
+        let many = vec!["fr"; 600].join(",");
+        assert_eq!(parse(&many).unwrap_err().kind, ErrorKind::TooComplex);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_to_the_same(
+            ranges in proptest::collection::vec(("[a-z]{1,8}(-[a-zA-Z0-9]{1,8})?|\\*", 0_u16..=1_000), 1..6),
+        ) {
+            let range = |(tag, weight): (String, u16)| Range { tag: tag.into(), weight };
+            let filter = LanguageFilter { ranges: ranges.into_iter().map(range).collect() };
+            prop_assert_eq!(parse(&filter.to_string()), Ok(filter));
+        }
+    }
+}

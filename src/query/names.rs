@@ -91,3 +91,76 @@ pub(super) fn type_term(written: &str, context: &Context) -> TypeTerm {
         None => TypeTerm::Unknown(term.iri().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::ErrorKind;
+    use super::super::testing::{context, name};
+    use super::*;
+
+    fn parse(text: &str) -> Result<TypeSelection, QueryError> {
+        parse_types(text, context(), &Limits::default())
+    }
+
+    #[test]
+    fn types_are_selected() {
+        for (text, types, selected) in [
+            ("*", &["Other"][..], true),
+            ("Building", &["Building"], true),
+            ("Building", &["Vehicle"], false),
+            ("Building", &["Vehicle", "Building"], true),
+            ("Building,Vehicle", &["Vehicle"], true),
+            ("Building|Vehicle", &["Vehicle"], true),
+            ("(Building;Vehicle)", &["Vehicle"], false),
+            ("(Building;Vehicle)", &["Vehicle", "Building"], true),
+            ("Other | ( Building ; Vehicle )", &["Vehicle", "Building"], true),
+            ("https://example.org/types/Building", &["Building"], true),
+            ("<https://example.org/types/Building>", &["Building"], true),
+            ("p:x", &["https://example.org/p#x"], true),
+            ("สถานี", &["สถานี"], true),
+            ("urn:x:y", &["urn:x:y"], true),
+            ("https://example.org/a.b/C", &["https://example.org/a.b/C"], true),
+        ] {
+            let types: Vec<_> = types.iter().map(|term| name(term)).collect();
+            assert_eq!(parse(text).expect(text).selects(&types), selected, "{text} {types:?}");
+        }
+    }
+
+    #[test]
+    fn a_type_may_become_known_later() {
+        let selection = parse("NotYetKnown").expect("a type");
+        assert_eq!(
+            selection.to_string(),
+            "https://uri.etsi.org/ngsi-ld/default-context/NotYetKnown"
+        );
+        assert!(selection.selects(&[name("NotYetKnown")]));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in [
+            "", ",", "A,", "A,,B", "(A", "(A;)", "A;B", "(A|B)", "A)", "A B", "A*", "*,A", "\"A\"",
+            "1A", "{A}",
+        ] {
+            assert_eq!(parse(text).unwrap_err().kind, ErrorKind::Syntax, "{text}");
+        }
+        let many = vec!["A"; 600].join("|");
+        assert_eq!(parse(&many).unwrap_err().kind, ErrorKind::TooComplex);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_to_the_same(
+            types in proptest::collection::vec(
+                proptest::collection::vec("[A-Zก-ฮ][a-z0-9_]{0,4}|https://x\\.org/[A-Z]{1,3}", 1..4),
+                1..4,
+            ),
+        ) {
+            let text = types.iter().map(|one| format!("({})", one.join(";"))).collect::<Vec<_>>();
+            let selection = parse(&text.join("|")).expect("types");
+            prop_assert_eq!(parse(&selection.to_string()), Ok(selection));
+        }
+    }
+}

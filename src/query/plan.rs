@@ -162,3 +162,126 @@ impl Selector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{context, entity, name, now, parse};
+    use super::super::{Limits, parse_attrs, parse_types};
+    use super::*;
+
+    fn selector(ids: &[&str], pattern: Option<&str>, types: Option<&str>) -> Selector {
+        let limits = Limits::default();
+        Selector {
+            ids: ids.iter().map(|id| EntityId::parse(id).expect("a URI")).collect(),
+            id_pattern: pattern
+                .map(|text| Pattern::parse("idPattern", text, &limits).expect("a pattern")),
+            types: types.map(|text| parse_types(text, context(), &limits).expect("types")),
+        }
+    }
+
+    fn attrs(text: &str) -> Vec<Term> {
+        parse_attrs(text, context(), &Limits::default()).expect("names")
+    }
+
+    #[test]
+    fn selectors_are_alternatives_of_conditions() {
+        let one = entity(json!({"id": "urn:x:1", "type": "Building", "a": 1}));
+        for (select, expected) in [
+            (vec![], true),
+            (vec![selector(&["urn:x:1"], None, None)], true),
+            (vec![selector(&["urn:x:2"], None, None)], false),
+            (vec![selector(&["urn:x:1"], Some("^no"), None)], true),
+            (vec![selector(&[], Some(":1$"), None)], true),
+            (vec![selector(&[], Some("^no"), None)], false),
+            (vec![selector(&[], None, Some("Building"))], true),
+            (vec![selector(&["urn:x:1"], None, Some("Vehicle"))], false),
+            (vec![selector(&[], None, Some("Vehicle")), selector(&[], None, Some("*"))], true),
+        ] {
+            let plan = EntityPlan { select, ..EntityPlan::default() };
+            assert_eq!(plan.matches(&one, now(), &NoLookup), expected, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn all_parts_of_a_plan_must_hold() {
+        let one = entity(json!({"a": 1, "b": {"value": 1, "expiresAt": "2026-01-01T00:00:00Z"}}));
+        let plan = |text: &str, q: &str| EntityPlan {
+            attrs: attrs(text),
+            filter: Some(parse(q).expect("a query")),
+            ..EntityPlan::default()
+        };
+        for (names, q, expected) in [
+            ("a", "a==1", true),
+            ("x,a", "a==1", true),
+            ("x", "a==1", false),
+            ("a", "a==2", false),
+            ("b", "a==1", false),
+        ] {
+            assert_eq!(plan(names, q).matches(&one, now(), &NoLookup), expected, "{names} {q}");
+        }
+        let gone = entity(json!({"a": 1, "expiresAt": "2026-03-01T12:00:00Z"}));
+        assert!(!EntityPlan::default().matches(&gone, now(), &NoLookup));
+    }
+
+    #[test]
+    fn a_query_that_says_too_little_is_too_wide() {
+        let base = EntityPlan::default();
+        let filtered = |q: &str| EntityPlan {
+            filter: Some(parse(q).expect("a query")),
+            ..EntityPlan::default()
+        };
+        let selected = |select| EntityPlan { select, ..EntityPlan::default() };
+        for (plan, too_wide) in [
+            (base.clone(), true),
+            (selected(vec![selector(&["urn:x:1"], Some("x"), None)]), true),
+            (selected(vec![selector(&[], None, Some("*"))]), true),
+            (selected(vec![selector(&[], None, Some("A|B"))]), false),
+            (EntityPlan { attrs: attrs("createdAt"), ..base.clone() }, true),
+            (EntityPlan { attrs: attrs("createdAt,a"), ..base }, false),
+            (filtered("modifiedAt>\"2020-01-01T00:00:00Z\""), true),
+            (filtered("modifiedAt>\"2020-01-01T00:00:00Z\";a"), false),
+        ] {
+            assert_eq!(plan.is_too_wide(), too_wide, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn hints_say_what_all_matches_have_in_common() {
+        let a = name("a");
+        let limits = Limits::default();
+        let plan = EntityPlan {
+            select: vec![
+                selector(&["urn:x:1"], None, Some("Building")),
+                selector(&["urn:x:2"], None, Some("Vehicle|Car")),
+            ],
+            attrs: attrs("a,neverHeardOf"),
+            filter: Some(parse("a>1;(a==5|a==7);b~=\"x\"|a==2").expect("a query")),
+            scope: Some(ScopeFilter::parse("/A/#", &limits).expect("scopes")),
+            ..EntityPlan::default()
+        };
+        let text = format!("{:?}", plan.hints());
+        for expected in [
+            "Ids([<urn:x:1>, <urn:x:2>])".to_owned(),
+            format!("AnyAttribute([{a:?}])"),
+            "Scope(".to_owned(),
+            format!("Value {{ attribute: {a:?}, ranges: "),
+        ] {
+            assert!(text.contains(&expected), "{expected} in {text}");
+        }
+        let of = |text: &str| parse(text).expect(text).hints();
+        assert_eq!(of("unheardOf1>1"), [Hint::Nothing]);
+        assert_eq!(of("unheardOf1>1|unheardOf2"), [Hint::Nothing]);
+        assert_eq!(of("unheardOf1>1|a"), [Hint::AnyAttribute(vec![a])]);
+        assert_eq!(of("modifiedAt>2020-01-01T00:00:00Z"), []);
+        assert_eq!(of("a|modifiedAt>2020-01-01T00:00:00Z"), []);
+        assert_eq!(of("!a"), []);
+        assert_eq!(of("a==5..1"), [Hint::Nothing]);
+        assert_eq!(of("id==urn:x:1"), [Hint::Ids(vec![EntityId::from_trusted("urn:x:1")])]);
+        assert!(
+            matches!(of("a==1|a>3").as_slice(), [Hint::Value { ranges, .. }] if ranges.len() == 2)
+        );
+        assert!(matches!(of("a==1|id==urn:x:1").as_slice(), [Hint::OneOf(two)] if two.len() == 2));
+    }
+}

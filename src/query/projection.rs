@@ -263,3 +263,164 @@ impl fmt::Display for Item {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::ErrorKind;
+    use super::super::testing::{context, name};
+    use super::*;
+
+    fn parse(
+        pick: Option<&str>,
+        omit: Option<&str>,
+        attrs: Option<&str>,
+    ) -> Result<Projection, QueryError> {
+        Projection::parse(pick, omit, attrs, context(), &Limits::default())
+    }
+
+    /// What is shown of id, type, scope, and the attributes a and b.
+    fn shown(view: View<'_>) -> String {
+        let members = [
+            (view.keeps_id(), "id"),
+            (view.keeps_type(), "type"),
+            (view.keeps_scope(), "scope"),
+            (view.keeps_attribute(name("a")), "a"),
+            (view.keeps_attribute(name("p:b")), "b"),
+        ];
+        members
+            .iter()
+            .filter(|(kept, _)| *kept)
+            .map(|(_, name)| *name)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn members_are_picked_and_omitted() {
+        for (pick, omit, attrs, expected) in [
+            (None, None, None, "id type scope a b"),
+            (Some("a"), None, None, "a"),
+            (Some("id,a"), None, None, "id a"),
+            (Some("id | type|scope"), None, None, "id type scope"),
+            (Some("https://example.org/p#b"), None, None, "b"),
+            (Some("a{x},id"), None, None, "id a"),
+            (None, Some("a"), None, "id type scope b"),
+            (None, Some("id,p:b"), None, "type scope a"),
+            (None, Some("a{x}"), None, "id type scope a b"),
+            (Some("a,p:b"), Some("id"), None, "a b"),
+            (None, None, Some("a"), "id type scope a"),
+            (None, None, Some("p:b,c"), "id type scope b"),
+        ] {
+            let projection = parse(pick, omit, attrs).expect("a projection");
+            assert_eq!(shown(projection.view()), expected, "{pick:?} {omit:?} {attrs:?}");
+        }
+    }
+
+    #[test]
+    fn braces_say_what_is_shown_of_linked_entities() {
+        let (r, s) = (name("r"), name("s"));
+        for (pick, omit, depth, first, second) in [
+            (None, None, 0, "id type scope a b", "id type scope a b"),
+            (Some("id,r"), None, 0, "id type scope a b", "id type scope a b"),
+            (Some("id,r{id,a}"), None, 1, "id a", "id type scope a b"),
+            (Some("r{a,s{p:b,id}}"), None, 2, "a", "id b"),
+            (None, Some("type,r{type}"), 1, "id scope a b", "id type scope a b"),
+            (None, Some("r{a,s{a}}"), 2, "id type scope b", "id type scope b"),
+            (Some("r{a,s}"), Some("r{s{id}}"), 2, "a", "type scope a b"),
+        ] {
+            let projection = parse(pick, omit, None).expect("a projection");
+            assert_eq!(projection.link_depth(), depth, "{pick:?} {omit:?}");
+            let linked = projection.view().linked(r);
+            assert_eq!(shown(linked), first, "{pick:?} {omit:?}");
+            assert_eq!(shown(linked.linked(s)), second, "{pick:?} {omit:?}");
+        }
+        assert!(parse(None, None, None).expect("nothing").is_whole());
+        assert!(parse(Some("r{a}"), None, None).expect("a pick").view().linked(s).is_whole());
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for (pick, omit, attrs, kind) in [
+            (Some(""), None, None, ErrorKind::Syntax),
+            (Some("id;name"), None, None, ErrorKind::Syntax),
+            (Some("id,locatedAt{name"), None, None, ErrorKind::Syntax),
+            (Some("id,locatedAt{{name}"), None, None, ErrorKind::Syntax),
+            (Some("id,,name"), None, None, ErrorKind::Syntax),
+            (Some("id,locatedAt{,name}"), None, None, ErrorKind::Syntax),
+            (Some("id,locatedAt{}"), None, None, ErrorKind::Syntax),
+            (Some("name||airQualityLevel"), None, None, ErrorKind::Syntax),
+            (Some("a}"), None, None, ErrorKind::Syntax),
+            (Some("a,a"), None, None, ErrorKind::Syntax),
+            (Some("a,r{id,id}"), None, None, ErrorKind::Syntax),
+            (Some("id{a}"), None, None, ErrorKind::Syntax),
+            (Some("a.b"), None, None, ErrorKind::Syntax),
+            (None, Some("a,"), None, ErrorKind::Syntax),
+            (None, None, Some("id,a"), ErrorKind::Syntax),
+            (None, None, Some(""), ErrorKind::Syntax),
+            (Some("name"), Some("name"), None, ErrorKind::Incompatible),
+            (Some("a{b}"), Some("a"), None, ErrorKind::Incompatible),
+            (Some("a{b}"), Some("a{b}"), None, ErrorKind::Incompatible),
+            (Some("name"), None, Some("category"), ErrorKind::Incompatible),
+            (None, Some("name"), Some("category"), ErrorKind::Incompatible),
+        ] {
+            let error = parse(pick, omit, attrs).unwrap_err();
+            assert_eq!(error.kind, kind, "{pick:?} {omit:?} {attrs:?}: {error}");
+        }
+        let error = parse(Some("id,,name"), None, None).unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.span),
+            ("pick: expected the name of a member, found \",\" at character 4", Some((3, 4)))
+        );
+        let many = (0..600).map(|n| format!("a{n}")).collect::<Vec<_>>().join(",");
+        assert_eq!(parse(Some(&many), None, None).unwrap_err().kind, ErrorKind::TooComplex);
+        let deep = format!("{}a{}", "r{".repeat(10_000), "}".repeat(10_000));
+        assert_eq!(parse(None, Some(&deep), None).unwrap_err().kind, ErrorKind::TooComplex);
+    }
+
+    fn any_tree() -> BoxedStrategy<Tree> {
+        let item = prop_oneof![
+            Just(item("id", context())),
+            Just(item("type", context())),
+            "[a-zก-ฮ][a-z_0-9]{0,4}".prop_map(|text| item(&text, context())),
+            Just(item("https://example.org/x.y", context())),
+            Just(item("<urn:odd(;):x>", context())),
+        ];
+        let unique = |mut members: Vec<Branch>| {
+            let mut seen: Vec<Item> = Vec::new();
+            members.retain(|branch| {
+                let first = !seen.contains(&branch.item);
+                seen.push(branch.item.clone());
+                first
+            });
+            Tree { members }
+        };
+        let leaves = proptest::collection::vec(item.clone(), 1..4).prop_map(move |items| {
+            unique(items.into_iter().map(|item| Branch { item, linked: None }).collect())
+        });
+        leaves
+            .prop_recursive(3, 12, 3, move |inner| {
+                let linked = proptest::option::of(inner);
+                let branch = (item.clone(), linked).prop_map(|(item, linked)| Branch {
+                    linked: linked.filter(|_| matches!(item, Item::Attribute(_))),
+                    item,
+                });
+                proptest::collection::vec(branch, 1..4).prop_map(unique)
+            })
+            .boxed()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_to_the_same(tree in any_tree()) {
+            let text = tree.to_string();
+            prop_assert_eq!(Tree::parse("pick", &text, context(), &Limits::default()), Ok(tree));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[a{}|,;<>:/ .ก่]{0,12}") {
+            let _ = parse(Some(&text), Some(&text), None);
+        }
+    }
+}
