@@ -3,12 +3,19 @@
 //! Predicates are those of OGC simple features on the plane of longitude and latitude, where a
 //! line between two positions is straight (RFC 7946, 3.1.1); distances are metres on a sphere.
 
+mod distance;
+mod edges;
+mod figure;
+mod prepared;
 mod read;
 mod rect;
+mod relation;
 mod write;
 
+pub use prepared::Prepared;
 pub use read::{GeoError, Json, Limits};
 pub use rect::{EARTH_RADIUS_M, Rect};
+pub use relation::Relation;
 
 /// A position in degrees: longitude, latitude, and perhaps an altitude in metres (RFC 7946).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,3 +94,6 @@ impl Geometry {
             .filter(|path| !path.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests;
