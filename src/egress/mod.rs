@@ -7,7 +7,9 @@
 
 mod address;
 mod client;
+mod freshness;
 mod guard;
+mod loader;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::config::{ByteSize, Egress};
+use crate::{
+    config::{ByteSize, Egress},
+    jsonld::{DocumentLoader, LoadError},
+};
 
 /// A host that answers every request with what `answer` makes of its path.
 async fn host(
@@ -152,4 +155,37 @@ async fn hosts_that_are_away_or_refuse_are_told_apart() {
     assert!(matches!(error, EgressError::Unreachable { .. }), "{error}");
     let error = client(|_| {}).get("not a url", "*/*").await.unwrap_err();
     assert!(matches!(error, EgressError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
+async fn contexts_are_loaded_with_their_age() {
+    let (port, _) = host(|path| match path {
+        "/context" => ok(
+            "content-type: application/ld+json\r\ncache-control: max-age=60\r\n",
+            r#"{"@context":{}}"#,
+        ),
+        // What schema.org does.
+        "/vocabulary" => ok(
+            "content-type: text/html\r\n\
+             link: </style.css>; rel=\"stylesheet\", </context>; rel=\"alternate\"; \
+             type=\"application/ld+json\"\r\n",
+            "<html>",
+        ),
+        "/raw" => ok("content-type: text/plain\r\n", r#"{"@context":{}}"#),
+        "/page" => ok("content-type: text/html\r\n", "<html>"),
+        "/large" => ok("content-type: application/json\r\n", &"x".repeat(200)),
+        _ => "HTTP/1.1 503 Away\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
+    })
+    .await;
+    let client = client(|settings| settings.response = ByteSize(100));
+    let load = async |path: &str| client.load(&format!("http://127.0.0.1:{port}{path}")).await;
+    for path in ["/context", "/vocabulary"] {
+        let document = load(path).await.unwrap();
+        assert_eq!(document.bytes, r#"{"@context":{}}"#);
+        assert_eq!(document.max_age, Some(Duration::from_secs(60)), "{path}");
+    }
+    assert_eq!(load("/raw").await.unwrap().max_age, None);
+    assert!(matches!(load("/page").await, Err(LoadError::Invalid(_))));
+    assert!(matches!(load("/large").await, Err(LoadError::Invalid(_))));
+    assert!(matches!(load("/away").await, Err(LoadError::Unreachable(_))));
 }

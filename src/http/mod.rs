@@ -17,7 +17,9 @@ pub mod state;
 mod cors;
 mod health;
 pub mod metrics;
+mod openapi;
 mod pack;
+mod root;
 
 pub mod server;
 

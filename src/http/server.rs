@@ -16,7 +16,7 @@ use actix_web::{
 
 use crate::config::Config;
 
-use super::{frame::Frame, health, problem::Problem, state::State};
+use super::{frame::Frame, health, openapi, problem::Problem, root, state::State};
 
 /// Why the broker cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +95,14 @@ where
     let data = Data::from(state);
     move |config: &mut ServiceConfig| {
         config.app_data(data);
-        routes(config);
-        health::routes(config);
         config.default_service(actix_web::web::to(|| async {
             // The frame answers unknown paths; this one is in its table, and nowhere mounted.
             Err::<&str, _>(Problem::not_found("this version does not serve the path yet"))
         }));
+        root::routes(config);
+        openapi::routes(config);
+        health::routes(config);
+        routes(config);
     }
 }
 

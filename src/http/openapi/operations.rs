@@ -1,0 +1,399 @@
+//! The table of operations: summary, clause, parameters, body and answers of each.
+
+use std::borrow::Cow;
+
+use crate::http::places::Place;
+
+/// An operation, as people and programs are told of it.
+pub(super) struct Described {
+    pub place: Place,
+    pub method: Method,
+    pub id: &'static str,
+    pub tag: &'static str,
+    pub summary: &'static str,
+    pub details: &'static str,
+    /// Clauses of CIM 009: behaviour, binding.
+    pub clauses: &'static str,
+    pub parameters: &'static [&'static [&'static str]],
+    pub headers: &'static [&'static str],
+    pub body: Option<Body>,
+    pub answers: &'static [Answer],
+    /// Statuses that others of its shape do not have.
+    pub refuses: &'static [u16],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// What is sent.
+pub(super) struct Body {
+    pub about: &'static str,
+    /// Media types with the names of their shapes.
+    pub media: &'static [(&'static str, &'static str)],
+}
+
+/// What comes back when all goes well.
+pub(super) struct Answer {
+    pub status: u16,
+    pub about: &'static str,
+    /// Media types with the names of their shapes.
+    pub media: &'static [(&'static str, &'static str)],
+    pub headers: &'static [&'static str],
+}
+
+impl Described {
+    /// The description: what the summary leaves out, and where the specification says it.
+    pub fn about(&self) -> String {
+        let details = match self.details {
+            "" => Cow::Borrowed(""),
+            details => Cow::Owned(format!("{details}\n\n")),
+        };
+        match self.clauses {
+            "" => details.trim_end().to_owned(),
+            clauses => format!("{details}CIM 009: {clauses}."),
+        }
+    }
+}
+
+pub(super) const TAGS: &[(&str, &str)] = &[
+    (ENTITIES, "Entities and their attributes."),
+    (BATCH, "Many entities in one request."),
+    (DISCOVERY, "Which types and attributes there are."),
+    (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
+    (BROKER, "The broker itself."),
+];
+
+const ENTITIES: &str = "Entities";
+const BATCH: &str = "Batch operations";
+const DISCOVERY: &str = "Discovery";
+const CONTEXTS: &str = "Contexts";
+const BROKER: &str = "Broker";
+
+const LOCAL: &[&str] = &["local"];
+const TYPE: &[&str] = &["type"];
+const SELECT: &[&str] = &[
+    "type",
+    "id",
+    "idPattern",
+    "attrs",
+    "q",
+    "scopeQ",
+    "georel",
+    "geometry",
+    "coordinates",
+    "geoproperty",
+    "csf",
+    "expandValues",
+    "jsonKeys",
+    "splitEntities",
+    "local",
+];
+const ORDER: &[&str] = &["orderBy", "collation", "orderFrom", "orderGeometry"];
+const PAGE: &[&str] = &["limit", "offset", "count"];
+const LOOKS: &[&str] = &["format", "options", "geometryProperty"];
+const PROJECTION: &[&str] =
+    &["pick", "omit", "lang", "datasetId", "join", "joinLevel", "containedBy"];
+
+const READS: &[&str] = &["NGSILD-Tenant", "Link", "Prefer"];
+const WRITES: &[&str] = &["NGSILD-Tenant", "Link"];
+
+const JSON: &str = "application/json";
+const LD: &str = "application/ld+json";
+const GEO: &str = "application/geo+json";
+
+const ENTITY: Body = Body {
+    about: "The entity, normalized or concise.",
+    media: &[(JSON, "Entity"), (LD, "EntityLd")],
+};
+const FRAGMENT: Body = Body {
+    about: "The part of the entity that changes, normalized or concise.",
+    media: &[(JSON, "EntityFragment"), (LD, "EntityFragmentLd")],
+};
+const MERGED: Body = Body {
+    about: "What is merged into the entity; urn:ngsi-ld:null deletes, at any depth.",
+    media: &[
+        (JSON, "EntityFragment"),
+        (LD, "EntityFragmentLd"),
+        ("application/merge-patch+json", "EntityFragment"),
+    ],
+};
+const ATTRIBUTE: Body = Body {
+    about: "The attribute; `datasetId` names the instance.",
+    media: &[(JSON, "AttributeFragment"), (LD, "AttributeFragmentLd")],
+};
+const MANY: Body =
+    Body { about: "The entities.", media: &[(JSON, "Entities"), (LD, "EntitiesLd")] };
+const MANY_FRAGMENTS: Body = Body {
+    about: "Parts of entities, each with its id.",
+    media: &[(JSON, "EntityFragmentsWithId")],
+};
+
+const DONE: Answer =
+    Answer { status: 204, about: "It is done, and on disk.", media: &[], headers: &[] };
+const PARTLY: Answer = Answer {
+    status: 207,
+    about: "Some of it could not be done.",
+    media: &[(JSON, "BatchOperationResult")],
+    headers: &[],
+};
+const PARTLY_UPDATED: Answer = Answer {
+    status: 207,
+    about: "Some attributes were left as they were.",
+    media: &[(JSON, "UpdateResult")],
+    headers: &[],
+};
+const CREATED: Answer = Answer {
+    status: 201,
+    about: "It is created, and on disk.",
+    media: &[],
+    headers: &["Location"],
+};
+const CREATED_IDS: Answer = Answer {
+    status: 201,
+    about: "The ids of the entities that were created.",
+    media: &[(JSON, "Ids")],
+    headers: &[],
+};
+const ONE_MEDIA: &[(&str, &str)] =
+    &[(JSON, "EntityOrEntities"), (LD, "EntityOrEntities"), (GEO, "FeatureOrFeatures")];
+const LIST_MEDIA: &[(&str, &str)] =
+    &[(JSON, "AnyEntities"), (LD, "AnyEntities"), (GEO, "FeatureCollection")];
+const ONE: &[Answer] = &[
+    Answer { status: 200, about: "The entity.", media: ONE_MEDIA, headers: &["Link"] },
+    Answer {
+        status: 203,
+        about: "The entity, adapted to the version that was preferred.",
+        media: ONE_MEDIA,
+        headers: &["Link", "Preference-Applied"],
+    },
+];
+const LIST: &[Answer] = &[
+    Answer {
+        status: 200,
+        about: "A page of entities.",
+        media: LIST_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count"],
+    },
+    Answer {
+        status: 203,
+        about: "A page of entities, adapted to the version that was preferred.",
+        media: LIST_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count", "Preference-Applied"],
+    },
+];
+
+macro_rules! found {
+    ($shape:literal, $about:literal) => {
+        &[Answer {
+            status: 200,
+            about: $about,
+            media: &[(JSON, $shape), (LD, $shape)],
+            headers: &["Link"],
+        }]
+    };
+}
+
+macro_rules! operations {
+    ($(
+        $method:ident $place:ident $id:literal in $tag:ident ($clauses:literal):
+        $summary:literal $details:literal
+        { $($field:ident: $value:expr),* $(,)? }
+    )*) => {
+        /// Every operation, in the order in which people read them.
+        pub(super) const OPERATIONS: &[Described] = &[$(Described {
+            $($field: $value,)*
+            ..Described {
+                place: Place::$place,
+                method: Method::$method,
+                id: $id,
+                tag: $tag,
+                summary: $summary,
+                details: $details,
+                clauses: $clauses,
+                parameters: &[],
+                headers: &[],
+                body: None,
+                answers: &[],
+                refuses: &[],
+            }
+        }),*];
+    };
+}
+
+operations! {
+    Get Entities "queryEntities" in ENTITIES ("5.7.2, 6.4.3.2"):
+    "Query entities"
+    "At least one of `type`, `attrs`, `q`, a geoquery or `local=true` must be given."
+    { parameters: &[SELECT, PROJECTION, ORDER, PAGE, LOOKS], headers: READS, answers: LIST,
+      refuses: &[403, 501] }
+
+    Post Entities "createEntity" in ENTITIES ("5.6.1, 6.4.3.1"):
+    "Create an entity" ""
+    { parameters: &[LOCAL], headers: WRITES, body: Some(ENTITY), answers: &[CREATED, PARTLY],
+      refuses: &[409] }
+
+    Delete Entities "purgeEntities" in ENTITIES ("5.6.21, 6.4.3.3"):
+    "Delete all entities that match"
+    "With `keep` or `drop` only attributes are deleted."
+    { parameters: &[SELECT, &["geometryProperty", "keep", "drop"]], headers: WRITES,
+      answers: &[DONE, PARTLY], refuses: &[403, 501] }
+
+    Get Entity "retrieveEntity" in ENTITIES ("5.7.1, 6.5.3.1"):
+    "Retrieve an entity" ""
+    { parameters: &[TYPE, &["attrs"], PROJECTION, LOOKS, LOCAL], headers: READS, answers: ONE,
+      refuses: &[403, 501] }
+
+    Put Entity "replaceEntity" in ENTITIES ("5.6.18, 6.5.3.3"):
+    "Replace an entity"
+    "What the body does not have is gone; the time of creation stays."
+    { parameters: &[TYPE, LOCAL], headers: WRITES, body: Some(ENTITY), answers: &[DONE, PARTLY] }
+
+    Patch Entity "mergeEntity" in ENTITIES ("5.6.17, 6.5.3.4"):
+    "Merge into an entity"
+    "Deeply: what the body does not have stays."
+    { parameters: &[TYPE, &["format", "options", "lang", "observedAt"], LOCAL], headers: WRITES,
+      body: Some(MERGED), answers: &[DONE, PARTLY] }
+
+    Delete Entity "deleteEntity" in ENTITIES ("5.6.6, 6.5.3.2"):
+    "Delete an entity" ""
+    { parameters: &[TYPE, LOCAL], headers: WRITES, answers: &[DONE, PARTLY] }
+
+    Post EntityAttributes "appendAttributes" in ENTITIES ("5.6.3, 6.6.3.1"):
+    "Append attributes"
+    "Attributes that are there are replaced, unless `options=noOverwrite`."
+    { parameters: &[&["options"], TYPE, LOCAL], headers: WRITES, body: Some(FRAGMENT),
+      answers: &[DONE, PARTLY_UPDATED] }
+
+    Patch EntityAttributes "updateAttributes" in ENTITIES ("5.6.2, 6.6.3.2"):
+    "Update attributes"
+    "Each attribute that is sent replaces the one that is there; urn:ngsi-ld:null deletes it."
+    { parameters: &[TYPE, LOCAL], headers: WRITES, body: Some(FRAGMENT),
+      answers: &[DONE, PARTLY_UPDATED] }
+
+    Patch EntityAttribute "updateAttribute" in ENTITIES ("5.6.4, 6.7.3.1"):
+    "Update parts of an attribute"
+    "Members that are not sent stay."
+    { parameters: &[TYPE, LOCAL], headers: WRITES, body: Some(ATTRIBUTE),
+      answers: &[DONE, PARTLY_UPDATED] }
+
+    Put EntityAttribute "replaceAttribute" in ENTITIES ("5.6.19, 6.7.3.3"):
+    "Replace an attribute" ""
+    { parameters: &[TYPE, LOCAL], headers: WRITES, body: Some(ATTRIBUTE),
+      answers: &[DONE, PARTLY_UPDATED] }
+
+    Delete EntityAttribute "deleteAttribute" in ENTITIES ("5.6.5, 6.7.3.2"):
+    "Delete an attribute" ""
+    { parameters: &[&["datasetId", "deleteAll"], TYPE, LOCAL], headers: WRITES,
+      answers: &[DONE, PARTLY_UPDATED] }
+
+    Post BatchQuery "queryByBody" in ENTITIES ("5.7.2, 6.23.3.1"):
+    "Query entities by a body"
+    "Like the query by URL, for conditions that are too long or too private for one."
+    { parameters: &[PAGE, LOOKS, LOCAL], headers: READS,
+      body: Some(Body { about: "The query.", media: &[(JSON, "Query")] }), answers: LIST,
+      refuses: &[403, 501] }
+
+    Post BatchCreate "batchCreate" in BATCH ("5.6.7, 6.14.3.1"):
+    "Create entities" ""
+    { parameters: &[LOCAL], headers: WRITES, body: Some(MANY), answers: &[CREATED_IDS, PARTLY] }
+
+    Post BatchUpsert "batchUpsert" in BATCH ("5.6.8, 6.15.3.1"):
+    "Create entities, or change those that are there"
+    "They are replaced, or with `options=update` their attributes are."
+    { parameters: &[&["options"], LOCAL], headers: WRITES, body: Some(MANY),
+      answers: &[CREATED_IDS, DONE, PARTLY] }
+
+    Post BatchUpdate "batchUpdate" in BATCH ("5.6.9, 6.16.3.1"):
+    "Update entities" ""
+    { parameters: &[&["options"], LOCAL], headers: WRITES, body: Some(MANY_FRAGMENTS),
+      answers: &[DONE, PARTLY] }
+
+    Post BatchMerge "batchMerge" in BATCH ("5.6.20, 6.31.3.1"):
+    "Merge into entities" ""
+    { parameters: &[LOCAL], headers: WRITES, body: Some(MANY_FRAGMENTS), answers: &[DONE, PARTLY] }
+
+    Post BatchDelete "batchDelete" in BATCH ("5.6.10, 6.17.3.1"):
+    "Delete entities" ""
+    { parameters: &[LOCAL], headers: WRITES,
+      body: Some(Body { about: "Their ids.", media: &[(JSON, "Ids")] }),
+      answers: &[DONE, PARTLY] }
+
+    Get Types "listTypes" in DISCOVERY ("5.7.5, 5.7.6, 6.25.3.1"):
+    "List the entity types" ""
+    { parameters: &[&["details"], LOCAL], headers: WRITES,
+      answers: found!("EntityTypes", "The types.") }
+
+    Get Type "describeType" in DISCOVERY ("5.7.7, 6.26.3.1"):
+    "Describe an entity type" ""
+    { parameters: &[LOCAL], headers: WRITES, answers: found!("EntityTypeInfo", "The type.") }
+
+    Get Attributes "listAttributes" in DISCOVERY ("5.7.8, 5.7.9, 6.27.3.1"):
+    "List the attributes" ""
+    { parameters: &[&["details"], LOCAL], headers: WRITES,
+      answers: found!("AttributesFound", "The attributes.") }
+
+    Get Attribute "describeAttribute" in DISCOVERY ("5.7.10, 6.28.3.1"):
+    "Describe an attribute" ""
+    { parameters: &[LOCAL], headers: WRITES, answers: found!("AttributeInfo", "The attribute.") }
+
+    Get Contexts "listContexts" in CONTEXTS ("5.13.3, 6.29.3.2"):
+    "List contexts" ""
+    { parameters: &[&["details", "kind"]],
+      answers: &[Answer { status: 200, about: "The contexts.", media: &[(JSON, "ContextsFound")],
+        headers: &[] }] }
+
+    Post Contexts "addContext" in CONTEXTS ("5.13.2, 6.29.3.1"):
+    "Host a context" ""
+    { body: Some(Body { about: "The context.", media: &[(JSON, "HostedContext"), (LD, "HostedContext")] }),
+      answers: &[CREATED] }
+
+    Get Context "serveContext" in CONTEXTS ("5.13.4, 6.30.3.1"):
+    "Get a context"
+    "The content of cached contexts stays with their hosts; `details=true` describes them."
+    { parameters: &[&["details"]],
+      answers: &[Answer { status: 200, about: "The context.",
+        media: &[(JSON, "ContextOrMetadata"), (LD, "ContextOrMetadata")], headers: &[] }],
+      refuses: &[422] }
+
+    Delete Context "deleteContext" in CONTEXTS ("5.13.5, 6.30.3.2"):
+    "Delete a context, or fetch it anew" ""
+    { parameters: &[&["reload"]], answers: &[DONE] }
+
+    Get Health "health" in BROKER (""):
+    "Version, limits and state" ""
+    { answers: &[Answer { status: 200, about: "All is well, or the broker is shutting down.",
+        media: &[(JSON, "Health")], headers: &[] }] }
+
+    Get Ready "ready" in BROKER (""):
+    "Whether requests should be sent here" ""
+    { answers: &[
+        Answer { status: 200, about: "Yes.", media: &[(JSON, "Readiness")], headers: &[] },
+        Answer { status: 503, about: "No, and why.", media: &[(JSON, "Readiness")], headers: &[] },
+      ] }
+
+    Get Metrics "metrics" in BROKER (""):
+    "Counters for Prometheus" ""
+    { answers: &[Answer { status: 200, about: "In its text format.",
+        media: &[("text/plain", "text")], headers: &[] }] }
+
+    Get OpenApi "openapi" in BROKER (""):
+    "This description" ""
+    { answers: &[Answer { status: 200, about: "An OpenAPI 3.1 document.",
+        media: &[(JSON, "Document")], headers: &[] }] }
+
+    Get Docs "docs" in BROKER (""):
+    "This description as a page" ""
+    { answers: &[Answer { status: 200, about: "A page.", media: &[("text/html", "text")],
+        headers: &[] }] }
+
+    Get Root "root" in BROKER (""):
+    "The greeting" ""
+    { answers: &[Answer { status: 200, about: "A page.", media: &[("text/html", "text")],
+        headers: &[] }] }
+}
