@@ -7,6 +7,7 @@
 
 mod address;
 mod client;
+mod direct;
 mod freshness;
 mod guard;
 mod loader;
@@ -15,6 +16,7 @@ mod loader;
 mod tests;
 
 pub use client::{Client, Fetched};
+pub use direct::{Direct, DirectAnswer};
 pub use guard::{Guard, Refused};
 
 use std::time::Duration;

@@ -11,6 +11,7 @@
 pub mod air4thai;
 mod key_values;
 mod read;
+mod remote;
 mod run;
 mod shape;
 mod sink;
@@ -18,8 +19,9 @@ mod split;
 mod summary;
 
 pub use key_values::normalize;
+pub use remote::RemoteSink;
 pub use run::{ImportError, Options, run};
-pub use sink::{Item, Sink, SinkError, Verdict};
+pub use sink::{ContextChoice, Item, Mode, Sink, SinkError, Verdict};
 pub use summary::{Place, Refused, Summary};
 
 /// What a file holds.

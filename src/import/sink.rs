@@ -45,6 +45,30 @@ pub enum SinkError {
     Broken(String),
 }
 
+/// What happens to an entity that exists (5.6.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The imported one takes its place, and nothing of it stays.
+    #[default]
+    Replace,
+    /// Its attributes are updated, and those that the imported one does not have stay.
+    Update,
+}
+
+/// By which `@context` entities are read that bring none of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ContextChoice {
+    /// The one that is configured, or the core context alone.
+    #[default]
+    Default,
+    /// The document at this address.
+    Url(String),
+    /// A context that comes with the broker, by its local id.
+    Shipped(&'static str),
+    /// The value of an `@context` member, as JSON.
+    Inline(String),
+}
+
 /// Takes entities in batches, each kept durably when its verdict is given.
 #[async_trait]
 pub trait Sink: Send + Sync {

@@ -17,6 +17,9 @@ mod values;
 
 use serde_json::{Map, Value};
 
+/// The context, of those that come with the broker, whose names the entities have.
+pub const CONTEXT: &str = "mae-moh";
+
 /// What a payload held.
 #[derive(Debug, Default)]
 pub struct Feed {
