@@ -27,6 +27,9 @@ pub mod egress;
 /// Entities and small records, kept durably.
 pub mod store;
 
+/// The operations of the specification, one file each.
+pub mod broker;
+
 /// Files and feeds become entities in a broker.
 pub mod import;
 

@@ -2,24 +2,43 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lanna::{
-    config::Config,
-    http::{
-        server::{self, Running, ServeError},
-        state::State,
-    },
-};
+use actix_web::web::Data;
+use lanna::broker::{Broker, OpenError};
+use lanna::config::Config;
+use lanna::http::report::Reporter;
+use lanna::http::routes::routes;
+use lanna::http::server::{self, Running, ServeError};
+use lanna::http::state::State;
+use lanna::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Serve;
 
+/// Why serving failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("the store was not closed in order: {0}")]
+    Close(#[from] StoreError),
+}
+
 /// Serves until SIGTERM or SIGINT.
-pub fn run(config: Config, _options: &Serve) -> Result<(), ServeError> {
+pub fn run(config: Config, _options: &Serve) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(async {
-        let state = State::new(Arc::new(config), ());
-        let running = server::start(&state, |_| {})?;
+        let broker = Arc::new(Broker::open(&config).await?);
+        let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
+        let data = Data::from(broker.clone());
+        let running = server::start(&state, move |config| {
+            config.app_data(data.clone());
+            routes(config);
+        })?;
         greet(&running);
-        until_told(running, &state).await
+        let ended = until_told(running, &state).await;
+        broker.store().close().await?;
+        Ok(ended?)
     })
 }
 

@@ -166,6 +166,9 @@ impl Desk {
         if place.methods().contains(request.method()) {
             return Ok(());
         }
+        if place == Place::Entities && [Method::PUT, Method::PATCH].contains(request.method()) {
+            return refused(Problem::bad_request("the path names no entity"));
+        }
         if request.method() == Method::OPTIONS {
             return Err(Box::new(self.options(place, request)));
         }

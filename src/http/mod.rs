@@ -14,6 +14,21 @@ pub mod frame;
 pub mod request_id;
 pub mod state;
 
+mod params;
+mod request;
+mod viewing;
+
+mod answer;
+mod pages;
+
+mod attributes;
+mod batch;
+mod contexts;
+mod discovery;
+mod entities;
+mod info;
+pub mod routes;
+
 mod cors;
 mod health;
 pub mod metrics;
@@ -21,6 +36,7 @@ mod openapi;
 mod pack;
 mod root;
 
+pub mod report;
 pub mod server;
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ places! {
     Contexts = "/ngsi-ld/v1/jsonldContexts" [GET POST];
     /// 6.30
     Context = "/ngsi-ld/v1/jsonldContexts/{contextId}" [GET DELETE];
+    /// 6.33
+    SourceIdentity = "/ngsi-ld/v1/info/sourceIdentity" [GET];
 }
 
 impl Place {
@@ -111,6 +113,7 @@ impl Place {
             ("attributes", Some(_), None, ..) => Self::Attribute,
             ("jsonldContexts", None, ..) => Self::Contexts,
             ("jsonldContexts", Some(_), None, ..) => Self::Context,
+            ("info", Some("sourceIdentity"), None, ..) => Self::SourceIdentity,
             _ => return None,
         })
     }
@@ -126,19 +129,29 @@ impl Place {
     }
 }
 
-/// The path without doubled and trailing slashes, or nothing when it has none, which is the usual
-/// case and costs one scan. Clients in the field send both.
+/// The path without a trailing slash, and without doubled ones before its resource; or nothing
+/// when it has none, which is the usual case and costs one scan. Clients in the field send both.
+/// Two slashes further on mean that an identifier is missing, which is for the operation to say.
 pub fn tidied(path: &str) -> Option<String> {
     let trailing = path.len() > 1 && path.ends_with('/');
     if !trailing && memchr::memmem::find(path.as_bytes(), b"//").is_none() {
         return None;
     }
     let mut tidy = String::with_capacity(path.len());
-    for part in path.split('/').filter(|part| !part.is_empty()) {
-        tidy.push('/');
-        tidy.push_str(part);
+    let mut rest = path;
+    // Three parts lead to the resource: /ngsi-ld/v1/entities.
+    for _ in 0..3 {
+        rest = rest.trim_start_matches('/');
+        let (part, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if !part.is_empty() {
+            tidy.push('/');
+            tidy.push_str(part);
+        }
+        rest = after;
     }
-    Some(if tidy.is_empty() { "/".to_owned() } else { tidy })
+    tidy.push_str(rest.strip_suffix('/').unwrap_or(rest));
+    let tidy = if tidy.is_empty() { "/".to_owned() } else { tidy };
+    (tidy != path).then_some(tidy)
 }
 
 #[cfg(test)]
@@ -183,7 +196,9 @@ mod tests {
             ("/ngsi-ld/v1/entities/", Some("/ngsi-ld/v1/entities")),
             ("/ngsi-ld/v1//entities", Some("/ngsi-ld/v1/entities")),
             ("//", Some("/")),
-            ("//ngsi-ld///v1/entities//", Some("/ngsi-ld/v1/entities")),
+            ("//ngsi-ld///v1/entities/", Some("/ngsi-ld/v1/entities")),
+            ("/ngsi-ld/v1/entities//attrs/a", None),
+            ("/ngsi-ld/v1/entities//attrs/", Some("/ngsi-ld/v1/entities//attrs")),
         ] {
             assert_eq!(tidied(path).as_deref(), tidy, "{path}");
         }

@@ -6,10 +6,16 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ContentType, HeaderName, HeaderValue},
+        header::{ContentType, HeaderName, HeaderValue, RETRY_AFTER},
     },
 };
 use serde::Serialize;
+
+use crate::broker::Error;
+use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
+use crate::model::Refusal;
+use crate::query::{self, QueryError};
+use crate::store::StoreError;
 
 /// The error types of the specification (5.5.2), each with the status that it usually has (6.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -201,6 +207,113 @@ impl Problem {
             detail: &self.detail,
             status: self.status,
         }
+    }
+}
+
+/// What an operation refuses, as an answer: the one place that gives the errors of the rooms
+/// below a status.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::Body(error) => Self::new(body_kind(&error), detail),
+            Error::Context(error) => Self::new(context_kind(&error), detail),
+            Error::Query(error) => Self::new(query_kind(&error), detail),
+            Error::Refused(refusal) => Self::new(refusal_kind(&refusal), detail),
+            Error::HostContext(error) => Self::new(host_kind(&error), detail),
+            Error::ServeContext(error) => Self::new(serve_kind(error), detail),
+            Error::RemoveContext(error) => Self::new(remove_kind(&error), detail),
+            Error::Store(error) => store_problem(&error, detail),
+            Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
+            Error::InvalidRequest(_) => Self::invalid_request(detail),
+            Error::NotFound(_) => Self::not_found(detail),
+            Error::NotSupported(_) => Self::new(ErrorKind::OperationNotSupported, detail),
+            Error::TooManyResults(_) => Self::new(ErrorKind::TooManyResults, detail),
+            Error::NotImplemented(_) => {
+                Self::plain(StatusCode::NOT_IMPLEMENTED, "This broker cannot do that", detail)
+            }
+            Error::Internal(_) => Self::internal(detail),
+        }
+    }
+}
+
+fn refusal_kind(refusal: &Refusal) -> ErrorKind {
+    match refusal {
+        Refusal::AlreadyExists(_) => ErrorKind::AlreadyExists,
+        Refusal::NoSuchEntity(_) | Refusal::NoSuchAttribute { .. } | Refusal::NoScope => {
+            ErrorKind::ResourceNotFound
+        }
+        Refusal::KindChange { .. } | Refusal::Incomplete(_) | Refusal::TooLarge(_) => {
+            ErrorKind::BadRequestData
+        }
+    }
+}
+
+fn body_kind(error: &ParseError) -> ErrorKind {
+    match error {
+        ParseError::NotJson { .. } => ErrorKind::InvalidRequest,
+        _ => ErrorKind::BadRequestData,
+    }
+}
+
+fn context_kind(error: &ContextError) -> ErrorKind {
+    match error {
+        ContextError::NotAvailable(..) => ErrorKind::LdContextNotAvailable,
+        ContextError::Invalid(_) | ContextError::NotAName(..) => ErrorKind::BadRequestData,
+        ContextError::TooManyNames(_) => ErrorKind::TooManyResults,
+    }
+}
+
+fn host_kind(error: &HostError) -> ErrorKind {
+    match error {
+        HostError::Context(error) => context_kind(error),
+        HostError::Full(_) => ErrorKind::TooManyResults,
+        HostError::Shelf(_) => ErrorKind::InternalError,
+    }
+}
+
+fn serve_kind(error: ServeError) -> ErrorKind {
+    match error {
+        ServeError::Unknown => ErrorKind::ResourceNotFound,
+        ServeError::OnlyCached => ErrorKind::OperationNotSupported,
+    }
+}
+
+fn remove_kind(error: &RemoveError) -> ErrorKind {
+    match error {
+        RemoveError::Unknown => ErrorKind::ResourceNotFound,
+        RemoveError::NotCached | RemoveError::Shipped => ErrorKind::BadRequestData,
+        RemoveError::NotAvailable(..) => ErrorKind::LdContextNotAvailable,
+        RemoveError::Shelf(_) => ErrorKind::InternalError,
+    }
+}
+
+/// A store that cannot work now is asked again later; nothing was lost, since nothing was
+/// acknowledged.
+fn store_problem(error: &StoreError, detail: String) -> Problem {
+    let later = |title| {
+        Problem::plain(StatusCode::SERVICE_UNAVAILABLE, title, detail.clone())
+            .with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+    };
+    match error {
+        StoreError::UnknownTenant(_) => Problem::new(ErrorKind::NonexistentTenant, detail),
+        StoreError::BadAnchor(_) => Problem::bad_request(detail),
+        StoreError::Busy => later("The broker has too much to do"),
+        StoreError::Full(_) => {
+            Problem::plain(StatusCode::INSUFFICIENT_STORAGE, "The disk is full", detail)
+        }
+        StoreError::Broken(_) | StoreError::Unusable(_) | StoreError::Uncertain(_) => {
+            tracing::error!(%error, "the store failed");
+            later("The store does not work just now")
+        }
+        StoreError::BadRecord { .. } => Problem::internal(error),
+    }
+}
+
+fn query_kind(error: &QueryError) -> ErrorKind {
+    match error.kind {
+        query::ErrorKind::Syntax | query::ErrorKind::Incompatible => ErrorKind::BadRequestData,
+        query::ErrorKind::TooComplex => ErrorKind::TooComplexQuery,
     }
 }
 

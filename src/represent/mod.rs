@@ -7,6 +7,10 @@
 mod error;
 mod terms;
 
+pub mod discovery;
+pub mod results;
+
+mod query_body;
 mod read;
 
 mod linked;
@@ -16,6 +20,7 @@ mod write;
 
 pub use error::{JsonPath, ReadError};
 pub use linked::{Linked, Links};
+pub use query_body::{EntitySelector, QueryBody, read_query};
 pub use read::{Reader, Reading, read_attribute, read_entity, read_fragment};
 pub use terms::check_attribute_term;
 pub use write::{

@@ -23,6 +23,7 @@ use crate::model::{
 };
 use crate::query::View;
 
+pub(in crate::represent) use json::{comma, string};
 pub use rendering::{Format, GeoJson, Join, JoinForm, NotAVersion, Rendering, SpecVersion};
 
 /// What there is to know about an entity that was written.

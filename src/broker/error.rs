@@ -1,0 +1,64 @@
+//! What can go wrong in an operation, gathered from the rooms that it composes.
+
+use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
+use crate::model::Refusal;
+use crate::query::QueryError;
+use crate::represent::ReadError;
+use crate::store::StoreError;
+
+/// Why an operation failed. `http::problem` alone gives each a status.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body is not JSON, or JSON that no request may hold.
+    #[error(transparent)]
+    Body(#[from] ParseError),
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    HostContext(#[from] HostError),
+    #[error(transparent)]
+    ServeContext(#[from] ServeError),
+    #[error(transparent)]
+    RemoveContext(#[from] RemoveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// BadRequestData: the input breaks a rule of the operation.
+    #[error("{0}")]
+    BadRequestData(String),
+    /// InvalidRequest: the request itself is malformed, as an unknown parameter.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// ResourceNotFound, for things that are not entities.
+    #[error("{0}")]
+    NotFound(String),
+    /// OperationNotSupported.
+    #[error("{0}")]
+    NotSupported(String),
+    /// TooManyResults.
+    #[error("{0}")]
+    TooManyResults(String),
+    /// A capability that this broker does not have (501).
+    #[error("{0}")]
+    NotImplemented(String),
+    /// Only the log is told what.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// A BadRequestData.
+    pub fn bad(why: impl Into<String>) -> Self {
+        Self::BadRequestData(why.into())
+    }
+
+    /// An InvalidRequest.
+    pub fn request(why: impl Into<String>) -> Self {
+        Self::InvalidRequest(why.into())
+    }
+}

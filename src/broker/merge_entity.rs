@@ -1,0 +1,42 @@
+//! Merge Entity (5.6.17).
+
+use super::{Broker, Call, Error, check_same_id};
+use crate::jsonld::Document;
+use crate::model::{Action, EntityId, Timestamp, Write};
+use crate::represent::{Reading, read_fragment};
+
+/// The parameters of a Merge.
+#[derive(Debug, Clone, Default)]
+pub struct Merging<'a> {
+    /// A type selection that the entity has to meet.
+    pub only: Option<&'a str>,
+    /// The fragment is in the simplified representation.
+    pub simplified: bool,
+    /// The language that plain strings are in.
+    pub lang: Option<&'a str>,
+    /// For merged attributes that had an observedAt and get none.
+    pub observed_at: Option<Timestamp>,
+}
+
+impl Broker {
+    /// Merges a fragment deep into an entity. 5.6.17.
+    pub async fn merge_entity(
+        &self,
+        call: &Call,
+        id: EntityId,
+        merging: Merging<'_>,
+        body: &Document<'_>,
+    ) -> Result<(), Error> {
+        let only = self.only(call, merging.only)?;
+        let reading = if merging.simplified { Reading::MergeSimplified } else { Reading::Merge };
+        let fragment = read_fragment(body, &call.context, reading)?;
+        check_same_id(&id, fragment.id.as_ref())?;
+        let action = Action::Merge {
+            fragment,
+            lang: merging.lang.map(Into::into),
+            observed_at: merging.observed_at,
+        };
+        self.commit_one(call, Write { id, only, action }).await?;
+        Ok(())
+    }
+}

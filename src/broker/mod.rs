@@ -1,0 +1,132 @@
+//! One file per operation of the specification; composes the rooms above. Knows no HTTP.
+//!
+//! An operation takes a [`Call`] (who asks, when, with which `@context`) and what it works on,
+//! and answers with model types or an [`Error`].
+
+mod batch;
+mod contexts;
+mod create_entity;
+mod delete_attribute;
+mod delete_entity;
+mod discovery;
+mod error;
+mod merge_entity;
+mod open;
+mod pages;
+mod partial_update;
+mod purge_entities;
+mod query_body;
+mod query_entities;
+mod replace_attribute;
+mod replace_entity;
+mod retrieve_entity;
+mod source_identity;
+mod update_attributes;
+mod view;
+
+use std::sync::Arc;
+
+pub use batch::{BatchOutcome, Element, Existing};
+pub use contexts::StoredContexts;
+pub use delete_attribute::delete_instances;
+pub use error::Error;
+pub use merge_entity::Merging;
+pub use open::OpenError;
+pub use purge_entities::Purging;
+pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
+pub use retrieve_entity::Answer;
+pub use source_identity::SourceIdentity;
+pub use view::ViewTexts;
+
+use crate::config::Limits;
+use crate::jsonld::{Context, Contexts, ParseLimits};
+use crate::model::{Change, EntityId, Refusal, TenantId, Timestamp, TypeSelection, Write};
+use crate::query::{self, parse_types};
+use crate::store::Store;
+
+/// The broker: a store, the contexts, and the limits of what it takes.
+pub struct Broker {
+    store: Arc<dyn Store>,
+    contexts: Arc<Contexts>,
+    limits: Limits,
+    query_limits: query::Limits,
+    pages: pages::Pages,
+    started_at: Timestamp,
+}
+
+/// What every operation is told: the tenant, the time, and the `@context` of the request.
+pub struct Call {
+    pub tenant: TenantId,
+    pub now: Timestamp,
+    pub context: Arc<Context>,
+}
+
+impl Broker {
+    /// A broker over a store.
+    pub fn new(store: Arc<dyn Store>, contexts: Arc<Contexts>, limits: Limits) -> Self {
+        let query_limits = query::Limits {
+            nodes: limits.query_terms,
+            pattern_bytes: limits.regex.bytes(),
+            ..query::Limits::default()
+        };
+        Self {
+            store,
+            contexts,
+            limits,
+            query_limits,
+            pages: pages::Pages::default(),
+            started_at: Timestamp::now(),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The contexts.
+    pub fn contexts(&self) -> &Contexts {
+        &self.contexts
+    }
+
+    /// The limits of what is taken.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The limits of a request's body.
+    pub fn parse_limits(&self) -> ParseLimits {
+        let Limits { depth, members, items, .. } = self.limits;
+        ParseLimits { max_depth: depth, max_members: members, max_items: items }
+    }
+
+    /// Commits one write; its refusal becomes the operation's error.
+    async fn commit_one(&self, call: &Call, write: Write) -> Result<Change, Error> {
+        let mut outcomes = self.store.commit(&call.tenant, vec![write], call.now).await?;
+        match outcomes.pop() {
+            Some(outcome) => Ok(outcome?),
+            None => Err(Error::Internal("the store answered nothing".to_owned())),
+        }
+    }
+
+    /// The type selection of a by-id operation's `type` parameter (4.17).
+    fn only(&self, call: &Call, text: Option<&str>) -> Result<Option<TypeSelection>, Error> {
+        let limits = self.query_limits;
+        Ok(text.map(|text| parse_types(text, &call.context, &limits)).transpose()?)
+    }
+}
+
+/// A fragment's id, where it has one, is that of the target (5.6.17, 5.6.18).
+fn check_same_id(target: &EntityId, own: Option<&EntityId>) -> Result<(), Error> {
+    match own {
+        Some(own) if own != target => {
+            Err(Error::bad(format!("the body is about {own}, but the request about {target}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Turns the refusal of a vanished entity into one that says which.
+fn not_found(id: &EntityId) -> Error {
+    Error::Refused(Refusal::NoSuchEntity(id.clone()))
+}

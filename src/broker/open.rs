@@ -1,0 +1,91 @@
+//! Opening a broker as it is configured: its store, its contexts, its outbound client.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Broker, StoredContexts};
+use crate::config::{self, Config};
+use crate::egress;
+use crate::jsonld::{ContextError, ContextSettings, Contexts, ShelfError};
+use crate::model::{Name, Timestamp};
+use crate::store::embedded::{Durability, Embedded, Settings};
+use crate::store::{Store, StoreError};
+
+/// Why a broker cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the outbound client cannot be set up: {0}")]
+    Egress(#[from] egress::EgressError),
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// A file that is to answer for a context URL.
+    #[error("the file for the context {url} cannot be used: {why}")]
+    Preload { url: String, why: String },
+}
+
+impl Broker {
+    /// Opens the broker that a configuration describes. Reading a large store takes seconds.
+    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+        Name::set_limit(config.limits.names);
+        let settings = store_settings(config);
+        let store = tokio::task::spawn_blocking(|| Embedded::open(settings))
+            .await
+            .map_err(|error| StoreError::Unusable(error.to_string()))??;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let contexts = open_contexts(config, store.clone()).await?;
+        Ok(Self::new(store, contexts, config.limits.clone()))
+    }
+}
+
+fn store_settings(config: &Config) -> Settings {
+    let memory = config.store.memory.bytes() as u64;
+    let durability = match config.store.durability {
+        config::Durability::Commit => Durability::Commit,
+        config::Durability::Every(duration) => Durability::Every(duration),
+    };
+    Settings {
+        durability,
+        memory_bytes: (memory > 0).then_some(memory),
+        ..Settings::new(&config.store.data)
+    }
+}
+
+async fn open_contexts(config: &Config, store: Arc<dyn Store>) -> Result<Arc<Contexts>, OpenError> {
+    let limits = &config.limits;
+    let settings = ContextSettings {
+        base: base_url(config),
+        default_url: config.contexts.default.as_ref().map(|url| url.to_string()),
+        max_bytes: limits.context.bytes(),
+        max_documents: limits.context_documents,
+        max_depth: limits.context_depth,
+        max_compiled: limits.context_cache,
+        ..ContextSettings::default()
+    };
+    let client = egress::Client::new(&config.egress)?;
+    let shelf = Arc::new(StoredContexts(store));
+    let mut contexts = Contexts::new(Arc::new(client), shelf, settings, Timestamp::now());
+    for preload in &config.contexts.preload {
+        let refuse = |why: String| OpenError::Preload { url: preload.url.to_string(), why };
+        let document = fs::read(&preload.file).map_err(|error| refuse(error.to_string()))?;
+        contexts
+            .preload(preload.url.as_str(), &document)
+            .map_err(|error: ContextError| refuse(error.to_string()))?;
+    }
+    contexts.restore().await?;
+    Ok(Arc::new(contexts))
+}
+
+/// The address under which clients reach the broker, as far as it is known.
+fn base_url(config: &Config) -> String {
+    let server = &config.server;
+    if let Some(url) = &server.public_url {
+        return url.as_str().trim_end_matches('/').to_owned();
+    }
+    let scheme = if server.tls_cert.is_some() { "https" } else { "http" };
+    let address = server.listen.first().copied();
+    let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090)));
+    format!("{scheme}://{address}")
+}

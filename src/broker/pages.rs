@@ -1,0 +1,121 @@
+//! Where the pages of recent queries ended, so that the next page begins there.
+//!
+//! Paging is by `offset` (5.5.9), and an offset counts from the beginning: when entities before it
+//! are deleted between two pages, others slip past the reader unseen. The broker therefore
+//! remembers for a while after which entity each page ended; a request for what follows continues
+//! after that entity, wherever it is counted now. What is forgotten is counted as the
+//! specification says.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::mem;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use super::QueryTexts;
+use crate::model::{TenantId, Timestamp};
+use crate::query::Anchor;
+
+/// How many ends are remembered in each of two generations, at about 100 bytes each.
+const GENERATION: usize = 4_096;
+
+/// How long an end is remembered at most: a reader who turns pages takes seconds.
+const LIFETIME_MICROS: i64 = 5 * 60 * 1_000_000;
+
+/// The ends of recent pages.
+#[derive(Default)]
+pub struct Pages {
+    hasher: RandomState,
+    generations: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    young: FxHashMap<(u64, u64), (Anchor, Timestamp)>,
+    old: FxHashMap<(u64, u64), (Anchor, Timestamp)>,
+}
+
+/// Which query a page belongs to: all that selects and orders, and the tenant.
+#[derive(Clone, Copy)]
+pub struct QueryKey(u64);
+
+impl Pages {
+    /// The key of a query, whatever page of it is wanted.
+    pub fn key(&self, tenant: &TenantId, context: u64, texts: &QueryTexts) -> QueryKey {
+        let QueryTexts { page: _, local: _, .. } = texts;
+        QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts))))
+    }
+
+    /// After which entity the result goes on at this offset.
+    pub fn end_before(&self, key: QueryKey, offset: u64, now: Timestamp) -> Option<Anchor> {
+        if offset == 0 {
+            return None;
+        }
+        let generations = self.generations.lock();
+        let place = (key.0, offset);
+        let found = generations.young.get(&place).or_else(|| generations.old.get(&place));
+        found.filter(|(_, until)| *until > now).map(|(anchor, _)| anchor.clone())
+    }
+
+    /// Remembers after which entity the result goes on at an offset.
+    pub fn remember(&self, key: QueryKey, offset: u64, end: Anchor, now: Timestamp) {
+        let until = now.plus_micros(LIFETIME_MICROS);
+        let mut generations = self.generations.lock();
+        if generations.young.len() >= GENERATION {
+            generations.old = mem::take(&mut generations.young);
+        }
+        generations.young.insert((key.0, offset), (end, until));
+    }
+}
+
+/// Hashes what selects and orders.
+struct Selecting<'a>(&'a QueryTexts);
+
+impl Hash for Selecting<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let texts = self.0;
+        for selector in &texts.selectors {
+            (&selector.ids, &selector.id_pattern, &selector.types).hash(state);
+        }
+        (&texts.attrs, &texts.q, &texts.scope_q, &texts.expand_values, &texts.json_keys)
+            .hash(state);
+        let geo = &texts.geo;
+        (&geo.georel, &geo.geometry, &geo.coordinates, &geo.geoproperty).hash(state);
+        (&texts.order_by, &texts.collation, &texts.order_from, &texts.order_geometry).hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn an_end_is_found_for_its_query_and_offset_only() {
+        let pages = Pages::default();
+        let vehicles = QueryTexts { q: Some("speed>5".into()), ..QueryTexts::default() };
+        let key = pages.key(&TenantId::DEFAULT, 1, &vehicles);
+        pages.remember(key, 20, Anchor::new("x"), at(0));
+        assert!(pages.end_before(key, 20, at(1)).is_some());
+        assert!(pages.end_before(key, 40, at(1)).is_none());
+        let others = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default());
+        assert!(pages.end_before(others, 20, at(1)).is_none());
+    }
+
+    #[test]
+    fn ends_are_forgotten_by_age_and_number() {
+        let pages = Pages::default();
+        let key = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default());
+        pages.remember(key, 20, Anchor::new("x"), at(0));
+        assert!(pages.end_before(key, 20, at(301)).is_none());
+        for offset in 0..3 * GENERATION as u64 {
+            pages.remember(key, 100 + offset, Anchor::new("y"), at(0));
+        }
+        assert!(pages.end_before(key, 20, at(1)).is_none());
+        let generations = pages.generations.lock();
+        assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION);
+    }
+}

@@ -1,0 +1,83 @@
+//! Purge Entities (5.6.21).
+
+use super::{BatchOutcome, Broker, Call, Error, QueryTexts};
+use crate::model::{Action, EntityId, Name, Refusal, Write};
+use crate::query::Page as Window;
+
+/// What is left of the entities that are purged.
+#[derive(Debug, Clone, Default)]
+pub enum Purging {
+    /// Nothing: they are deleted.
+    #[default]
+    Entities,
+    /// These attributes; all others are deleted.
+    Keep(Vec<String>),
+    /// All but these attributes.
+    Drop(Vec<String>),
+}
+
+/// How many entities one commit of a purge changes: enough to share a commit's cost, few enough
+/// to let other writers in between.
+const PORTION: usize = 500;
+
+impl Broker {
+    /// Deletes the entities that a query finds, or some of their attributes. 5.6.21.
+    pub async fn purge_entities(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+        purging: &Purging,
+    ) -> Result<BatchOutcome, Error> {
+        let mut plan = self.plan(call, texts)?;
+        self.check_purge(&plan)?;
+        let action = self.purge_action(call, purging)?;
+        let mut batch = BatchOutcome::default();
+        plan.page = Window { offset: 0, limit: PORTION, count: false, after: None };
+        loop {
+            let found = self.store.find(&call.tenant, &plan, call.now).await?;
+            let ids: Vec<EntityId> = found.entities.iter().map(|e| e.id.clone()).collect();
+            let writes = ids.iter().map(|id| Write::new(id.clone(), action.clone())).collect();
+            let outcomes = self.store.commit(&call.tenant, writes, call.now).await?;
+            for (id, outcome) in ids.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(_) => batch.changed.push(id),
+                    // Someone else deleted it in the meantime: it is gone, as was wished.
+                    Err(Refusal::NoSuchEntity(_)) => {}
+                    Err(refusal) => {
+                        batch.failed.push((Some(id.as_str().to_owned()), refusal.into()));
+                    }
+                }
+            }
+            match found.next {
+                Some(anchor) => plan.page.after = Some(anchor),
+                None => return Ok(batch),
+            }
+        }
+    }
+
+    fn check_purge(&self, plan: &crate::query::EntityPlan) -> Result<(), Error> {
+        if plan.link_depth() > 0 {
+            return Err(Error::bad("a purge cannot follow relationships in q"));
+        }
+        Ok(())
+    }
+
+    fn purge_action(&self, call: &Call, purging: &Purging) -> Result<Action, Error> {
+        let names = |terms: &[String]| -> Result<Vec<Name>, Error> {
+            terms
+                .iter()
+                .map(|term| {
+                    if term.contains(['{', '}']) {
+                        return Err(Error::bad("a purge cannot reach into linked entities"));
+                    }
+                    Ok(call.context.expand(term)?)
+                })
+                .collect()
+        };
+        Ok(match purging {
+            Purging::Entities => Action::Delete,
+            Purging::Keep(terms) => Action::KeepOnly(names(terms)?),
+            Purging::Drop(terms) => Action::Drop(names(terms)?),
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Query Entities (5.7.2): texts become a plan, the plan finds entities.
+
+use super::{Answer, Broker, Call, Error};
+use crate::model::{EntityId, TypeSelection};
+use crate::query::{
+    EntityPlan, Filter, FilterOptions, Page, Pattern, ScopeFilter, Selector, parse_attrs,
+    parse_types,
+};
+use crate::represent::Rendering;
+use crate::store::Found;
+
+/// What selects entities, as a URL or a Query body (5.2.23) said it. Lists are comma-separated.
+#[derive(Debug, Clone, Default)]
+pub struct QueryTexts {
+    /// Alternatives; a URL has one.
+    pub selectors: Vec<SelectorTexts>,
+    /// An entity has to have one of these attributes, if there are any.
+    pub attrs: Option<String>,
+    pub q: Option<String>,
+    pub csf: Option<String>,
+    pub scope_q: Option<String>,
+    pub geo: GeoTexts,
+    pub expand_values: Option<String>,
+    pub json_keys: Option<String>,
+    pub order_by: Option<String>,
+    pub collation: Option<String>,
+    pub order_from: Option<String>,
+    pub order_geometry: Option<String>,
+    pub local: Option<bool>,
+    pub page: PageTexts,
+}
+
+/// Which entities are meant, by identity and type.
+#[derive(Debug, Clone, Default)]
+pub struct SelectorTexts {
+    pub ids: Vec<EntityId>,
+    pub id_pattern: Option<String>,
+    pub types: Option<String>,
+}
+
+/// A geoquery (4.10).
+#[derive(Debug, Clone, Default)]
+pub struct GeoTexts {
+    pub georel: Option<String>,
+    pub geometry: Option<String>,
+    /// JSON text.
+    pub coordinates: Option<String>,
+    pub geoproperty: Option<String>,
+}
+
+/// Which part of the result is wanted (5.5.9).
+#[derive(Debug, Clone, Default)]
+pub struct PageTexts {
+    /// How many entities; the configured number if absent.
+    pub limit: Option<u64>,
+    pub offset: u64,
+    /// Whether to say how many there are in all.
+    pub count: bool,
+}
+
+impl Broker {
+    /// Queries entities, a page at a time. 5.7.2.
+    pub async fn query_entities(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+        rendering: &Rendering,
+    ) -> Result<Answer, Error> {
+        let mut plan = self.plan(call, texts)?;
+        check_links(&plan, rendering)?;
+        plan.page = self.page(&texts.page)?;
+        let offset = texts.page.offset;
+        let key = self.pages.key(&call.tenant, call.context.id(), texts);
+        if let Some(end) = self.pages.end_before(key, offset, call.now) {
+            plan.page.offset = 0;
+            plan.page.after = Some(end);
+        }
+        let found = self.store.find(&call.tenant, &plan, call.now).await?;
+        if let (true, Some(end)) = (found.more, found.next) {
+            let next = offset.saturating_add(found.entities.len() as u64);
+            self.pages.remember(key, next, end, call.now);
+        }
+        let linked = self.linked(call, &found.entities, rendering).await?;
+        let Found { entities, count, more, .. } = found;
+        Ok(Answer { entities, linked, count, more })
+    }
+
+    /// The plan of a query, its page left open; what says too little or contradicts itself is
+    /// refused (5.7.2.4).
+    pub(super) fn plan(&self, call: &Call, texts: &QueryTexts) -> Result<EntityPlan, Error> {
+        let limits = self.query_limits;
+        let context = &call.context;
+        let options = FilterOptions::parse(
+            texts.expand_values.as_deref(),
+            texts.json_keys.as_deref(),
+            context,
+            &limits,
+        )?;
+        let filter = |text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| Filter::parse(text, context, &options, &limits)).transpose()
+        };
+        if let Some(csf) = &texts.csf {
+            // Nothing is registered yet that it could leave out, but it has to be right.
+            Filter::parse_as("csf", csf, context, &FilterOptions::default(), &limits)?;
+        }
+        let attrs = texts.attrs.as_deref();
+        let scope = texts.scope_q.as_deref();
+        let plan = EntityPlan {
+            select: self.selectors(call, texts)?,
+            attrs: attrs.map_or(Ok(Vec::new()), |text| parse_attrs(text, context, &limits))?,
+            filter: filter(&texts.q)?,
+
+            scope: scope.map(|text| ScopeFilter::parse(text, &limits)).transpose()?,
+
+            page: Page::default(),
+        };
+        check_width(&plan, texts)?;
+        Ok(plan)
+    }
+
+    fn selectors(&self, call: &Call, texts: &QueryTexts) -> Result<Vec<Selector>, Error> {
+        let limits = self.query_limits;
+        let mut selectors = Vec::with_capacity(texts.selectors.len());
+        for text in &texts.selectors {
+            let types = text.types.as_deref();
+            let pattern = text.id_pattern.as_deref();
+            selectors.push(Selector {
+                ids: text.ids.clone(),
+                id_pattern: pattern
+                    .map(|text| Pattern::parse("idPattern", text, &limits))
+                    .transpose()?,
+                types: types.map(|text| parse_types(text, &call.context, &limits)).transpose()?,
+            });
+        }
+        // A lone selector that says nothing selects everything.
+        if selectors.iter().all(|selector| *selector == Selector::default()) {
+            selectors.clear();
+        }
+        Ok(selectors)
+    }
+
+    fn page(&self, texts: &PageTexts) -> Result<Page, Error> {
+        let most = self.limits.page_max as u64;
+        let limit = texts.limit.unwrap_or(self.limits.page_default as u64);
+        if limit > most {
+            return Err(Error::TooManyResults(format!(
+                "limit is at most {most} here, not {limit}: turn pages"
+            )));
+        }
+        if limit == 0 && !texts.count {
+            return Err(Error::bad("limit=0 needs count=true"));
+        }
+        Ok(Page {
+            offset: usize::try_from(texts.offset).unwrap_or(usize::MAX),
+            limit: limit as usize,
+            count: texts.count,
+            after: None,
+        })
+    }
+}
+
+/// Links are followed only where the answer is joined, and no farther (5.7.2.4).
+fn check_links(plan: &EntityPlan, rendering: &Rendering) -> Result<(), Error> {
+    let level = rendering.join.as_ref().map_or(0, |join| join.level as usize);
+    if plan.link_depth() <= level {
+        return Ok(());
+    }
+    Err(Error::bad(match level {
+        0 => "q follows a relationship, which needs the parameter join".to_owned(),
+        level => format!("q follows relationships beyond the joinLevel {level}"),
+    }))
+}
+
+/// A query has to say something about what it looks for, unless it is local (5.7.2.4).
+fn check_width(plan: &EntityPlan, texts: &QueryTexts) -> Result<(), Error> {
+    let any = plan.select.iter().any(|one| one.types == Some(TypeSelection::Any));
+    if any && texts.local == Some(false) {
+        return Err(Error::bad("type=* asks for local entities, and local=false contradicts it"));
+    }
+    if any || texts.local == Some(true) || !plan.is_too_wide() {
+        return Ok(());
+    }
+    Err(Error::bad(
+        "the query is too wide: give a type, attrs, q, a geoquery, or local=true (5.7.2)",
+    ))
+}

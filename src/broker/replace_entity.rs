@@ -1,0 +1,25 @@
+//! Replace Entity (5.6.18).
+
+use super::{Broker, Call, Error, check_same_id};
+use crate::jsonld::Document;
+use crate::model::{Action, EntityId, Write};
+use crate::represent::{Reading, read_fragment};
+
+impl Broker {
+    /// Replaces all of an entity but its creation time. 5.6.18.
+    pub async fn replace_entity(
+        &self,
+        call: &Call,
+        id: EntityId,
+        only: Option<&str>,
+        body: &Document<'_>,
+    ) -> Result<(), Error> {
+        let only = self.only(call, only)?;
+        let mut fragment = read_fragment(body, &call.context, Reading::Whole)?;
+        check_same_id(&id, fragment.id.as_ref())?;
+        fragment.id = Some(id.clone());
+        let entity = fragment.into_entity()?;
+        self.commit_one(call, Write { id, only, action: Action::Replace(entity) }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! How what an operation found or did becomes a response (6.3.6, 6.3.9, 6.3.10, 6.3.21).
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, Uri};
+
+use super::negotiate::Media;
+use super::pages::page_links;
+use super::problem::Problem;
+use super::viewing::Viewing;
+use crate::broker::{Answer, BatchOutcome, Call, PageTexts};
+use crate::jsonld::Context;
+use crate::model::Outcome;
+use crate::represent::results::{self, Failure};
+use crate::represent::{Renderer, Rendering};
+
+/// `NGSILD-Results-Count` (6.3.13).
+static RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
+/// `Preference-Applied` (RFC 7240, 6.3.21).
+static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// 204.
+pub fn no_content() -> HttpResponse {
+    HttpResponse::new(StatusCode::NO_CONTENT)
+}
+
+/// 201 with the place of what was created.
+pub fn created(collection: &str, id: &str) -> HttpResponse {
+    let place = ["/ngsi-ld/v1/", collection, "/", id].concat();
+    let place = HeaderValue::from_bytes(place.as_bytes());
+    let mut response = HttpResponse::new(StatusCode::CREATED);
+    if let Ok(place) = place {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
+/// 204, or 207 with an UpdateResult (5.2.18) where attributes were left as they were.
+pub fn update_result(outcome: &Outcome) -> HttpResponse {
+    match outcome.untouched.is_empty() {
+        true => no_content(),
+        false => json(StatusCode::MULTI_STATUS, results::update_result(outcome)),
+    }
+}
+
+/// 201 with the ids that were created, 204 if none was, or 207 if anything failed.
+pub fn batch_created(outcome: BatchOutcome) -> HttpResponse {
+    match outcome.failed.is_empty() && !outcome.created.is_empty() {
+        true => json(StatusCode::CREATED, results::ids(&outcome.created)),
+        false => batch_done(outcome),
+    }
+}
+
+/// 204, or 207 with a BatchOperationResult (5.2.16) if anything failed.
+pub fn batch_done(outcome: BatchOutcome) -> HttpResponse {
+    if outcome.failed.is_empty() {
+        return no_content();
+    }
+    let succeeded: Vec<_> = outcome.created.into_iter().chain(outcome.changed).collect();
+    let failed: Vec<_> =
+        outcome.failed.into_iter().map(|(entity, error)| (entity, Problem::from(error))).collect();
+    json(StatusCode::MULTI_STATUS, results::batch_result(&succeeded, &failed))
+}
+
+/// One entity, or several if others were joined with it flat (6.5.3.1).
+pub fn one_entity(
+    call: &Call,
+    viewing: &Viewing,
+    rendering: &Rendering,
+    answer: &Answer,
+) -> Result<HttpResponse, Problem> {
+    let Some(entity) = answer.entities.first() else {
+        return Err(Problem::internal("an entity was found and is not there"));
+    };
+    let renderer = renderer(call, viewing, rendering, answer);
+    let mut body = Vec::with_capacity(1_024);
+    let written = match answer.linked.has_flat() {
+        true => renderer.all(&mut body, &answer.entities),
+        false => renderer.stored(&mut body, entity),
+    };
+    if written.empty {
+        return Err(Problem::not_found("the entity has none of the members that were asked for"));
+    }
+    Ok(dressed(call, viewing, written.altered, body))
+}
+
+/// A page of entities (6.4.3.2).
+pub fn entities(
+    call: &Call,
+    viewing: &Viewing,
+    rendering: &Rendering,
+    page: &PageTexts,
+    answer: &Answer,
+    uri: &Uri,
+) -> HttpResponse {
+    let renderer = renderer(call, viewing, rendering, answer);
+    let mut body = Vec::with_capacity(64 + 768 * answer.entities.len());
+    let written = renderer.all(&mut body, &answer.entities);
+    let mut response = dressed(call, viewing, written.altered, body);
+    let headers = response.headers_mut();
+    if let Some(count) = answer.count {
+        headers.insert(RESULTS_COUNT.clone(), count.into());
+    }
+    for link in page_links(uri, page, answer, viewing.media) {
+        headers.append(header::LINK, link);
+    }
+    response
+}
+
+fn renderer<'a>(
+    call: &'a Call,
+    viewing: &Viewing,
+    rendering: &'a Rendering,
+    answer: &'a Answer,
+) -> Renderer<'a> {
+    let renderer = Renderer::new(rendering, &call.context, call.now).with_linked(&answer.linked);
+    match viewing.context_in_body() {
+        true => renderer.with_context_in_body(),
+        false => renderer,
+    }
+}
+
+/// A body whose `@context` was put into it or goes into a `Link` header (6.3.6), and that may
+/// follow an older version (6.3.21).
+fn dressed(call: &Call, viewing: &Viewing, altered: bool, body: Vec<u8>) -> HttpResponse {
+    let status = if altered { StatusCode::NON_AUTHORITATIVE_INFORMATION } else { StatusCode::OK };
+    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, viewing.media.header());
+    if !viewing.context_in_body() {
+        name_context(headers, &call.context);
+    }
+    if let Some(version) = viewing.texts.version {
+        if let Ok(applied) = HeaderValue::from_str(&format!("ngsi-ld={version}")) {
+            headers.insert(PREFERENCE_APPLIED.clone(), applied);
+        }
+    }
+    response
+}
+
+/// Adds the `Link` header that names a context, if the context has an address (6.3.6).
+fn name_context(headers: &mut HeaderMap, context: &Context) {
+    let Some(url) = context.link().url.as_deref() else { return };
+    let link =
+        ["<", url, ">; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\""]
+            .concat();
+    if let Ok(link) = HeaderValue::from_bytes(link.as_bytes()) {
+        headers.append(header::LINK, link);
+    }
+}
+
+/// A JSON object or array that `represent` wrote, with its `@context`.
+pub fn document(media: Media, call: &Call, body: Vec<u8>) -> HttpResponse {
+    let mut response = json(StatusCode::OK, body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, media.header());
+    if media == Media::Json {
+        name_context(headers, &call.context);
+    }
+    response
+}
+
+/// A body of plain JSON.
+pub fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
+    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
+    response.headers_mut().insert(header::CONTENT_TYPE, Media::Json.header());
+    response
+}
+
+impl Failure for Problem {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        // Writing to memory does not fail, and a problem is plain texts and a number.
+        let _ = serde_json::to_writer(out, &self.body());
+    }
+}

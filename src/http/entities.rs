@@ -1,0 +1,169 @@
+//! `/entities`, `/entities/{entityId}` and `/entityOperations/query` (6.4, 6.5, 6.23).
+
+use actix_web::HttpResponse;
+
+use super::answer::{batch_done, created, entities, no_content, one_entity};
+use super::params::Params;
+use super::problem::Problem;
+use super::request::Incoming;
+use super::viewing::Viewing;
+use crate::broker::{Error, GeoTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts};
+
+/// Create Entity (5.6.1, 6.4.3.1).
+pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+    incoming.no_parameters_but_local()?;
+    let body = incoming.body().await?;
+    let (call, document) = incoming.read(&body).await?;
+    let id = incoming.broker.create_entity(&call, &document).await?;
+    Ok(created("entities", id.as_str()))
+}
+
+/// Retrieve Entity (5.7.1, 6.5.3.1).
+pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+    let mut params = incoming.params()?;
+    let mut viewing = Viewing::negotiate(incoming.http)?;
+    viewing.take(&mut params)?;
+    let only = params.take("type");
+    params.take_flag("local")?;
+    params.finish()?;
+    let call = incoming.call().await?;
+    let id = incoming.entity_id(id)?;
+    let rendering = incoming.broker.rendering(&call, &viewing.texts)?;
+    let answer = incoming.broker.retrieve_entity(&call, &id, only.as_deref(), &rendering).await?;
+    one_entity(&call, &viewing, &rendering, &answer)
+}
+
+/// Query Entities (5.7.2, 6.4.3.2).
+pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+    let mut params = incoming.params()?;
+    let mut viewing = Viewing::negotiate(incoming.http)?;
+    viewing.take(&mut params)?;
+    let mut texts = take_query(&mut params)?;
+    texts.page = take_page(&mut params, &viewing)?;
+    texts.attrs.clone_from(&viewing.texts.attrs);
+    params.finish()?;
+    let call = incoming.call().await?;
+    let rendering = incoming.broker.rendering(&call, &viewing.texts)?;
+    let answer = incoming.broker.query_entities(&call, &texts, &rendering).await?;
+    Ok(entities(&call, &viewing, &rendering, &texts.page, &answer, incoming.http.uri()))
+}
+
+/// Query Entities by a body (5.7.2, 6.23.3.1): the URL says how to page and what the answer looks
+/// like, the body all else.
+pub async fn query_by_body(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+    let mut params = incoming.params()?;
+    let mut viewing = Viewing::negotiate(incoming.http)?;
+    viewing.take_from_url(&mut params)?;
+    let mut texts = QueryTexts { local: params.take_flag("local")?, ..QueryTexts::default() };
+    texts.page = take_page(&mut params, &viewing)?;
+    params.finish()?;
+    let body = incoming.body().await?;
+    let (call, document) = incoming.read(&body).await?;
+    incoming.broker.read_query(&document, &mut texts, &mut viewing.texts)?;
+    let rendering = incoming.broker.rendering(&call, &viewing.texts)?;
+    let answer = incoming.broker.query_entities(&call, &texts, &rendering).await?;
+    Ok(entities(&call, &viewing, &rendering, &texts.page, &answer, incoming.http.uri()))
+}
+
+/// Replace Entity (5.6.18, 6.5.3.3).
+pub async fn replace(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+    let only = incoming.only_type_parameter()?;
+    let body = incoming.body().await?;
+    let (call, document) = incoming.read(&body).await?;
+    let id = incoming.entity_id(id)?;
+    incoming.broker.replace_entity(&call, id, only.as_deref(), &document).await?;
+    Ok(no_content())
+}
+
+/// Merge Entity (5.6.17, 6.5.3.4).
+pub async fn merge(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+    let mut params = incoming.params()?;
+    let simplified = params.take_simplified()?;
+    let only = params.take("type");
+    let lang = params.take("lang");
+    let observed_at = params.take_time("observedAt")?;
+    params.take_flag("local")?;
+    params.finish()?;
+    let body = incoming.body().await?;
+    let (call, document) = incoming.read(&body).await?;
+    let id = incoming.entity_id(id)?;
+    let merging = Merging { only: only.as_deref(), simplified, lang: lang.as_deref(), observed_at };
+    incoming.broker.merge_entity(&call, id, merging, &document).await?;
+    Ok(no_content())
+}
+
+/// Delete Entity (5.6.6, 6.5.3.2).
+pub async fn delete(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+    let only = incoming.only_type_parameter()?;
+    let call = incoming.call().await?;
+    let id = incoming.entity_id(id)?;
+    incoming.broker.delete_entity(&call, id, only.as_deref()).await?;
+    Ok(no_content())
+}
+
+/// Purge Entities (5.6.21, 6.4.3.3).
+pub async fn purge(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+    let mut params = incoming.params()?;
+    let mut texts = take_query(&mut params)?;
+    texts.attrs = params.take("attrs").map(|text| text.into_owned());
+    let keep = params.take_list("keep")?;
+    let drop = params.take_list("drop")?;
+    params.take("geometryProperty");
+    params.finish()?;
+    let purging = match (keep.is_empty(), drop.is_empty()) {
+        (true, true) => Purging::Entities,
+        (false, true) => Purging::Keep(keep),
+        (true, false) => Purging::Drop(drop),
+        (false, false) => {
+            return Err(Error::bad("keep and drop exclude each other").into());
+        }
+    };
+    let call = incoming.call().await?;
+    let outcome = incoming.broker.purge_entities(&call, &texts, &purging).await?;
+    Ok(batch_done(outcome))
+}
+
+/// What selects entities; paging and projection are taken elsewhere.
+fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
+    let owned = |text: Option<std::borrow::Cow<'_, str>>| text.map(|text| text.into_owned());
+    let selector = SelectorTexts {
+        ids: params.take_ids("id")?,
+        id_pattern: owned(params.take("idPattern")),
+        types: owned(params.take("type")),
+    };
+    let geo = GeoTexts {
+        georel: owned(params.take("georel")),
+        geometry: owned(params.take("geometry")),
+        coordinates: owned(params.take("coordinates")),
+        geoproperty: owned(params.take("geoproperty")),
+    };
+    params.take_flag("splitEntities")?;
+    if params.take_flag("entityMap")? == Some(true) || params.take("entityMapLifetime").is_some() {
+        return Err(Error::NotImplemented("this broker makes no entity maps yet (5.14)".into()));
+    }
+    Ok(QueryTexts {
+        selectors: vec![selector],
+        attrs: None,
+        q: owned(params.take("q")),
+        csf: owned(params.take("csf")),
+        // A plus sign that was not escaped was read as a space, and no scope holds one.
+        scope_q: owned(params.take("scopeQ")).map(|text| text.replace(' ', "+")),
+        geo,
+        expand_values: owned(params.take("expandValues")),
+        json_keys: owned(params.take("jsonKeys")),
+        order_by: owned(params.take("orderBy")),
+        collation: owned(params.take("collation")),
+        order_from: owned(params.take("orderFrom")),
+        order_geometry: owned(params.take("orderGeometry")),
+        local: params.take_flag("local")?,
+        page: PageTexts::default(),
+    })
+}
+
+fn take_page(params: &mut Params<'_>, viewing: &Viewing) -> Result<PageTexts, Error> {
+    Ok(PageTexts {
+        limit: params.take_number("limit")?,
+        offset: params.take_number("offset")?.unwrap_or(0),
+        count: params.take_flag("count")?.unwrap_or(false) || viewing.counts,
+    })
+}

@@ -1,0 +1,115 @@
+//! Links to the pages before and after (6.3.10).
+
+use actix_web::http::Uri;
+use actix_web::http::header::HeaderValue;
+
+use super::negotiate::Media;
+use super::params::decode_percent;
+use crate::broker::{Answer, PageTexts};
+
+/// The `Link` headers of a page: `prev` unless it is the first, `next` unless it is the last. They
+/// repeat the parameters of the request, ordered by name.
+pub fn page_links(
+    uri: &Uri,
+    page: &PageTexts,
+    answer: &Answer,
+    media: Media,
+) -> impl Iterator<Item = HeaderValue> {
+    let limit = page.limit.unwrap_or(answer.entities.len() as u64);
+    let prev = (page.offset > 0 && limit > 0)
+        .then(|| link(uri, page.offset.saturating_sub(limit), limit, "prev", media));
+    let next = (answer.more && limit > 0)
+        .then(|| link(uri, page.offset.saturating_add(limit), limit, "next", media));
+    [prev, next].into_iter().flatten().flatten()
+}
+
+fn link(uri: &Uri, offset: u64, limit: u64, rel: &str, media: Media) -> Option<HeaderValue> {
+    let of_page = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && name != "offset" && name != "limit"
+    };
+    let query = uri.query().unwrap_or_default();
+    let mut pairs: Vec<String> =
+        query.split('&').filter(of_page).map(|pair| readable(pair)).collect();
+    pairs.push(format!("limit={limit}"));
+    pairs.push(format!("offset={offset}"));
+    pairs.sort_unstable();
+    let path = uri.path();
+    let pairs = pairs.join("&");
+    let media = media.as_str();
+    let link = format!("<{path}?{pairs}>; rel=\"{rel}\"; type=\"{media}\"");
+    HeaderValue::from_bytes(link.as_bytes()).ok()
+}
+
+/// Takes escapes away that a query does not need (RFC 3986, 3.4), so that links stay legible; what
+/// would end a parameter, a link or a header stays escaped.
+fn readable(pair: &str) -> String {
+    let Ok(decoded) = decode_percent(&pair.replace('+', "%20")) else { return pair.to_owned() };
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    if decoded.matches('=').count() != pair.matches('=').count() {
+        // An escaped equals sign must stay one: leave the pair as it came.
+        return format!("{name}={}", value.replace(',', "%2C"));
+    }
+    let mut readable = String::with_capacity(decoded.len());
+    for c in decoded.chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' => readable.push(c),
+            '-' | '.' | '_' | '~' | '!' | '$' | '\'' | '(' | ')' | '*' | ':' | '@' | '/' | '?'
+            | ';' | '=' => readable.push(c),
+            c => {
+                let mut bytes = [0; 4];
+                for byte in c.encode_utf8(&mut bytes).bytes() {
+                    readable.push_str(&format!("%{byte:02X}"));
+                }
+            }
+        }
+    }
+    readable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(uri: &str, offset: u64, limit: u64, more: bool) -> Vec<String> {
+        let uri: Uri = uri.parse().expect("a URI");
+        let page = PageTexts { limit: Some(limit), offset, count: false };
+        let answer = Answer { more, ..Answer::default() };
+        page_links(&uri, &page, &answer, Media::Json)
+            .map(|link| link.to_str().expect("plain").to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_middle_page_links_both_ways_and_keeps_its_parameters() {
+        assert_eq!(
+            links("/ngsi-ld/v1/entities?type=A&limit=1&offset=1&count=true", 1, 1, true),
+            [
+                "</ngsi-ld/v1/entities?count=true&limit=1&offset=0&type=A>; rel=\"prev\"; type=\"application/json\"",
+                "</ngsi-ld/v1/entities?count=true&limit=1&offset=2&type=A>; rel=\"next\"; type=\"application/json\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_only_page_has_no_links() {
+        assert!(links("/ngsi-ld/v1/entities?type=A", 0, 20, false).is_empty());
+        assert!(links("/ngsi-ld/v1/entities?type=A&limit=0&count=true", 0, 0, true).is_empty());
+    }
+
+    #[test]
+    fn escapes_that_matter_stay() {
+        let all = links(
+            "/ngsi-ld/v1/entities?id=urn%3Aa%2Curn%3Ab&q=name%3D%3D%22%E0%B8%9D%22",
+            0,
+            1,
+            true,
+        );
+        assert_eq!(
+            all,
+            [
+                "</ngsi-ld/v1/entities?id=urn:a%2Curn:b&limit=1&offset=1&q=name%3D%3D%22%E0%B8%9D%22>; rel=\"next\"; type=\"application/json\""
+            ]
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! What every handler asks of a request: its tenant, parameters, `@context` and body (6.3.4,
+//! 6.3.5, 6.3.14).
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use bytes::Bytes;
+
+use super::body;
+use super::negotiate::{Media, content_type};
+use super::params::{self, Params};
+use super::problem::Problem;
+use crate::broker::{Broker, Call, Element, Error};
+use crate::config::Limits;
+use crate::jsonld::{ContextSource, Document};
+use crate::model::{EntityId, TenantId, Timestamp};
+
+/// A request on its way to an operation.
+pub struct Incoming<'r> {
+    pub http: &'r HttpRequest,
+    pub broker: &'r Broker,
+    payload: Payload,
+    /// The media type of the body, once it was read.
+    media: Media,
+}
+
+const CONTEXT_REL: &str = "http://www.w3.org/ns/json-ld#context";
+
+impl<'r> Incoming<'r> {
+    /// A request whose body was not touched yet.
+    pub fn new(http: &'r HttpRequest, payload: Payload, broker: &'r Broker) -> Self {
+        Self { http, broker, payload, media: Media::Json }
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &'r HeaderMap {
+        self.http.headers()
+    }
+
+    /// The URL parameters.
+    pub fn params(&self) -> Result<Params<'r>, Error> {
+        Params::parse(self.http.uri().query().unwrap_or_default())
+    }
+
+    /// For operations whose only parameters are `type` and `local`.
+    pub fn only_type_parameter(&self) -> Result<Option<String>, Error> {
+        let mut params = self.params()?;
+        let only = params.take("type").map(|text| text.into_owned());
+        params.take_flag("local")?;
+        params.finish()?;
+        Ok(only)
+    }
+
+    /// For operations whose only parameter is `local`.
+    pub fn no_parameters_but_local(&self) -> Result<(), Error> {
+        let mut params = self.params()?;
+        params.take_flag("local")?;
+        params.finish()
+    }
+
+    /// The entity a path names.
+    pub fn entity_id(&self, text: &str) -> Result<EntityId, Error> {
+        EntityId::parse(text).map_err(|why| Error::bad(why.to_string()))
+    }
+
+    /// The tenant.
+    pub fn tenant(&self) -> Result<TenantId, Error> {
+        params::tenant(self.headers().get("NGSILD-Tenant").map(|value| value.as_bytes()))
+    }
+
+    /// The call of an operation without a body: the `@context` is that of the `Link` header, or
+    /// the default.
+    pub async fn call(&self) -> Result<Call, Error> {
+        let source = match link_context(self.headers())? {
+            Some(url) => ContextSource::Url(url),
+            None => ContextSource::Default,
+        };
+        self.call_with(source).await
+    }
+
+    async fn call_with(&self, source: ContextSource<'_>) -> Result<Call, Error> {
+        let (tenant, now) = (self.tenant()?, Timestamp::now());
+        let context = self.broker.contexts().resolve(&tenant, source, now).await?;
+        Ok(Call { tenant, now, context })
+    }
+
+    /// Reads the body of an operation on one thing.
+    pub async fn body(&mut self) -> Result<Bytes, Problem> {
+        self.body_up_to(self.limits().body.bytes()).await
+    }
+
+    /// Reads the body of a batch operation.
+    pub async fn batch_body(&mut self) -> Result<Bytes, Problem> {
+        self.body_up_to(self.limits().batch_body.bytes()).await
+    }
+
+    /// What kind the body has to be is checked first, so that a wrong one is not read.
+    async fn body_up_to(&mut self, most: usize) -> Result<Bytes, Problem> {
+        self.media = content_type(self.http)?;
+        let patience = self.limits().body_timeout;
+        body::read(self.http, &mut self.payload, most, patience).await
+    }
+
+    fn limits(&self) -> &'r Limits {
+        self.broker.limits()
+    }
+
+    /// Reads a body that is one JSON object and keeps its `@context` member.
+    pub fn parse_object<'b>(&self, body: &'b [u8]) -> Result<Document<'b>, Error> {
+        let document = self.parse(body)?;
+        match document.as_object() {
+            Some(_) => Ok(document),
+            None => Err(Error::request("the body is not a JSON object")),
+        }
+    }
+
+    /// Reads a body that is one JSON object, with the `@context` that belongs to it. Its
+    /// `@context` member, if it may have one, is taken out.
+    pub async fn read<'b>(&self, body: &'b [u8]) -> Result<(Call, Document<'b>), Problem> {
+        let mut document = self.parse_object(body)?;
+        let call = self.context_of(&mut document).await?;
+        Ok((call, document))
+    }
+
+    /// Reads a body that is an array of JSON objects, each with the `@context` that belongs to
+    /// it. What is wrong with one element is that element's error.
+    pub async fn read_elements<'b>(
+        &self,
+        body: &'b [u8],
+    ) -> Result<(Call, Vec<Element<'b>>), Problem> {
+        let documents = self.parse_array(body)?;
+        let linked = self.media == Media::LdJson;
+        if linked && link_context(self.headers())?.is_some() {
+            return Err(link_in_ld_json().into());
+        }
+        let call = match linked {
+            true => self.call_with(ContextSource::Default).await?,
+            false => self.call().await?,
+        };
+        let mut elements = Vec::with_capacity(documents.len());
+        for mut document in documents {
+            let context = if document.as_object().is_none() {
+                Err(Error::bad("the element is not a JSON object"))
+            } else if linked {
+                self.context_of(&mut document).await.map(|call| call.context)
+            } else if document.remove("@context").is_some() {
+                Err(context_in_json())
+            } else {
+                Ok(call.context.clone())
+            };
+            elements.push(Element { document, context });
+        }
+        Ok((call, elements))
+    }
+
+    /// Reads a body that is an array of ids; it has no `@context` in any media type.
+    pub async fn read_ids<'b>(&self, body: &'b [u8]) -> Result<(Call, Vec<Document<'b>>), Problem> {
+        let ids = self.parse_array(body)?;
+        Ok((self.call_with(ContextSource::Default).await?, ids))
+    }
+
+    fn parse<'b>(&self, body: &'b [u8]) -> Result<Document<'b>, Error> {
+        Ok(Document::parse(body, &self.broker.parse_limits())?)
+    }
+
+    fn parse_array<'b>(&self, body: &'b [u8]) -> Result<Vec<Document<'b>>, Error> {
+        let Document::Array(items) = self.parse(body)? else {
+            return Err(Error::bad("the body is not a JSON array"));
+        };
+        let limit = self.limits().batch;
+        if items.is_empty() {
+            return Err(Error::bad("the batch is empty"));
+        }
+        if items.len() > limit {
+            return Err(Error::bad(format!(
+                "the batch has {} elements, and the limit is {limit}",
+                items.len()
+            )));
+        }
+        if items.iter().any(|item| matches!(item, Document::Null)) {
+            return Err(Error::bad("the batch has an element that is null"));
+        }
+        Ok(items)
+    }
+
+    /// The call with the `@context` of a document, which is taken out of it.
+    async fn context_of(&self, document: &mut Document<'_>) -> Result<Call, Error> {
+        let own = document.remove("@context");
+        let link = link_context(self.headers())?;
+        let source = match (self.media, &own, link) {
+            (Media::LdJson, Some(own), None) => ContextSource::Inline(own),
+            (Media::LdJson, _, Some(_)) => return Err(link_in_ld_json()),
+            (Media::LdJson, None, None) => {
+                return Err(Error::bad(
+                    "the body is application/ld+json and has no @context (6.3.5)",
+                ));
+            }
+            (_, Some(_), _) => return Err(context_in_json()),
+            (_, None, Some(url)) => ContextSource::Url(url),
+            (_, None, None) => ContextSource::Default,
+        };
+        self.call_with(source).await
+    }
+}
+
+fn context_in_json() -> Error {
+    Error::bad(
+        "a body of application/json has no @context: send a Link header, or application/ld+json (6.3.5)",
+    )
+}
+
+fn link_in_ld_json() -> Error {
+    Error::bad(
+        "a request with application/ld+json has its @context in the body, not in a Link header (6.3.5)",
+    )
+}
+
+/// The URL of the `Link` header that names a JSON-LD `@context`, if there is one.
+pub fn link_context(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut found = None;
+    for value in headers.get_all(header::LINK) {
+        let text = value.to_str().map_err(|_| Error::bad("a Link header is not plain text"))?;
+        for (url, attributes) in links(text) {
+            let names_context = attribute(attributes, "rel")
+                .is_some_and(|rel| rel.split_ascii_whitespace().any(|one| one == CONTEXT_REL));
+            if !names_context {
+                continue;
+            }
+            if found.replace(url).is_some() {
+                return Err(Error::bad("there are two Link headers that name an @context"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Splits `<url>; attributes, <url>; attributes` (RFC 8288).
+fn links(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (_, after) = rest.split_once('<')?;
+        let (url, after) = after.split_once('>')?;
+        let end = after.find(",<").or_else(|| after.find(", <")).unwrap_or(after.len());
+        let (attributes, left) = after.split_at(end);
+        rest = left;
+        Some((url.trim(), attributes))
+    })
+}
+
+fn attribute<'a>(attributes: &'a str, wanted: &str) -> Option<&'a str> {
+    attributes.split(';').find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn headers(links: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for link in links {
+            headers.append(header::LINK, HeaderValue::from_static(link));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_context_is_found_among_links() {
+        let own = headers(&[
+            "<https://a.b/next>; rel=\"next\", <https://a.b/c.jsonld>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"",
+        ]);
+        assert_eq!(link_context(&own).expect("fine"), Some("https://a.b/c.jsonld"));
+        assert_eq!(link_context(&headers(&["<x>; rel=next"])).expect("fine"), None);
+    }
+
+    #[test]
+    fn two_contexts_are_refused() {
+        let link = "<https://a.b/c>; rel=\"http://www.w3.org/ns/json-ld#context\"";
+        assert!(link_context(&headers(&[link, link])).is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! `/entities`: Create (5.6.1), Query (5.7.2), Purge (5.6.21).
+
+use serde_json::json;
+
+use crate::support::TestBroker;
+
+fn station(number: u32, pm25: f64) -> serde_json::Value {
+    json!({
+        "id": format!("urn:ngsi-ld:AirQualityObserved:{number}"),
+        "type": "AirQualityObserved",
+        "pm25": {"type": "Property", "value": pm25, "unitCode": "GQ"},
+        "location": {"type": "GeoProperty", "value": {
+            "type": "Point", "coordinates": [99.6 + f64::from(number) / 100.0, 18.28],
+        }},
+        "areaServed": {"type": "LanguageProperty", "languageMap": {"th": "แม่เมาะ", "en": "Mae Moh"}},
+    })
+}
+
+#[actix_web::test]
+async fn an_entity_is_created_once() {
+    let broker = TestBroker::start().await;
+    let answer = broker.body("POST", "/entities", station(1, 22.5)).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("location"), "/ngsi-ld/v1/entities/urn:ngsi-ld:AirQualityObserved:1");
+    assert_eq!(answer.text, "");
+    let again = broker.body("POST", "/entities/", station(1, 22.5)).await;
+    assert_eq!((again.status, again.problem().as_str()), (409, "AlreadyExists"));
+}
+
+#[actix_web::test]
+async fn bad_entities_are_refused_by_name() {
+    let broker = TestBroker::start().await;
+    for (body, status, problem) in [
+        ("{", 400, "InvalidRequest"),
+        ("[]", 400, "InvalidRequest"),
+        (r#"{"id": "urn:a:1"}"#, 400, "BadRequestData"),
+        (r#"{"id": "x", "type": "T"}"#, 400, "BadRequestData"),
+        (r#"{"id": "urn:a:1", "type": "T", "@context": []}"#, 400, "BadRequestData"),
+        (r#"{"id": "urn:a:1", "type": "T", "a": 1, "a": 2}"#, 400, "BadRequestData"),
+        (r#"{"id": "urn:a:1", "type": "T", "a": 1e999}"#, 400, "BadRequestData"),
+        (r#"{"id": "urn:a:1", "type": "T", "a": "urn:ngsi-ld:null"}"#, 400, "BadRequestData"),
+        (
+            r#"{"id": "urn:a:1", "type": "T", "a": {"type": "Property", "value": 1, "observedAt": "today"}}"#,
+            400,
+            "BadRequestData",
+        ),
+    ] {
+        let answer = broker.text("POST", "/entities", body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem), "{body}");
+    }
+    assert_eq!(broker.get("/entities?local=true").await.json(), json!([]));
+}
+
+#[actix_web::test]
+async fn entities_are_found_by_what_they_say() {
+    let broker = TestBroker::start().await;
+    for (number, pm25) in [(1, 12.0), (2, 38.5), (3, 91.0)] {
+        broker.has(station(number, pm25)).await;
+    }
+    for (query, expected) in [
+        ("type=AirQualityObserved", vec![1, 2, 3]),
+        ("type=Vehicle", vec![]),
+        ("q=pm25%3E37.5", vec![2, 3]),
+        ("q=pm25==12..40", vec![1, 2]),
+        (
+            "q=areaServed%5Bth%5D==%22%E0%B9%81%E0%B8%A1%E0%B9%88%E0%B9%80%E0%B8%A1%E0%B8%B2%E0%B8%B0%22",
+            vec![1, 2, 3],
+        ),
+        ("type=AirQualityObserved&id=urn:ngsi-ld:AirQualityObserved:2", vec![2]),
+        ("type=AirQualityObserved&idPattern=3$", vec![3]),
+        (
+            "type=AirQualityObserved&georel=near;maxDistance==1500&geometry=Point&coordinates=[99.61,18.28]",
+            vec![1, 2],
+        ),
+        ("type=AirQualityObserved&orderBy=pm25;desc", vec![3, 2, 1]),
+    ] {
+        let answer = broker.get(&format!("/entities?{query}&pick=id")).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|number| json!({"id": format!("urn:ngsi-ld:AirQualityObserved:{number}")}))
+            .collect();
+        assert_eq!(answer.json(), json!(expected), "{query}");
+    }
+}
+
+#[actix_web::test]
+async fn pages_link_to_each_other_and_lose_nobody_when_others_are_deleted() {
+    let broker = TestBroker::start().await;
+    for number in 0..5 {
+        broker.has(station(number, 1.0)).await;
+    }
+    let first = broker.get("/entities?type=AirQualityObserved&limit=2&count=true&pick=id").await;
+    assert_eq!(first.header("ngsild-results-count"), "5");
+    assert!(
+        first
+            .headers
+            .get_all("link")
+            .iter()
+            .any(|link| { link.to_str().expect("text").contains("rel=\"next\"") })
+    );
+    broker.delete("/entities/urn:ngsi-ld:AirQualityObserved:0").await;
+    let second =
+        broker.get("/entities?type=AirQualityObserved&limit=2&offset=2&count=true&pick=id").await;
+    assert_eq!(
+        second.json(),
+        json!([
+            {"id": "urn:ngsi-ld:AirQualityObserved:2"},
+            {"id": "urn:ngsi-ld:AirQualityObserved:3"},
+        ])
+    );
+}
+
+#[actix_web::test]
+async fn queries_that_say_too_little_or_nonsense_are_refused() {
+    let broker = TestBroker::start().await;
+    for (query, problem) in [
+        ("", "BadRequestData"),
+        ("idPattern=.*", "BadRequestData"),
+        ("type=A&q=pm25%3E%3E1", "BadRequestData"),
+        ("type=A&limit=-1", "BadRequestData"),
+        ("type=A&limit=0", "BadRequestData"),
+        ("type=A&georel=within", "BadRequestData"),
+        ("type=A&geometryProperty=location", "BadRequestData"),
+        ("type=A&pick=a&omit=a", "BadRequestData"),
+        ("type=A&joinLevel=2", "BadRequestData"),
+        ("type=A&format=csv", "InvalidRequest"),
+        ("type=A&limits=5", "InvalidRequest"),
+    ] {
+        let answer = broker.get(&format!("/entities?{query}")).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, problem), "{query}");
+    }
+    let many = broker.get("/entities?type=A&limit=100000").await;
+    assert_eq!((many.status, many.problem().as_str()), (403, "TooManyResults"));
+}
+
+#[actix_web::test]
+async fn a_purge_deletes_what_a_query_finds() {
+    let broker = TestBroker::start().await;
+    for (number, pm25) in [(1, 12.0), (2, 38.5)] {
+        broker.has(station(number, pm25)).await;
+    }
+    assert_eq!(broker.delete("/entities").await.status, 400);
+    assert_eq!(broker.delete("/entities?q=pm25%3E20&drop=pm25").await.status, 204);
+    let left = broker.get("/entities?attrs=pm25&pick=id").await;
+    assert_eq!(left.json(), json!([{"id": "urn:ngsi-ld:AirQualityObserved:1"}]));
+    assert_eq!(broker.delete("/entities?type=AirQualityObserved").await.status, 204);
+    assert_eq!(broker.get("/entities?type=AirQualityObserved").await.json(), json!([]));
+}

@@ -1,0 +1,10 @@
+//! The HTTP binding, tried over sockets: a module for each resource, named like its path.
+
+mod attributes;
+mod contexts;
+mod discovery;
+mod entities;
+mod entity;
+mod operations;
+mod support;
+mod tenants;

@@ -1,0 +1,109 @@
+//! A broker of one's own for each test, on a free port and a temporary folder.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use lanna::broker::Broker;
+use lanna::config::Config;
+use lanna::http::report::Reporter;
+use lanna::http::routes::routes;
+use lanna::http::server::{self, Running};
+use lanna::http::state::State;
+use serde_json::Value;
+
+/// A running broker.
+pub struct TestBroker {
+    base: String,
+    client: reqwest::Client,
+    _running: Running,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer with its body read.
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// A header as text, empty if absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("plain text"))
+    }
+
+    /// The last part of the problem's type.
+    pub fn problem(&self) -> String {
+        let json = self.json();
+        json["type"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
+    }
+}
+
+impl TestBroker {
+    /// Starts a broker with nothing in it.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.store.data = folder.path().join("data");
+        config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        config.server.workers = 1;
+        let broker = Arc::new(Broker::open(&config).await.expect("a broker"));
+        let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
+        let data = Data::from(broker);
+        let running = server::start(&state, move |config| {
+            config.app_data(data.clone());
+            routes(config);
+        })
+        .expect("a server");
+        let base = format!("http://{}", running.addresses[0]);
+        Self { base, client: reqwest::Client::new(), _running: running, _folder: folder }
+    }
+
+    /// A request to a path below `/ngsi-ld/v1`.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/ngsi-ld/v1{path}", self.base);
+        self.client.request(method.parse().expect("a method"), url)
+    }
+
+    /// Sends a request that was built.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request("DELETE", path)).await
+    }
+
+    /// Sends JSON.
+    pub async fn body(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.text(method, path, &body.to_string()).await
+    }
+
+    /// Sends text as JSON.
+    pub async fn text(&self, method: &str, path: &str, body: &str) -> Answer {
+        let request = self.request(method, path).header("content-type", "application/json");
+        self.send(request.body(body.to_owned())).await
+    }
+
+    /// Creates an entity, which has to work.
+    pub async fn has(&self, entity: Value) {
+        let answer = self.body("POST", "/entities", entity).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+
+    /// An entity as it is now, simplified.
+    pub async fn values(&self, id: &str) -> Value {
+        self.get(&format!("/entities/{id}?format=simplified")).await.json()
+    }
+}
