@@ -224,8 +224,8 @@ impl Table {
             return Found::Form(Form::Term(index));
         }
         if let Some(suffix) = iri.strip_prefix(DEFAULT_VOCABULARY)
-            && is_plain(suffix)
             && self.find(suffix).is_none()
+            && (is_plain(suffix) || self.expand_unmapped(suffix).is_ok_and(|again| again == iri))
         {
             return Found::Form(Form::Bare);
         }

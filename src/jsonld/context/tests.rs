@@ -88,7 +88,9 @@ fn compacting_prefers_the_core_then_plain_then_short_terms() {
         ("https://example.org/", "ex"),
         ("https://example.com/", "https://example.com/"),
         ("https://uri.etsi.org/ngsi-ld/default-context/a:b", "ngsi-ld:default-context/a:b"),
-        ("https://uri.etsi.org/ngsi-ld/default-context/", "ngsi-ld:default-context/"),
+        ("https://uri.etsi.org/ngsi-ld/default-context/a b:c", "a b:c"),
+        ("https://uri.etsi.org/ngsi-ld/default-context/@graph", "ngsi-ld:default-context/@graph"),
+        ("https://uri.etsi.org/ngsi-ld/default-context/", ""),
         ("@type", "type"),
         ("@value", "@value"),
     ] {
