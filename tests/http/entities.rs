@@ -142,7 +142,7 @@ async fn a_purge_deletes_what_a_query_finds() {
     }
     assert_eq!(broker.delete("/entities").await.status, 400);
     assert_eq!(broker.delete("/entities?q=pm25%3E20&drop=pm25").await.status, 204);
-    let left = broker.get("/entities?attrs=pm25&pick=id").await;
+    let left = broker.get("/entities?q=pm25&pick=id").await;
     assert_eq!(left.json(), json!([{"id": "urn:ngsi-ld:AirQualityObserved:1"}]));
     assert_eq!(broker.delete("/entities?type=AirQualityObserved").await.status, 204);
     assert_eq!(broker.get("/entities?type=AirQualityObserved").await.json(), json!([]));
