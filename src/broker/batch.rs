@@ -163,6 +163,10 @@ impl Broker {
         for (id, outcome) in ids.into_iter().zip(outcomes) {
             match outcome {
                 Err(refusal) => batch.failed.push((Some(id.as_str().to_owned()), refusal.into())),
+                Ok(change) if !change.outcome.untouched.is_empty() => {
+                    let error = Error::Untouched(change.outcome.untouched);
+                    batch.failed.push((Some(id.as_str().to_owned()), error));
+                }
                 Ok(_) if !seen.insert(id.clone()) => {}
                 Ok(change) if change.outcome.created => batch.created.push(id),
                 Ok(_) => batch.changed.push(id),

@@ -1,7 +1,7 @@
 //! What can go wrong in an operation, gathered from the rooms that it composes.
 
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
-use crate::model::Refusal;
+use crate::model::{AttrName, Refusal};
 use crate::query::QueryError;
 use crate::represent::ReadError;
 use crate::store::StoreError;
@@ -34,6 +34,9 @@ pub enum Error {
     /// InvalidRequest: the request itself is malformed, as an unknown parameter.
     #[error("{0}")]
     InvalidRequest(String),
+    /// Attributes of an element of a batch were left as they were, as was asked (5.6.9).
+    #[error("these attributes exist already and were not to be overwritten: {}", list(.0))]
+    Untouched(Vec<AttrName>),
     /// ResourceNotFound, for things that are not entities.
     #[error("{0}")]
     NotFound(String),
@@ -61,4 +64,9 @@ impl Error {
     pub fn request(why: impl Into<String>) -> Self {
         Self::InvalidRequest(why.into())
     }
+}
+
+fn list(names: &[AttrName]) -> String {
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    names.join(", ")
 }

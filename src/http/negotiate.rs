@@ -123,8 +123,9 @@ impl<'a> Range<'a> {
         let weight = parts
             .filter_map(|parameter| parameter.split_once('='))
             .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
-            .map_or(Some(1.0), |(_, weight)| weight.trim().parse::<f32>().ok())
-            .filter(|weight| (0.0..=1.0).contains(weight))?;
+            .and_then(|(_, weight)| weight.trim().parse::<f32>().ok())
+            .filter(|weight| (0.0..=1.0).contains(weight))
+            .unwrap_or(1.0);
         (!kind.is_empty()).then_some(Self { kind, weight: (weight * 1000.0) as u16 })
     }
 
@@ -171,7 +172,8 @@ mod tests {
             ("application/json;q=0", true, None),
             ("application/json;charset=utf-8", true, Some(Json)),
             ("Application/LD+JSON", true, Some(LdJson)),
-            ("application/json;q=high", true, None),
+            // A weight that cannot be read is none.
+            ("application/json;q=high", true, Some(Json)),
             (",,;q=1", true, None),
         ] {
             let request = TestRequest::get().insert_header(("accept", accept_header));

@@ -225,6 +225,7 @@ impl From<Error> for Problem {
             Error::RemoveContext(error) => Self::new(remove_kind(&error), detail),
             Error::Store(error) => store_problem(&error, detail),
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
+            Error::Untouched(_) => Self::new(ErrorKind::AlreadyExists, detail),
             Error::InvalidRequest(_) => Self::invalid_request(detail),
             Error::NotFound(_) => Self::not_found(detail),
             Error::NotSupported(_) => Self::new(ErrorKind::OperationNotSupported, detail),

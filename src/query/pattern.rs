@@ -27,6 +27,13 @@ impl Pattern {
                 ),
             ));
         }
+        if repeats_a_repetition(text) {
+            return Err(QueryError::syntax(
+                parameter,
+                format!("{text:?} is not a regular expression: it repeats a repetition"),
+                None,
+            ));
+        }
         let regex = RegexBuilder::new(&translated(text))
             .dot_matches_new_line(true)
             .size_limit(limits.pattern_bytes)
@@ -84,6 +91,26 @@ fn translated(text: &str) -> String {
         };
     }
     out
+}
+
+/// Whether a repetition follows another, as in `a**`, which POSIX leaves without a meaning. (A
+/// question mark may: to prefer the shorter match is a widespread extension.)
+fn repeats_a_repetition(text: &str) -> bool {
+    let (mut escaped, mut in_brackets, mut repeated) = (false, false, false);
+    for c in text.chars() {
+        let repeats = !escaped && !in_brackets && matches!(c, '*' | '+');
+        if repeats && repeated {
+            return true;
+        }
+        match c {
+            '[' if !escaped => in_brackets = true,
+            ']' => in_brackets = false,
+            _ => {}
+        }
+        repeated = repeats;
+        escaped = c == '\\' && !escaped;
+    }
+    false
 }
 
 /// One escaped character; those beyond ASCII mean themselves.

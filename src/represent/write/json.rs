@@ -67,9 +67,9 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8], mut place: usize) {
     }
 }
 
-/// Appends a comma unless an object or array has just been opened.
+/// Appends a comma unless an object, an array or a member has just been opened.
 pub(in crate::represent) fn comma(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'{' | b'[') | None) {
+    if !matches!(out.last(), Some(b'{' | b'[' | b':') | None) {
         out.push(b',');
     }
 }
