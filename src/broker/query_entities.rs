@@ -3,8 +3,8 @@
 use super::{Answer, Broker, Call, Error};
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, Page, Pattern, ScopeFilter, Selector, parse_attrs,
-    parse_types,
+    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Page, Pattern,
+    ScopeFilter, Selector, parse_attrs, parse_types,
 };
 use crate::represent::Rendering;
 use crate::store::Found;
@@ -56,6 +56,28 @@ pub struct PageTexts {
     pub offset: u64,
     /// Whether to say how many there are in all.
     pub count: bool,
+}
+
+impl GeoTexts {
+    fn params(&self) -> GeoParams<'_> {
+        GeoParams {
+            georel: self.georel.as_deref(),
+            geometry: self.geometry.as_deref(),
+            coordinates: self.coordinates.as_deref(),
+            geoproperty: self.geoproperty.as_deref(),
+        }
+    }
+}
+
+impl QueryTexts {
+    fn order_params(&self) -> OrderParams<'_> {
+        OrderParams {
+            order_by: self.order_by.as_deref(),
+            collation: self.collation.as_deref(),
+            order_from: self.order_from.as_deref(),
+            order_geometry: self.order_geometry.as_deref(),
+        }
+    }
 }
 
 impl Broker {
@@ -110,9 +132,11 @@ impl Broker {
             select: self.selectors(call, texts)?,
             attrs: attrs.map_or(Ok(Vec::new()), |text| parse_attrs(text, context, &limits))?,
             filter: filter(&texts.q)?,
+            geo: GeoFilter::parse(&texts.geo.params(), context, &limits)?,
 
             scope: scope.map(|text| ScopeFilter::parse(text, &limits)).transpose()?,
 
+            order: Order::parse(&texts.order_params(), context, &limits)?,
             page: Page::default(),
         };
         check_width(&plan, texts)?;
