@@ -58,6 +58,9 @@ pub struct PageTexts {
     pub count: bool,
 }
 
+/// How far into an ordered result one can page: all that comes before has to be held in memory.
+const ORDERED_OFFSET: usize = 100_000;
+
 impl GeoTexts {
     fn params(&self) -> GeoParams<'_> {
         GeoParams {
@@ -91,6 +94,11 @@ impl Broker {
         let mut plan = self.plan(call, texts)?;
         check_links(&plan, rendering)?;
         plan.page = self.page(&texts.page)?;
+        if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
+            return Err(Error::TooManyResults(format!(
+                "an ordered result can be paged up to offset {ORDERED_OFFSET}: filter it"
+            )));
+        }
         let offset = texts.page.offset;
         let key = self.pages.key(&call.tenant, call.context.id(), texts);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
