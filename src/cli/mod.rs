@@ -1,7 +1,6 @@
 //! The command line. Composes the rooms of the library; nothing else does.
 
 mod args;
-mod import;
 mod logging;
 mod serve;
 
@@ -21,10 +20,6 @@ pub fn main() -> ExitCode {
     match invocation.command {
         Command::Serve(options) => match logging::start(&config.log) {
             Ok(()) => ended(serve::run(config, &options)),
-            Err(why) => refuse(&why),
-        },
-        Command::Import(import) => match logging::start(&config.log) {
-            Ok(()) => ended(import::run(&config, import)),
             Err(why) => refuse(&why),
         },
         Command::ShowConfig => ended(print(&config.to_toml())),

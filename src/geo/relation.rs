@@ -236,8 +236,11 @@ fn overlap(a: &Figure, b: &Figure) -> bool {
             shared && !is_covered(a, b) && !is_covered(b, a)
         }
         (Body::Lines(lines), Body::Lines(others)) => {
-            let along =
-                |edge: &Edge| others.edges.any(&edge.bounds(), |other| edge.runs_along(other));
+            let along = |edge: &Edge| {
+                others
+                    .edges
+                    .any(&edge.bounds(), |other| matches!(edge.meet(other), Meeting::Along(..)))
+            };
             lines.edges.list().iter().any(along)
                 && !lines_covered(lines, others)
                 && !lines_covered(others, lines)

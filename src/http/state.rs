@@ -10,8 +10,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::config::Config;
-use crate::model::Timestamp;
+use crate::{config::Config, model::Timestamp};
 
 use super::metrics::Metrics;
 

@@ -1,8 +1,9 @@
 //! What a request wants changed: fragments of entities and of attributes (5.4).
 
 use super::{
-    AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId, Instance, Kind, Name,
-    OneOrMany, Refusal, Scope, Sealed, Timestamp, TypeName,
+    AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId, Instance, Kind,
+    LanguageMap, Name, OneOrMany, Refusal, Scope, Sealed, Timestamp, TypeName,
+    write::json_without_nulls,
 };
 
 /// What is to happen to one member.
@@ -151,6 +152,12 @@ impl InstancePatch {
     pub(super) fn into_merged_instance(mut self, name: AttrName) -> Result<Instance, Refusal> {
         self.datum = self.datum.map(|datum| match datum {
             Datum::Property(value) => Datum::Property(value.without_nulls()),
+            Datum::LanguageProperty(patch) => {
+                let mut map = LanguageMap::default();
+                map.merge(patch);
+                Datum::LanguageProperty(map)
+            }
+            Datum::JsonProperty(json) => Datum::JsonProperty(Box::new(json_without_nulls(*json))),
             other => other,
         });
         forget_removals(&mut self);

@@ -19,6 +19,8 @@ pub mod embedded;
 
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod suite;
 
 /// What every backend can do. Tenants are isolated from each other in all of it.
 #[async_trait]

@@ -124,16 +124,32 @@ fn merge_json(place: &mut serde_json::Value, patch: serde_json::Value) {
     match (place, patch) {
         (serde_json::Value::Object(members), serde_json::Value::Object(patches)) => {
             for (name, patch) in patches {
-                if patch.as_str() == Some("urn:ngsi-ld:null") {
+                if is_null(&patch) {
                     members.shift_remove(&name);
                 } else if let Some(member) = members.get_mut(&name) {
                     merge_json(member, patch);
                 } else {
-                    members.insert(name, patch);
+                    members.insert(name, json_without_nulls(patch));
                 }
             }
         }
-        (place, patch) => *place = patch,
+        (place, patch) => *place = json_without_nulls(patch),
+    }
+}
+
+fn is_null(json: &serde_json::Value) -> bool {
+    json.as_str() == Some("urn:ngsi-ld:null")
+}
+
+/// What a patch leaves where there was nothing to delete.
+pub(in super::super) fn json_without_nulls(patch: serde_json::Value) -> serde_json::Value {
+    match patch {
+        serde_json::Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !is_null(member))
+            .map(|(name, member)| (name, json_without_nulls(member)))
+            .collect(),
+        other => other,
     }
 }
 

@@ -3,6 +3,8 @@
 mod attributes;
 mod merge;
 
+pub(super) use self::merge::json_without_nulls;
+
 use std::sync::Arc;
 
 use super::{
@@ -146,7 +148,10 @@ impl Write {
         match (self.action, current) {
             (Action::Create(_), Some(_)) => Err(Refusal::AlreadyExists(id)),
             (Action::Create(entity) | Action::Upsert(entity), None) => Ok(create(entity, now)),
-            (Action::UpsertUpdate(fragment), None) => Ok(create(fragment.into_entity()?, now)),
+            (Action::UpsertUpdate(mut fragment), None) => {
+                fragment.id = Some(id);
+                Ok(create(fragment.into_entity()?, now))
+            }
             (action, Some(entity)) => {
                 let selected = self.only.is_none_or(|only| only.selects(entity.types.as_slice()));
                 if !selected {

@@ -1,40 +1,160 @@
 //! What only the embedded store promises; the rest is in the suite.
 
 use super::*;
-use crate::model::{Action, Name};
-use crate::query::{Page, Selector};
-use crate::store::samples::{at, bare_entity, entity_id, type_name};
+use crate::model::Action;
+use crate::store::samples::{at, bare_entity, entity_id};
+use crate::store::suite::{Backend, store_suite};
 
-fn open(folder: &std::path::Path) -> Embedded {
-    Embedded::open(Settings::new(folder)).unwrap()
+/// A store in a folder of its own, where the time stands still unless told.
+struct OnDisk {
+    folder: tempfile::TempDir,
+    settings: fn(PathBuf) -> Settings,
+    store: Arc<Embedded>,
 }
+
+/// Settings under which nothing happens by itself.
+fn quiet(folder: PathBuf) -> Settings {
+    Settings { sweep_every: Duration::from_secs(3_600), ..Settings::new(folder) }
+}
+
+fn relaxed(folder: PathBuf) -> Settings {
+    Settings { durability: Durability::Every(Duration::from_millis(20)), ..quiet(folder) }
+}
+
+/// So little memory that nearly everything is read from the engine.
+fn bounded(folder: PathBuf) -> Settings {
+    Settings { memory_bytes: Some(2_000), ..quiet(folder) }
+}
+
+impl OnDisk {
+    fn start(settings: fn(PathBuf) -> Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Embedded::open(settings(folder.path().to_owned())).unwrap());
+        Self { folder, settings, store }
+    }
+
+    async fn reopen(self) -> Self {
+        let Self { folder, settings, mut store } = self;
+        store.close().await.unwrap();
+        // Whoever still holds the store is about to let go.
+        let mut patience = 1_000;
+        while let Err(held) = Arc::try_unwrap(store).map(drop) {
+            store = held;
+            patience -= 1;
+            assert!(patience > 0, "the store is still in use");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let store = Arc::new(Embedded::open(settings(folder.path().to_owned())).unwrap());
+        Self { folder, settings, store }
+    }
+}
+
+macro_rules! backend {
+    ($name:ident, $settings:expr) => {
+        struct $name(OnDisk);
+
+        #[async_trait]
+        impl Backend for $name {
+            async fn start() -> Self {
+                Self(OnDisk::start($settings))
+            }
+
+            fn store(&self) -> Arc<dyn Store> {
+                self.0.store.clone()
+            }
+
+            async fn restart(self) -> Self {
+                Self(self.0.reopen().await)
+            }
+
+            async fn sweep(&self, now: Timestamp) {
+                self.0.store.sweep(now).await.unwrap();
+            }
+
+            async fn settle(&self) {
+                let store = self.0.store.clone();
+                tokio::task::spawn_blocking(move || store.finish_indexes()).await.unwrap();
+            }
+        }
+    };
+}
+
+backend!(Durable, quiet);
+backend!(Relaxed, relaxed);
+backend!(Bounded, bounded);
+
+store_suite!(durable, super::Durable);
+store_suite!(relaxed_durability, super::Relaxed);
+store_suite!(bounded_memory, super::Bounded);
 
 fn create(id: usize) -> Write {
     Write::new(entity_id(id), Action::Create(bare_entity(id, 1)))
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let tenant = TenantId::DEFAULT;
-    let store = open(folder.path());
-    let writes = (0..100).map(create).collect();
-    let results = store.commit(&tenant, writes, at(0)).await.unwrap();
-    assert!(results.iter().all(|result| result.is_ok()));
-    drop(store);
-    let store = open(folder.path());
-    let found = store.get(&tenant, &entity_id(7), at(1)).await.unwrap().unwrap();
-    assert_eq!(found.entity.id, entity_id(7));
-    let plan = EntityPlan {
-        select: vec![Selector {
-            types: Some(crate::model::TypeSelection::of(type_name(1))),
-            ..Selector::default()
-        }],
-        page: Page { limit: 20, count: true, offset: 50, after: None },
-        ..EntityPlan::default()
-    };
-    let found = store.find(&tenant, &plan, at(1)).await.unwrap();
-    assert_eq!((found.entities.len(), found.count, found.more), (20, Some(100), true));
-    assert_eq!(found.entities[0].id, entity_id(50));
-    let _ = Name::count();
+async fn a_second_store_on_the_folder_is_refused() {
+    let first = OnDisk::start(quiet);
+    let folder = first.folder.path().to_owned();
+    let Err(error) = Embedded::open(quiet(folder.clone())) else { panic!("it opened") };
+    assert!(error.to_string().contains(&folder.display().to_string()), "{error}");
+    let first = first.reopen().await;
+    drop(first);
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_is_overcome() {
+    let on_disk = OnDisk::start(quiet);
+    let (store, here) = (&on_disk.store, TenantId::DEFAULT);
+    store.commit(&here, vec![create(0)], at(0)).await.unwrap();
+    let full = StoreError::Full("no space left".into());
+    store.inner.engine.faults.set(Some(full.clone()));
+    assert_eq!(store.commit(&here, vec![create(1)], at(0)).await.unwrap_err(), full);
+    assert_eq!(store.commit(&here, vec![create(2)], at(0)).await.unwrap_err(), full);
+    assert_eq!(store.check().await.unwrap_err(), full);
+    assert!(store.get(&here, &entity_id(0), at(0)).await.unwrap().is_some());
+    assert!(store.get(&here, &entity_id(1), at(0)).await.unwrap().is_none());
+    store.inner.recover();
+    assert_eq!(store.check().await.unwrap_err(), full, "it is still full");
+    store.inner.engine.faults.set(None);
+    store.inner.recover();
+    store.check().await.unwrap();
+    assert!(store.commit(&here, vec![create(2)], at(0)).await.unwrap()[0].is_ok());
+    let on_disk = on_disk.reopen().await;
+    let found = on_disk.store.find(&here, &EntityPlan::default(), at(0)).await.unwrap();
+    let ids: Vec<_> = found.entities.iter().map(|entity| entity.id.clone()).collect();
+    assert_eq!(ids, [entity_id(0), entity_id(2)]);
+}
+
+#[tokio::test]
+async fn a_broken_disk_closes_the_store_to_writes_only() {
+    let on_disk = OnDisk::start(quiet);
+    let (store, here) = (&on_disk.store, TenantId::DEFAULT);
+    store.commit(&here, vec![create(0)], at(0)).await.unwrap();
+    store.inner.engine.faults.set(Some(StoreError::Broken("the disk is on fire".into())));
+    let error = store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Broken(_)));
+    store.inner.engine.faults.set(None);
+    store.inner.recover();
+    let error = store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
+    assert!(error.to_string().contains("restart"), "{error}");
+    assert!(store.get(&here, &entity_id(0), at(0)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn memory_keeps_to_its_budget() {
+    let on_disk = OnDisk::start(bounded);
+    let (store, here) = (&on_disk.store, TenantId::DEFAULT);
+    for some in 0..20 {
+        let writes = (some * 50..some * 50 + 50).map(create).collect();
+        store.commit(&here, writes, at(0)).await.unwrap();
+        assert!(store.numbers().entity_bytes <= 2_000);
+    }
+    for id in 0..1_000 {
+        let entity = store.get(&here, &entity_id(id), at(0)).await.unwrap().unwrap();
+        entity.rendered.keep(1, vec![0; 100].into());
+        assert!(store.numbers().entity_bytes <= 2_000);
+    }
+    let inner = &store.inner;
+    inner.cache.survey(&inner.tenants, 64);
+    assert!(store.numbers().entity_bytes <= 2_000);
 }

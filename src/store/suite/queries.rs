@@ -1,0 +1,241 @@
+//! Promises about queries.
+
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+use crate::jsonld::{Context, Document};
+use crate::model::{Kind, TypeTerm};
+use crate::query::{Filter, FilterOptions, Limits, Lookup, Pattern, ScopeFilter, parse_attrs};
+use crate::store::samples::{self, attribute_name, place};
+
+/// A context in which the sample attributes are called `a0` to `a9` and the types `T0` to `T9`.
+fn context() -> &'static Context {
+    static CONTEXT: OnceLock<Arc<Context>> = OnceLock::new();
+    CONTEXT.get_or_init(|| {
+        let mut terms = serde_json::Map::new();
+        for number in 0..10 {
+            terms.insert(format!("a{number}"), attribute_name(number).as_str().into());
+            terms.insert(format!("T{number}"), type_name(number).as_str().into());
+        }
+        Context::local(&Document::from_json(&terms.into())).unwrap()
+    })
+}
+
+pub(super) fn filter(text: &str) -> Filter {
+    Filter::parse(text, context(), &FilterOptions::default(), &Limits::default())
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn query(text: &str) -> EntityPlan {
+    EntityPlan { filter: Some(filter(text)), ..EntityPlan::default() }
+}
+
+/// A term of `q` about one of the sample attributes.
+fn test() -> impl Strategy<Value = String> + Clone {
+    let literal = prop_oneof![
+        4 => (-6i32..6).prop_map(|half| (f64::from(half) / 2.0).to_string()),
+        1 => Just("\"แม่เมาะ\"".to_owned()),
+        1 => "\"[a-c]{1,2}\"",
+        1 => Just("2026-01-31T12:00:00Z".to_owned()),
+        1 => Just("2026-01-31".to_owned()),
+        1 => (0usize..8).prop_map(|id| format!("\"{}\"", entity_id(id))),
+        1 => (i64::MAX - 2..i64::MAX).prop_map(|number| number.to_string()),
+    ];
+    let attribute = (0usize..6).prop_map(|number| format!("a{number}"));
+    let path = prop_oneof![
+        6 => attribute.clone(),
+        1 => (attribute.clone(), attribute.clone()).prop_map(|(a, b)| format!("{a}.{b}")),
+        1 => (attribute.clone(), attribute.clone()).prop_map(|(a, b)| format!("{a}[{b}]")),
+        1 => (attribute.clone(), attribute).prop_map(|(a, b)| format!("{a}{{T0,T1:{b}}}")),
+    ];
+    let operator =
+        prop_oneof![Just("=="), Just("!="), Just(">"), Just(">="), Just("<"), Just("<=")];
+    prop_oneof![
+        1 => path.clone(),
+        1 => path.clone().prop_map(|a| format!("{a}==true")),
+        6 => (path.clone(), operator, literal.clone()).prop_map(|(a, b, c)| format!("{a}{b}{c}")),
+        1 => (path.clone(), literal.clone(), literal.clone())
+            .prop_map(|(a, b, c)| format!("{a}=={b},{c}")),
+        1 => (path.clone(), -3i32..3, 0i32..4).prop_map(|(a, b, c)| format!("{a}=={b}..{}", b + c)),
+        1 => path.prop_map(|a| format!("{a}~=^[ab]")),
+    ]
+}
+
+fn q() -> impl Strategy<Value = String> + Clone {
+    test().prop_recursive(2, 5, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..3)
+                .prop_map(|all| format!("({})", all.join(";"))),
+            prop::collection::vec(inner, 2..3).prop_map(|any| format!("({})", any.join("|"))),
+        ]
+    })
+}
+
+fn selector() -> impl Strategy<Value = Selector> + Clone {
+    let term = (0usize..4).prop_map(|number| TypeTerm::Known(type_name(number)));
+    let combination = prop::collection::vec(term, 1..3);
+    let types = prop_oneof![
+        1 => Just(TypeSelection::Any),
+        5 => prop::collection::vec(combination, 1..3).prop_map(TypeSelection::Of),
+    ];
+    let pattern = Just(Pattern::parse("idPattern", "[1-5]$", &Limits::default()).unwrap());
+    (
+        prop::collection::vec((0usize..10).prop_map(entity_id), 0..4),
+        prop::option::weighted(0.2, pattern),
+        prop::option::weighted(0.7, types),
+    )
+        .prop_map(|(ids, id_pattern, types)| Selector {
+            ids: if id_pattern.is_some() { Vec::new() } else { ids },
+            id_pattern,
+            types,
+        })
+}
+
+fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
+    let scope =
+        prop_oneof![Just("/A/#"), Just("/+/B"), Just("/A;/B/C"), Just("/C,/A/A"), Just("/#")]
+            .prop_map(|text| ScopeFilter::parse(text, &Limits::default()).unwrap());
+    let attrs = prop_oneof![Just("a0"), Just("a1,a2"), Just("a9,a3")]
+        .prop_map(|text| parse_attrs(text, context(), &Limits::default()).unwrap());
+    (
+        prop::collection::vec(selector(), 0..3),
+        prop::option::weighted(0.3, attrs),
+        prop::option::weighted(0.7, q()),
+        prop::option::weighted(0.3, scope),
+        (0usize..4, 0usize..8, any::<bool>()),
+    )
+        .prop_map(|(select, attrs, q, scope, (offset, limit, count))| EntityPlan {
+            select,
+            attrs: attrs.unwrap_or_default(),
+            filter: q.map(|text| filter(&text)),
+            scope,
+            page: Page { offset, limit, count, after: None },
+            ..EntityPlan::default()
+        })
+}
+
+/// All entities of a store, for the evaluator.
+struct All(Vec<Arc<Stored>>);
+
+impl Lookup for All {
+    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>> {
+        self.0.iter().find(|entity| entity.id == *id).cloned()
+    }
+}
+
+/// Whatever indexes there are: every query finds just what the evaluator says, in order.
+pub async fn a_store_finds_what_the_evaluator_finds<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    let mut runner = TestRunner::deterministic();
+    let entities = prop::collection::vec(samples::entity(), 1..12);
+    for case in 0..60 {
+        let tenant = TenantId::named(&format!("case{case}")).unwrap();
+        let upserts = entities.new_tree(&mut runner).unwrap().current().into_iter();
+        let upserts = upserts.map(|e| Write::new(e.id.clone(), Action::Upsert(e))).collect();
+        // Before the earliest expiry, so that all are kept.
+        store.commit(&tenant, upserts, at(-200)).await.unwrap();
+        let all = store.find(&tenant, &everything(), at(-200)).await.unwrap().entities;
+        for query in 0..60 {
+            let plan = plan().new_tree(&mut runner).unwrap().current();
+            // Sometimes before, sometimes after things have expired.
+            let now = at(query * 5 - 200);
+            let lookup = All(all.iter().filter(|e| e.is_alive(now)).cloned().collect());
+            let expected: Vec<&Arc<Stored>> =
+                all.iter().filter(|entity| plan.matches(entity, now, &lookup)).collect();
+            let found = store.find(&tenant, &plan, now).await.unwrap();
+            let page = expected.iter().skip(plan.page.offset).take(plan.page.limit);
+            let ids = |entity: &Arc<Stored>| entity.id.clone();
+            assert_eq!(
+                found.entities.iter().map(ids).collect::<Vec<_>>(),
+                page.map(|entity| ids(entity)).collect::<Vec<_>>(),
+                "{plan:?}"
+            );
+            assert_eq!(found.count, plan.page.count.then_some(expected.len() as u64), "{plan:?}");
+            assert_eq!(found.more, expected.len() > plan.page.offset + plan.page.limit);
+            if query % 10 == 9 {
+                backend.settle().await;
+            }
+        }
+    }
+}
+
+/// With many entities and few matches, before and after an index is there, and while data change.
+pub async fn changes_are_found_at_once<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    let entity = |id: usize, value: f64| {
+        let mut entity = bare_entity(id, 0);
+        entity.attributes.insert(attribute_name(0), property(value));
+        entity.attributes.insert(attribute_name(1), place(99.0 + value / 1_000.0, 18.0));
+        entity
+    };
+    let upsert =
+        |id: usize, value: f64| Write::new(entity_id(id), Action::Upsert(entity(id, value)));
+    let writes = (0..1_000).map(|id| upsert(id, id as f64)).collect();
+    store.commit(&HERE, writes, at(0)).await.unwrap();
+    let high = query("a0>=990");
+    let exactly = query("a0==77");
+    for round in 0..3 {
+        assert_eq!(ids(&*store, &high, at(0)).await.len(), 10, "round {round}");
+        assert_eq!(ids(&*store, &exactly, at(0)).await, [entity_id(77)]);
+        backend.settle().await;
+    }
+    for step in 0..50 {
+        store.commit(&HERE, vec![upsert(step, 2_000.0)], at(1)).await.unwrap();
+        let again = step.saturating_sub(10);
+        assert_eq!(ids(&*store, &high, at(1)).await.len(), 11 + step + again);
+        store
+            .commit(&HERE, vec![Write::new(entity_id(999 - step), Action::Delete)], at(1))
+            .await
+            .unwrap();
+        assert_eq!(ids(&*store, &query("a0>=1500"), at(1)).await.len(), 1 + step);
+        store.commit(&HERE, vec![upsert(999 - step, 999.0)], at(1)).await.unwrap();
+    }
+    drop(store);
+    let backend = backend.restart().await;
+    let store = backend.store();
+    assert_eq!(ids(&*store, &query("a0>=1500"), at(1)).await.len(), 50);
+    assert_eq!(ids(&*store, &query("a0==999"), at(1)).await.len(), 50);
+}
+
+/// Types, attributes and kinds, as they come and go.
+pub async fn the_census_counts_what_is_there<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    let names = |numbers: &[usize]| numbers.iter().map(|n| attribute_name(*n)).collect::<Vec<_>>();
+    let mut one = bare_entity(0, 0);
+    one.types.push(type_name(1));
+    one.attributes.insert(attribute_name(0), property(1));
+    one.attributes.insert(attribute_name(1), place(99.0, 18.0));
+    let mut two = bare_entity(1, 1);
+    two.attributes.insert(attribute_name(1), property(2));
+    for entity in [one, two] {
+        write(&*store, create(entity), at(0)).await.unwrap();
+    }
+    let census = store.census(&HERE, at(0)).await.unwrap();
+    let counts: Vec<_> = census.types.iter().map(|one| (one.name, one.entities)).collect();
+    assert_eq!(counts, [(type_name(0), 1), (type_name(1), 2)]);
+    let of_first = census.of_type(type_name(0)).unwrap();
+    assert_eq!(
+        of_first.attributes,
+        [(attribute_name(0), vec![Kind::Property]), (attribute_name(1), vec![Kind::GeoProperty])]
+    );
+    let second = census.of_attribute(attribute_name(1)).unwrap();
+    assert_eq!((second.entities, &second.kinds[..]), (2, &[Kind::Property, Kind::GeoProperty][..]));
+    assert_eq!(second.types, [type_name(0), type_name(1)]);
+    let listed: Vec<_> = census.attributes.iter().map(|one| one.name).collect();
+    assert_eq!(listed, names(&[0, 1]));
+    write(&*store, Write::new(entity_id(0), Action::Delete), at(1)).await.unwrap();
+    let census = store.census(&HERE, at(1)).await.unwrap();
+    assert!(census.of_type(type_name(0)).is_none());
+    assert_eq!(census.of_attribute(attribute_name(1)).unwrap().kinds, [Kind::Property]);
+    write(&*store, Write::new(entity_id(1), Action::Drop(names(&[1]))), at(2)).await.unwrap();
+    let census = store.census(&HERE, at(2)).await.unwrap();
+    assert!(census.attributes.is_empty());
+    assert_eq!(census.of_type(type_name(1)).unwrap().entities, 1);
+}

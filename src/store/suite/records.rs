@@ -1,0 +1,72 @@
+//! Promises about records on shelves.
+
+use serde_json::json;
+
+use super::*;
+use crate::store::{Records, Shelf};
+
+/// Put replaces, add does not, take says whether there was one.
+pub async fn records_are_put_added_and_taken<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    let shelf = Shelf::shared("contexts");
+    let key = "https://example.org/ไทย?a=1";
+    assert_eq!(store.record(&shelf, key).await.unwrap(), None);
+    assert!(store.add_record(&shelf, key, json!({"a": 1})).await.unwrap());
+    assert!(!store.add_record(&shelf, key, json!({"a": 2})).await.unwrap());
+    assert_eq!(store.record(&shelf, key).await.unwrap(), Some(json!({"a": 1})));
+    store.put_record(&shelf, key, json!({"a": 3})).await.unwrap();
+    store.put_record(&shelf, "b", json!([])).await.unwrap();
+    let others = Shelf::shared("context");
+    store.put_record(&others, "c", json!(1)).await.unwrap();
+    let all = store.records(&shelf).await.unwrap();
+    assert_eq!(all, [("b".to_owned(), json!([])), (key.to_owned(), json!({"a": 3}))]);
+    assert!(store.take_record(&shelf, key).await.unwrap());
+    assert!(!store.take_record(&shelf, key).await.unwrap());
+    assert_eq!(store.record(&shelf, key).await.unwrap(), None);
+
+    let typed: Records<'_, Vec<u32>> = Records::on(&*store, Shelf::shared("typed"));
+    typed.put("x", &vec![1, 2]).await.unwrap();
+    assert!(!typed.add("x", &vec![3]).await.unwrap());
+    assert_eq!(typed.get("x").await.unwrap(), Some(vec![1, 2]));
+    assert_eq!(typed.all().await.unwrap(), [("x".to_owned(), vec![1, 2])]);
+    store.put_record(&Shelf::shared("typed"), "y", json!("no list")).await.unwrap();
+    assert!(matches!(typed.get("y").await.unwrap_err(), StoreError::BadRecord { .. }));
+    assert!(typed.take("x").await.unwrap());
+    // Many at once ask for one place; one gets it.
+    let mut tasks = Vec::new();
+    for number in 0..16 {
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move {
+            store.add_record(&Shelf::shared("race"), "place", json!(number)).await.unwrap()
+        }));
+    }
+    let mut winners = 0;
+    for task in tasks {
+        winners += usize::from(task.await.unwrap());
+    }
+    assert_eq!(winners, 1);
+}
+
+/// A tenant's records are its own; laying one down brings the tenant into being.
+pub async fn records_of_tenants_are_apart<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    let tenant = |name| TenantId::named(name).unwrap();
+    let (one, two) = (Shelf::of(&tenant("one"), "s"), Shelf::of(&tenant("two"), "s"));
+    let unknown = StoreError::UnknownTenant(tenant("one"));
+    assert_eq!(store.records(&one).await.unwrap_err(), unknown);
+    assert_eq!(store.take_record(&one, "k").await.unwrap_err(), unknown);
+    store.put_record(&one, "k", json!(1)).await.unwrap();
+    store.put_record(&two, "k", json!(2)).await.unwrap();
+    store.put_record(&Shelf::of(&HERE, "s"), "k", json!(3)).await.unwrap();
+    store.put_record(&Shelf::shared("s"), "k", json!(4)).await.unwrap();
+    drop(store);
+    let backend = backend.restart().await;
+    let store = backend.store();
+    for (shelf, value) in [(one, 1), (two, 2), (Shelf::of(&HERE, "s"), 3), (Shelf::shared("s"), 4)]
+    {
+        assert_eq!(store.records(&shelf).await.unwrap(), [("k".to_owned(), json!(value))]);
+    }
+    assert_eq!(store.tenants().await.unwrap().len(), 3);
+}
