@@ -3,8 +3,8 @@
 use super::{Answer, Broker, Call, Error};
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, Page, Pattern, ScopeFilter, Selector, parse_attrs,
-    parse_types,
+    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Page, Pattern,
+    ScopeFilter, Selector, parse_attrs, parse_types,
 };
 use crate::represent::Rendering;
 use crate::store::Found;
@@ -58,6 +58,31 @@ pub struct PageTexts {
     pub count: bool,
 }
 
+/// How far into an ordered result one can page: all that comes before has to be held in memory.
+const ORDERED_OFFSET: usize = 100_000;
+
+impl GeoTexts {
+    fn params(&self) -> GeoParams<'_> {
+        GeoParams {
+            georel: self.georel.as_deref(),
+            geometry: self.geometry.as_deref(),
+            coordinates: self.coordinates.as_deref(),
+            geoproperty: self.geoproperty.as_deref(),
+        }
+    }
+}
+
+impl QueryTexts {
+    fn order_params(&self) -> OrderParams<'_> {
+        OrderParams {
+            order_by: self.order_by.as_deref(),
+            collation: self.collation.as_deref(),
+            order_from: self.order_from.as_deref(),
+            order_geometry: self.order_geometry.as_deref(),
+        }
+    }
+}
+
 impl Broker {
     /// Queries entities, a page at a time. 5.7.2.
     pub async fn query_entities(
@@ -69,6 +94,11 @@ impl Broker {
         let mut plan = self.plan(call, texts)?;
         check_links(&plan, rendering)?;
         plan.page = self.page(&texts.page)?;
+        if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
+            return Err(Error::TooManyResults(format!(
+                "an ordered result can be paged up to offset {ORDERED_OFFSET}: filter it"
+            )));
+        }
         let offset = texts.page.offset;
         let key = self.pages.key(&call.tenant, call.context.id(), texts);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
@@ -110,9 +140,11 @@ impl Broker {
             select: self.selectors(call, texts)?,
             attrs: attrs.map_or(Ok(Vec::new()), |text| parse_attrs(text, context, &limits))?,
             filter: filter(&texts.q)?,
+            geo: GeoFilter::parse(&texts.geo.params(), context, &limits)?,
 
             scope: scope.map(|text| ScopeFilter::parse(text, &limits)).transpose()?,
 
+            order: Order::parse(&texts.order_params(), context, &limits)?,
             page: Page::default(),
         };
         check_width(&plan, texts)?;

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, builder::Command as Clap};
 use lanna::config::{Choice, Config, Key};
+use lanna::import::{Format, Mode, Options};
+use lanna::model::TenantId;
+
+use super::import::Import;
 
 /// What was asked for.
 #[derive(Debug, PartialEq)]
@@ -22,6 +26,8 @@ pub struct Invocation {
 pub enum Command {
     /// Serve the API.
     Serve(Serve),
+    /// Import entities.
+    Import(Import),
     /// Print the configuration.
     ShowConfig,
 }
@@ -49,7 +55,7 @@ fn clap() -> Clap {
     let sample = Arg::new("sample")
         .long("sample")
         .action(ArgAction::SetTrue)
-        .help("Load a day of air quality around Mae Moh before serving");
+        .help("Load a sample, air quality around Mae Moh, before serving");
     let file = Arg::new("config")
         .long("config")
         .short('c')
@@ -70,6 +76,7 @@ fn clap() -> Clap {
         .arg(file)
         .args(Config::keys().map(flag))
         .subcommand(Clap::new("serve").about("Serve the API (the default)").arg(sample))
+        .subcommand(import())
         .subcommand(
             Clap::new("config")
                 .about("Ask about the configuration")
@@ -78,6 +85,62 @@ fn clap() -> Clap {
                     Clap::new("show").about("Print the configuration in force, as a TOML file"),
                 ),
         )
+}
+
+fn import() -> Clap {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Clap::new("import")
+        .about("Import entities from a file or a feed")
+        .long_about(
+            "Import entities from a file or a feed: a JSON array, one entity to a line, normalized, \
+             concise or simplified, or the station payload of Air4Thai. They go into the data \
+             folder, which no other process may use meanwhile, or with --to into a broker that \
+             runs.",
+        )
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The file, or - for standard input"))
+        .arg(
+            option("format", "FORMAT", "What the file holds")
+                .value_parser(|text: &str| text.parse::<Format>())
+                .default_value("auto"),
+        )
+        .arg(option("to", "URL", "A running broker to import into, like http://127.0.0.1:9090"))
+        .arg(
+            option("tenant", "NAME", "The tenant; the default one when absent")
+                .value_parser(TenantId::named),
+        )
+        .arg(
+            option("entity-context", "URL|FILE", "The @context of entities that bring none")
+                .long_help("The @context of entities that bring none: its address, or a file"),
+        )
+        .arg(
+            Arg::new("update")
+                .long("update")
+                .action(ArgAction::SetTrue)
+                .help("Update the attributes of entities that exist, instead of replacing them"),
+        )
+        .arg(
+            option("batch", "COUNT", "How many entities are written at once")
+                .value_parser(clap::value_parser!(u16).range(1..))
+                .default_value("500"),
+        )
+}
+
+fn understood_import(matches: &ArgMatches) -> Import {
+    let text = |name| matches.get_one::<String>(name).cloned();
+    Import {
+        file: text("file").filter(|file| file != "-").map(PathBuf::from),
+        options: Options {
+            format: matches.get_one("format").copied().unwrap_or_default(),
+            batch: matches.get_one::<u16>("batch").map_or(500, |count| usize::from(*count)),
+            ..Options::default()
+        },
+        to: text("to"),
+        tenant: matches.get_one::<TenantId>("tenant").cloned().unwrap_or_default(),
+        context: text("entity-context"),
+        mode: if matches.get_flag("update") { Mode::Update } else { Mode::Replace },
+    }
 }
 
 /// The flag of a setting.
@@ -118,6 +181,7 @@ fn understood(matches: &ArgMatches) -> Invocation {
         Some(("config", below)) => {
             (Command::ShowConfig, below.subcommand().map_or(below, |(_, show)| show))
         }
+        Some(("import", import)) => (Command::Import(understood_import(import)), import),
         Some((_, serve)) => {
             let sample = serve.get_flag("sample") || matches.get_flag("sample");
             (Command::Serve(Serve { sample }), serve)
@@ -156,6 +220,23 @@ mod tests {
         assert_eq!(invoked(&["--sample"]).command, Command::Serve(Serve { sample: true }));
         assert_eq!(invoked(&["serve", "--sample"]).command, Command::Serve(Serve { sample: true }));
         assert_eq!(invoked(&["config", "show"]).command, Command::ShowConfig);
+    }
+
+    #[test]
+    fn an_import_is_told_what_and_where_to() {
+        let Command::Import(import) = invoked(&["import", "-"]).command else {
+            panic!("an import was asked for")
+        };
+        assert_eq!((import.file, import.to, import.mode), (None, None, Mode::Replace));
+        let words = "import f.json --format air4thai --to http://a --tenant Lampang --update \
+                     --entity-context c.jsonld --batch 100 --data elsewhere";
+        let invocation = invoked(&words.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(invocation.choices[0].value, "elsewhere");
+        let Command::Import(import) = invocation.command else { panic!("an import was asked for") };
+        assert_eq!(import.file, Some("f.json".into()));
+        assert_eq!((import.options.format, import.options.batch), (Format::Air4Thai, 100));
+        assert_eq!(import.tenant.name(), Some("Lampang"));
+        assert_eq!((import.context.as_deref(), import.mode), (Some("c.jsonld"), Mode::Update));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line. Composes the rooms of the library; nothing else does.
 
 mod args;
+mod import;
 mod logging;
 mod serve;
 
@@ -20,6 +21,10 @@ pub fn main() -> ExitCode {
     match invocation.command {
         Command::Serve(options) => match logging::start(&config.log) {
             Ok(()) => ended(serve::run(config, &options)),
+            Err(why) => refuse(&why),
+        },
+        Command::Import(import) => match logging::start(&config.log) {
+            Ok(()) => ended(import::run(&config, import)),
             Err(why) => refuse(&why),
         },
         Command::ShowConfig => ended(print(&config.to_toml())),

@@ -9,6 +9,7 @@ use lanna::http::report::Reporter;
 use lanna::http::routes::routes;
 use lanna::http::server::{self, Running, ServeError};
 use lanna::http::state::State;
+use lanna::import::{ImportError, load_sample};
 use lanna::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -21,14 +22,20 @@ pub enum Failure {
     Open(#[from] OpenError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error("the sample cannot be loaded: {0}")]
+    Sample(#[from] ImportError),
     #[error("the store was not closed in order: {0}")]
     Close(#[from] StoreError),
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub fn run(config: Config, _options: &Serve) -> Result<(), Failure> {
+pub fn run(config: Config, options: &Serve) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(async {
         let broker = Arc::new(Broker::open(&config).await?);
+        if options.sample {
+            let summary = load_sample(broker.clone()).await?;
+            tracing::info!(stations = summary.taken(), "the sample is loaded");
+        }
         let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
         let data = Data::from(broker.clone());
         let running = server::start(&state, move |config| {

@@ -9,10 +9,8 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    config::{ByteSize, Egress},
-    jsonld::{DocumentLoader, LoadError},
-};
+use crate::config::{ByteSize, Egress};
+use crate::jsonld::{DocumentLoader, LoadError};
 
 /// A host that answers every request with what `answer` makes of its path.
 async fn host(

@@ -236,11 +236,8 @@ fn overlap(a: &Figure, b: &Figure) -> bool {
             shared && !is_covered(a, b) && !is_covered(b, a)
         }
         (Body::Lines(lines), Body::Lines(others)) => {
-            let along = |edge: &Edge| {
-                others
-                    .edges
-                    .any(&edge.bounds(), |other| matches!(edge.meet(other), Meeting::Along(..)))
-            };
+            let along =
+                |edge: &Edge| others.edges.any(&edge.bounds(), |other| edge.runs_along(other));
             lines.edges.list().iter().any(along)
                 && !lines_covered(lines, others)
                 && !lines_covered(others, lines)

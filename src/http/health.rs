@@ -9,10 +9,8 @@ use actix_web::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{
-    config::{Config, Key},
-    model::Name,
-};
+use crate::config::{Config, Key};
+use crate::model::Name;
 
 use super::{metrics::gauge, places::Place, state::State};
 

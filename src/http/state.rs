@@ -10,7 +10,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::{config::Config, model::Timestamp};
+use crate::config::Config;
+use crate::model::Timestamp;
 
 use super::metrics::Metrics;
 

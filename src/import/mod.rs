@@ -10,18 +10,22 @@
 
 pub mod air4thai;
 mod key_values;
+mod local;
 mod read;
 mod remote;
 mod run;
+mod sample;
 mod shape;
 mod sink;
 mod split;
 mod summary;
 
 pub use key_values::normalize;
+pub use local::LocalSink;
 pub use remote::RemoteSink;
 pub use run::{ImportError, Options, run};
-pub use sink::{ContextChoice, Item, Mode, Sink, SinkError, Verdict};
+pub use sample::load_sample;
+pub use sink::{ContextChoice, Item, ItemContext, Mode, Sink, SinkError, Verdict};
 pub use summary::{Place, Refused, Summary};
 
 /// What a file holds.

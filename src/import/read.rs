@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Format, Item, Place, Refused, air4thai, key_values, shape::Shape};
+use super::{Format, Item, ItemContext, Place, Refused, air4thai, key_values, shape::Shape};
 
 /// What came of one value.
 #[derive(Debug, Default)]
@@ -41,7 +41,8 @@ pub(super) fn read(place: Place, bytes: Vec<u8>, format: Format) -> Reading {
         },
         _ => bytes,
     };
-    let item = Item { place, id, json, has_context: shape.has_context };
+    let context = if shape.has_context { ItemContext::Own } else { ItemContext::Chosen };
+    let item = Item { place, id, json, context };
     Reading { items: vec![item], ..Reading::default() }
 }
 
@@ -57,7 +58,7 @@ fn read_air4thai(place: Place, bytes: &[u8]) -> Reading {
         place,
         id: entity.get("id").and_then(Value::as_str).unwrap_or_default().into(),
         json: to_bytes(&entity),
-        has_context: false,
+        context: ItemContext::Shipped(air4thai::CONTEXT),
     };
     Reading {
         items: feed.entities.into_iter().map(item).collect(),
@@ -115,6 +116,6 @@ mod tests {
         let payload = include_bytes!("../../examples/air4thai-lampang.json").to_vec();
         let reading = read(Place::default(), payload, Format::Auto);
         assert_eq!(reading.items.len(), 4);
-        assert!(reading.items.iter().all(|item| !item.has_context && item.id.starts_with("urn:")));
+        assert!(reading.items.iter().all(|item| item.context == ItemContext::Shipped("mae-moh")));
     }
 }

@@ -7,9 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 use url::Url;
 
-use super::{ContextChoice, Item, Mode, Sink, SinkError, Verdict};
+use super::{ContextChoice, Item, ItemContext, Mode, Sink, SinkError, Verdict};
 use crate::egress::{Direct, DirectAnswer, EgressError};
 use crate::model::TenantId;
 
@@ -29,10 +30,13 @@ const JSON: &str = "application/json";
 /// A broker that runs elsewhere.
 pub struct RemoteSink {
     client: Direct,
+    base: Url,
     upsert: Url,
     tenant: Option<String>,
-    /// The `Link` header of entities without a context.
+    /// The `Link` header of entities without a context, if one was chosen.
     link: Option<String>,
+    /// The one of entities whose context comes with the broker, once it was asked for.
+    shipped: OnceCell<String>,
     first_pause: Duration,
 }
 
@@ -52,22 +56,20 @@ impl RemoteSink {
             upsert.set_query(Some("options=update"));
         }
         let tenant = tenant.name().map(str::to_owned);
-        let mut sink = Self { client, upsert, tenant, link: None, first_pause: FIRST_PAUSE };
-        let url = match context {
+        let (link, shipped) = (None, OnceCell::new());
+        let first_pause = FIRST_PAUSE;
+        let mut sink = Self { client, base, upsert, tenant, link, shipped, first_pause };
+        sink.link = match context {
             ContextChoice::Default => None,
-            ContextChoice::Url(url) => Some(url.clone()),
-            ContextChoice::Shipped(id) => Some(sink.shipped(&base, id).await?),
-            ContextChoice::Inline(context) => Some(sink.host(&base, context).await?),
+            ContextChoice::Url(url) => Some(link_to(url)),
+            ContextChoice::Inline(context) => Some(link_to(&sink.host(context).await?)),
         };
-        sink.link = url.map(|url| {
-            format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"{LD_JSON}\"")
-        });
         Ok(sink)
     }
 
-    /// The address of a context that the broker came with.
-    async fn shipped(&self, base: &Url, id: &str) -> Result<String, SinkError> {
-        let mut url = join(base, &format!("jsonldContexts/{id}"));
+    /// The `Link` header to a context that the broker came with.
+    async fn link_to_shipped(&self, id: &str) -> Result<String, SinkError> {
+        let mut url = join(&self.base, &format!("jsonldContexts/{id}"));
         let address = url.to_string();
         url.set_query(Some("details=true"));
         let answer = self.client.get(&url, &[]).await.map_err(unreachable)?;
@@ -77,17 +79,17 @@ impl RemoteSink {
             url: String,
         }
         match (answer.status, serde_json::from_slice::<Details>(&answer.body)) {
-            (200, Ok(details)) => Ok(details.url),
-            (200, Err(_)) => Ok(address),
+            (200, Ok(details)) => Ok(link_to(&details.url)),
+            (200, Err(_)) => Ok(link_to(&address)),
             (status, _) => Err(SinkError::Denied(format!(
-                "it does not host the context {id} ({status}): name one with --context"
+                "it does not host the context {id} ({status}): name one with --entity-context"
             ))),
         }
     }
 
     /// Lets the broker host a context (5.13.2); its address.
-    async fn host(&self, base: &Url, context: &str) -> Result<String, SinkError> {
-        let url = join(base, "jsonldContexts");
+    async fn host(&self, context: &str) -> Result<String, SinkError> {
+        let url = join(&self.base, "jsonldContexts");
         let body = format!("{{\"@context\":{context}}}").into_bytes();
         let headers = self.headers(JSON, None);
         let answer = self.client.post(&url, &headers, body).await.map_err(unreachable)?;
@@ -105,7 +107,7 @@ impl RemoteSink {
         headers
     }
 
-    /// Sends items that all bring their context, or all do not. What the broker refuses as a whole
+    /// Sends items that have their context from the same place. What the broker refuses as a whole
     /// is halved until the bad ones stand alone.
     async fn send(&self, items: &[Item]) -> Result<Vec<Verdict>, SinkError> {
         let mut verdicts = Vec::with_capacity(items.len());
@@ -128,10 +130,14 @@ impl RemoteSink {
     /// Posts a batch, again and again if the broker is away or has too much to do: an upsert that
     /// was carried out already does the same once more.
     async fn post(&self, items: &[Item]) -> Result<DirectAnswer, SinkError> {
-        let has_context = items.first().is_some_and(|item| item.has_context);
-        let headers = match has_context {
-            true => self.headers(LD_JSON, None),
-            false => self.headers(JSON, self.link.as_deref()),
+        let context = items.first().map_or(ItemContext::Chosen, |item| item.context);
+        let headers = match (context, &self.link) {
+            (ItemContext::Own, _) => self.headers(LD_JSON, None),
+            (ItemContext::Shipped(id), None) => {
+                let link = self.shipped.get_or_try_init(|| self.link_to_shipped(id)).await?;
+                self.headers(JSON, Some(link))
+            }
+            (_, link) => self.headers(JSON, link.as_deref()),
         };
         let mut pause = self.first_pause;
         for _ in 0..RETRIES {
@@ -158,7 +164,7 @@ impl RemoteSink {
 impl Sink for RemoteSink {
     async fn upsert(&self, batch: &[Item]) -> Result<Vec<Verdict>, SinkError> {
         let mut verdicts = Vec::with_capacity(batch.len());
-        for items in batch.chunk_by(|a, b| a.has_context == b.has_context) {
+        for items in batch.chunk_by(|a, b| a.context == b.context) {
             verdicts.extend(self.send(items).await?);
         }
         Ok(verdicts)
@@ -181,6 +187,10 @@ fn base(broker: &str) -> Result<Url, SinkError> {
     url.set_path(&format!("{path}/ngsi-ld/v1/"));
     url.set_query(None);
     Ok(url)
+}
+
+fn link_to(url: &str) -> String {
+    format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"{LD_JSON}\"")
 }
 
 fn join(base: &Url, path: &str) -> Url {
@@ -281,9 +291,9 @@ mod tests {
     use super::super::Place;
     use super::*;
 
-    fn item(id: &str, has_context: bool) -> Item {
+    fn item(id: &str, context: ItemContext) -> Item {
         let json = format!("{{\"id\":\"{id}\"}}").into_bytes();
-        Item { place: Place::default(), id: id.into(), json, has_context }
+        Item { place: Place::default(), id: id.into(), json, context }
     }
 
     /// A broker that gives these answers in turn and tells what it was asked.
@@ -334,7 +344,11 @@ mod tests {
         let (address, asked) = broker(vec![(201, r#"["urn:a"]"#), (204, "")]);
         let context = ContextChoice::Url("https://example.org/c".into());
         let sink = sink(&format!("http://{address}/"), context).await;
-        let batch = [item("urn:a", false), item("urn:b", false), item("urn:a", false)];
+        let batch = [
+            item("urn:a", ItemContext::Chosen),
+            item("urn:b", ItemContext::Chosen),
+            item("urn:a", ItemContext::Chosen),
+        ];
         let verdicts = sink.upsert(&batch).await.expect("the broker answers");
         assert_eq!(verdicts, [Verdict::Created, Verdict::Updated, Verdict::Updated]);
         let request = asked.recv().expect("it was asked");
@@ -344,10 +358,26 @@ mod tests {
         assert!(head.contains("link: <https://example.org/c>; rel="), "{head}");
         assert!(head.contains("content-type: application/json"), "{head}");
         assert!(request.ends_with(r#"[{"id":"urn:a"},{"id":"urn:b"},{"id":"urn:a"}]"#));
-        let verdicts = sink.upsert(&[item("urn:c", true)]).await.expect("the broker answers");
+        let verdicts =
+            sink.upsert(&[item("urn:c", ItemContext::Own)]).await.expect("the broker answers");
         assert_eq!(verdicts, [Verdict::Updated]);
         let head = asked.recv().expect("it was asked").to_lowercase();
         assert!(head.contains("content-type: application/ld+json") && !head.contains("link:"));
+    }
+
+    #[tokio::test]
+    async fn a_context_that_comes_with_the_broker_is_asked_for_once() {
+        let details = r#"{"URL":"http://city.example/contexts/here","kind":"Hosted"}"#;
+        let (address, asked) = broker(vec![(200, details), (204, ""), (204, "")]);
+        let sink = sink(&address, ContextChoice::Default).await;
+        for _ in 0..2 {
+            let batch = [item("urn:a", ItemContext::Shipped("here"))];
+            sink.upsert(&batch).await.expect("the broker answers");
+        }
+        let question = asked.recv().expect("it was asked");
+        assert!(question.starts_with("GET /ngsi-ld/v1/jsonldContexts/here?details=true "));
+        let head = asked.recv().expect("it was asked").to_lowercase();
+        assert!(head.contains("link: <http://city.example/contexts/here>; rel="), "{head}");
     }
 
     #[tokio::test]
@@ -357,7 +387,7 @@ mod tests {
             r#"{"success":["urn:a"],"errors":[{"entityId":"urn:b","error":{"title":"no","detail":"bad"}}]}"#,
         )]);
         let sink = sink(&address, ContextChoice::Default).await;
-        let batch = [item("urn:a", false), item("urn:b", false)];
+        let batch = [item("urn:a", ItemContext::Chosen), item("urn:b", ItemContext::Chosen)];
         let verdicts = sink.upsert(&batch).await.expect("the broker answers");
         assert_eq!(verdicts, [Verdict::Taken, Verdict::Refused("bad".into())]);
     }
@@ -368,7 +398,7 @@ mod tests {
         let (address, _asked) =
             broker(vec![(400, bad), (204, ""), (400, bad), (400, bad), (204, "")]);
         let sink = sink(&address, ContextChoice::Default).await;
-        let batch = ["urn:a", "urn:b", "c", "urn:d"].map(|id| item(id, false));
+        let batch = ["urn:a", "urn:b", "c", "urn:d"].map(|id| item(id, ItemContext::Chosen));
         let verdicts = sink.upsert(&batch).await.expect("the broker answers");
         let refused = Verdict::Refused("Bad: no URI".into());
         assert_eq!(verdicts, [Verdict::Updated, Verdict::Updated, refused, Verdict::Updated]);
@@ -378,14 +408,16 @@ mod tests {
     async fn a_busy_broker_is_asked_again() {
         let (address, _asked) = broker(vec![(503, ""), (429, ""), (204, "")]);
         let sink = sink(&address, ContextChoice::Default).await;
-        let verdicts = sink.upsert(&[item("urn:a", false)]).await.expect("it has time at last");
+        let verdicts =
+            sink.upsert(&[item("urn:a", ItemContext::Chosen)]).await.expect("it has time at last");
         assert_eq!(verdicts, [Verdict::Updated]);
     }
 
     #[tokio::test]
     async fn a_broker_that_is_away_ends_the_import() {
         let sink = sink("127.0.0.1:1", ContextChoice::Default).await;
-        let error = sink.upsert(&[item("urn:a", false)]).await.expect_err("nobody is there");
+        let error =
+            sink.upsert(&[item("urn:a", ItemContext::Chosen)]).await.expect_err("nobody is there");
         assert!(matches!(error, SinkError::Unreachable(_)), "{error}");
     }
 
@@ -393,7 +425,8 @@ mod tests {
     async fn a_broker_that_lets_nobody_in_ends_the_import() {
         let (address, _asked) = broker(vec![(403, r#"{"title":"Forbidden"}"#)]);
         let sink = sink(&address, ContextChoice::Default).await;
-        let error = sink.upsert(&[item("urn:a", false)]).await.expect_err("it denies");
+        let error =
+            sink.upsert(&[item("urn:a", ItemContext::Chosen)]).await.expect_err("it denies");
         assert_eq!(error.to_string(), "the broker refuses the import: Forbidden");
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How to import.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub format: Format,
     /// Entities per batch. A few hundred let one flush of the disk serve many.

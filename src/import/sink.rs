@@ -13,8 +13,18 @@ pub struct Item {
     pub id: String,
     /// The JSON object.
     pub json: Vec<u8>,
-    /// Whether the object brings its own `@context`.
-    pub has_context: bool,
+    pub context: ItemContext,
+}
+
+/// By which `@context` the names of an item are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemContext {
+    /// The one that it brings.
+    Own,
+    /// The one that was chosen for the import.
+    Chosen,
+    /// One that comes with the broker, by its local id, unless another was chosen.
+    Shipped(&'static str),
 }
 
 /// What became of an [`Item`].
@@ -63,8 +73,6 @@ pub enum ContextChoice {
     Default,
     /// The document at this address.
     Url(String),
-    /// A context that comes with the broker, by its local id.
-    Shipped(&'static str),
     /// The value of an `@context` member, as JSON.
     Inline(String),
 }

@@ -1,5 +1,7 @@
 //! How much a query may ask for.
 
+use crate::geo;
+
 /// Bounds on what one query may hold; beyond them it is refused as too complex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -12,10 +14,18 @@ pub struct Limits {
     pub pattern_chars: usize,
     /// Bytes that one regular expression may take when compiled.
     pub pattern_bytes: usize,
+    /// How large the geometries of queries may be.
+    pub geometry: geo::Limits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 512, nesting: 32, pattern_chars: 1_024, pattern_bytes: 256 * 1_024 }
+        Self {
+            nodes: 512,
+            nesting: 32,
+            pattern_chars: 1_024,
+            pattern_bytes: 256 * 1_024,
+            geometry: geo::Limits::default(),
+        }
     }
 }

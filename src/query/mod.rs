@@ -5,13 +5,16 @@
 //! Knows no store and no HTTP. Names are expanded against the request's @context once, when the
 //! text is read.
 
+mod collation;
 mod error;
 mod filter;
+mod geo;
 mod index;
 mod language;
 mod limits;
 mod moment;
 mod names;
+mod order;
 mod pattern;
 mod plan;
 mod projection;
@@ -21,16 +24,19 @@ mod term;
 #[cfg(test)]
 mod testing;
 
+pub use collation::Collation;
 pub use error::{ErrorKind, QueryError};
 pub use filter::{
     Check, Filter, FilterOptions, Link, Literal, Member, Operand, Path, Relation, Test, Text,
     TypeHint,
 };
+pub use geo::{GeoFilter, GeoParams};
 pub use index::{Hint, Key, KeyRange, keys_of};
 pub use language::LanguageFilter;
 pub use limits::Limits;
 pub use moment::Moment;
 pub use names::{parse_attrs, parse_names, parse_types};
+pub use order::{Direction, Order, OrderElement, OrderKey, OrderParams};
 pub use pattern::Pattern;
 pub use plan::{Anchor, EntityPlan, Lookup, NoLookup, Page, Selector};
 pub use projection::{Branch, Item, Projection, Tree, View};

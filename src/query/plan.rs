@@ -1,8 +1,8 @@
 //! What a query of entities asks for, ready for a store.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
-use super::{Filter, Hint, Pattern, ScopeFilter, Term};
+use super::{Filter, GeoFilter, Hint, Order, Pattern, ScopeFilter, Term};
 use crate::model::{Entity, EntityId, Stored, Timestamp, TypeSelection};
 
 /// A query of entities (5.7.2), all names expanded. The empty plan asks for every entity.
@@ -13,7 +13,10 @@ pub struct EntityPlan {
     /// An entity must have at least one of these attributes, if there are any.
     pub attrs: Vec<Term>,
     pub filter: Option<Filter>,
+    pub geo: Option<GeoFilter>,
     pub scope: Option<ScopeFilter>,
+    /// How to order the result; as the entities were created if there is none.
+    pub order: Option<Order>,
     pub page: Page,
 }
 
@@ -87,7 +90,14 @@ impl EntityPlan {
             && (self.select.is_empty() || self.select.iter().any(|one| one.matches(entity)))
             && (self.attrs.is_empty() || self.attrs.iter().any(|term| has(entity, term, now)))
             && self.scope.as_ref().is_none_or(|scope| scope.matches(&entity.scopes))
+            && self.geo.as_ref().is_none_or(|geo| geo.matches(entity, now))
             && self.filter.as_ref().is_none_or(|filter| filter.matches(entity, now, lookup))
+    }
+
+    /// Which of two entities comes first. They are equal if the plan has no order, or if it does not
+    /// tell them apart; then the one that was created first comes first.
+    pub fn compare(&self, a: &Entity, b: &Entity, now: Timestamp) -> Ordering {
+        self.order.as_ref().map_or(Ordering::Equal, |order| order.compare(a, b, now))
     }
 
     /// Conditions that hold of every entity the plan matches, for a store to find candidates by.
@@ -101,6 +111,7 @@ impl EntityPlan {
             hints.push(if names.is_empty() { Hint::Nothing } else { Hint::AnyAttribute(names) });
         }
         hints.extend(self.scope.clone().map(Hint::Scope));
+        hints.extend(self.geo.as_ref().map(GeoFilter::hint));
         hints.extend(self.filter.iter().flat_map(Filter::hints));
         hints
     }
@@ -132,7 +143,7 @@ impl EntityPlan {
         let system = |term: &Term| super::filter::Member::of_entity(term.iri()).is_some();
         let has_attributes = self.attrs.iter().any(|term| !system(term));
         let filtered = self.filter.as_ref().is_some_and(Filter::names_an_attribute);
-        !(typed || has_attributes || filtered)
+        !(typed || has_attributes || filtered || self.geo.is_some())
     }
 
     /// How many links the filter follows at most (5.7.2.4).

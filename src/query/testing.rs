@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Filter, FilterOptions, Limits, QueryError};
+use crate::geo::{self, Geometry};
 use crate::jsonld::{Context, Document};
 use crate::model::{
     Attribute, Attributes, DatasetId, Datum, Entity, EntityId, Instance, LanguageMap, Name, Number,
@@ -99,6 +100,12 @@ fn datum(json: &Json) -> Datum {
     }
     if let Some(json) = member("json") {
         return Datum::JsonProperty(Box::new(json.clone()));
+    }
+    if let Some((Json::String(kind), coordinates)) =
+        member("value").and_then(|json| json.get("type").zip(json.get("coordinates")))
+    {
+        let geometry = Geometry::parse(kind, coordinates, &geo::Limits::default());
+        return Datum::GeoProperty(Box::new(geometry.expect("a geometry")));
     }
     Datum::Property(value(member("value").unwrap_or(json)))
 }

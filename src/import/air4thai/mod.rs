@@ -2,7 +2,7 @@
 //! `getNewAQI_JSON.php` becomes one `AirQualityObserved` per station.
 //!
 //! Pure: bytes in, documents and reasons out. What the feed leaves unsaid is said here, and why in
-//! `docs/decisions/air-quality-feed.md`:
+//! `docs/decisions/0006-air-quality-feed.md`:
 //!
 //! - every number is a text; `-1`, `-999`, `-9999`, `N/A` and the like mean that there is none;
 //! - date and time are Thailand's (UTC+7) without saying so;

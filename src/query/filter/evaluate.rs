@@ -167,7 +167,7 @@ fn of_datum(datum: &Datum, path: &Path, check: &Check) -> bool {
 }
 
 /// Goes into a compound value by expanded names, into an array by position.
-fn within<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
+pub(in super::super) fn within<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
     path.within.iter().try_fold(value, |value, key| match value {
         Value::Object(_) => value.member(key.name()?),
         Value::Array(items) => items.get(position(key.written())?),
@@ -176,7 +176,10 @@ fn within<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
 }
 
 /// Goes into raw JSON by the keys as they were written.
-fn within_json<'a>(json: &'a serde_json::Value, path: &Path) -> Option<&'a serde_json::Value> {
+pub(in super::super) fn within_json<'a>(
+    json: &'a serde_json::Value,
+    path: &Path,
+) -> Option<&'a serde_json::Value> {
     path.within.iter().try_fold(json, |json, key| match json {
         serde_json::Value::Object(members) => members.get(&*unquoted(key.written())),
         serde_json::Value::Array(items) => items.get(position(key.written())?),
@@ -185,7 +188,7 @@ fn within_json<'a>(json: &'a serde_json::Value, path: &Path) -> Option<&'a serde
 }
 
 /// A key without the quotation marks that odd characters needed.
-pub(super) fn unquoted(written: &str) -> std::borrow::Cow<'_, str> {
+pub(in super::super) fn unquoted(written: &str) -> std::borrow::Cow<'_, str> {
     match written.starts_with('"').then(|| serde_json::from_str::<String>(written)) {
         Some(Ok(text)) => text.into(),
         _ => written.into(),

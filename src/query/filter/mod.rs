@@ -7,8 +7,10 @@ mod literal;
 mod parse;
 mod value;
 
+pub(super) use evaluate::{unquoted, within, within_json};
 pub use literal::{Literal, Text};
 pub use parse::FilterOptions;
+pub(super) use parse::read_path;
 
 use super::{Pattern, Term};
 use crate::model::{Name, TypeTerm};

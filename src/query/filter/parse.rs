@@ -74,6 +74,18 @@ impl Filter {
     }
 }
 
+/// Reads the path where a cursor stands, for other parameters that address attributes.
+pub(in super::super) fn read_path<'a>(
+    cursor: Cursor<'a>,
+    context: &'a Context,
+) -> Result<(Path, Cursor<'a>), QueryError> {
+    static PLAIN: FilterOptions =
+        FilterOptions { expand_values: Vec::new(), json_keys: Vec::new() };
+    let mut parser = Parser { cursor, context, options: &PLAIN };
+    let path = parser.path(NAME)?;
+    Ok((path, parser.cursor))
+}
+
 impl<'a> Parser<'a> {
     fn alternatives(&mut self) -> Result<Filter, QueryError> {
         let mut parts = vec![self.conjunction()?];

@@ -40,7 +40,7 @@ pub(super) async fn find(
         scan = rest.await.map_err(|error| StoreError::Broken(error.to_string()))??;
     }
     inner.settle_page(&tenant, &mut scan);
-    Ok(scan.found(plan))
+    Ok(scan.found(plan, now))
 }
 
 enum Begun {
@@ -84,9 +84,9 @@ impl Inner {
         for wish in &narrowed.wishes {
             self.builder.add(tenant, *wish);
         }
-        if !narrowed.exact {
+        if !narrowed.exact || plan.order.is_some() {
             return Ok(Begun::Scan(Scan {
-                next: if plan.page.count { 0 } else { first },
+                next: if plan.page.count || plan.order.is_some() { 0 } else { first },
                 candidates: narrowed.seats.into_owned(),
                 first,
                 skip: plan.page.offset,
@@ -139,9 +139,9 @@ impl Inner {
             for (seat, sequence, whereabouts) in fetched.drain(..) {
                 let Some(entity) = self.obtain(tenant, &whereabouts)? else { continue };
                 if plan.matches(&entity, now, &lookup) {
-                    scan.hit(plan, seat, Hit { sequence, entity, whereabouts });
+                    scan.hit(plan, now, seat, Hit { sequence, entity, whereabouts });
                 }
-                if scan.more && !plan.page.count {
+                if scan.more && !plan.page.count && plan.order.is_none() {
                     return Ok(true);
                 }
             }
@@ -182,10 +182,23 @@ impl Inner {
     }
 }
 
+/// How many hits are gathered beyond twice those that are wanted before they are put in order.
+const SPARE: usize = 1_024;
+
+/// How many hits lead up to the end of the page.
+fn wanted(plan: &EntityPlan) -> usize {
+    plan.page.offset.saturating_add(plan.page.limit)
+}
+
 impl Scan {
-    fn hit(&mut self, plan: &EntityPlan, seat: SeatNumber, hit: Hit) {
+    fn hit(&mut self, plan: &EntityPlan, now: Timestamp, seat: SeatNumber, hit: Hit) {
         self.matches += 1;
-        if seat < self.first {
+        if plan.order.is_some() {
+            self.page.push(hit);
+            if self.page.len() >= wanted(plan).saturating_mul(2).saturating_add(SPARE) {
+                self.keep_first(plan, now);
+            }
+        } else if seat < self.first {
         } else if self.skip > 0 {
             self.skip -= 1;
         } else if self.page.len() < plan.page.limit {
@@ -195,7 +208,27 @@ impl Scan {
         }
     }
 
-    fn found(self, plan: &EntityPlan) -> Found {
+    /// Puts the hits of a plan with an order into it, and forgets those beyond its page.
+    fn keep_first(&mut self, plan: &EntityPlan, now: Timestamp) {
+        self.page.sort_by(|a, b| {
+            let order = plan.compare(&a.entity, &b.entity, now);
+            order.then(a.sequence.cmp(&b.sequence))
+        });
+        self.more |= self.page.len() > wanted(plan);
+        self.page.truncate(wanted(plan));
+    }
+
+    fn found(mut self, plan: &EntityPlan, now: Timestamp) -> Found {
+        if plan.order.is_some() {
+            self.keep_first(plan, now);
+            let page = self.page.drain(..).skip(plan.page.offset);
+            return Found {
+                entities: page.map(|hit| hit.entity).collect(),
+                count: plan.page.count.then_some(self.matches),
+                more: self.more,
+                next: None,
+            };
+        }
         let last = self.page.last().filter(|_| self.more);
         Found {
             next: last.map(|hit| anchor(hit.sequence)),

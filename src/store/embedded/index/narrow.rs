@@ -184,7 +184,7 @@ fn is_exact(plan: &EntityPlan) -> bool {
         [one] => !one.ids.is_empty() || one.id_pattern.is_none(),
         _ => false,
     };
-    plan.filter.is_none() && (by_types_only || single)
+    plan.filter.is_none() && plan.geo.is_none() && (by_types_only || single)
 }
 
 /// A page of seats out of those that match.

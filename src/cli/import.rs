@@ -1,0 +1,172 @@
+//! `lanna import`: entities from a file or a feed, into the store here or a broker elsewhere.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lanna::{
+    broker::{Broker, OpenError},
+    config::Config,
+    import::{
+        self, ContextChoice, ImportError, LocalSink, Mode, Options, RemoteSink, Sink, SinkError,
+        Summary,
+    },
+    model::TenantId,
+    store::StoreError,
+};
+use serde_json::Value;
+
+/// What to import, and where to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// The file; standard input when absent.
+    pub file: Option<PathBuf>,
+    pub options: Options,
+    /// The broker to import into; the store of the configuration when absent.
+    pub to: Option<String>,
+    pub tenant: TenantId,
+    /// The address or the file of a context.
+    pub context: Option<String>,
+    pub mode: Mode,
+}
+
+/// Why an import failed, wholly or in part.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{} cannot be read: {why}", .file.display())]
+    File { file: PathBuf, why: io::Error },
+    #[error("the context {} cannot be used: {why}", .file.display())]
+    Context { file: PathBuf, why: serde_json::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error("the import ended early: {0}")]
+    Import(#[from] ImportError),
+    #[error("the store was not closed in order: {0}")]
+    Close(#[from] StoreError),
+    #[error("{0} entities were refused")]
+    Refused(u64),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Imports; the summary goes to standard output, progress to standard error.
+pub fn run(config: &Config, import: Import) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let context = context(import.context.as_deref())?;
+        match import.to.clone() {
+            Some(address) => {
+                let sink =
+                    RemoteSink::connect(&address, &import.tenant, &context, import.mode).await?;
+                take(import, &sink).await
+            }
+            None => {
+                let broker = Arc::new(Broker::open(config).await?);
+                let (tenant, mode) = (import.tenant.clone(), import.mode);
+                let sink = LocalSink::new(broker.clone(), tenant, context, mode)?;
+                let taken = take(import, &sink).await;
+                broker.store().close().await?;
+                taken
+            }
+        }
+    })
+}
+
+async fn take(import: Import, sink: &dyn Sink) -> Result<(), Failure> {
+    let (input, size) = open(import.file.as_deref())?;
+    let mut progress = Progress::new(size);
+    let result = import::run(input, import.options, sink, |summary| progress.show(summary)).await;
+    progress.end();
+    let summary = match &result {
+        Ok(summary) => summary,
+        Err(error) => error.summary(),
+    };
+    writeln!(io::stdout(), "{summary}")?;
+    match result?.refused {
+        0 => Ok(()),
+        refused => Err(Failure::Refused(refused)),
+    }
+}
+
+/// The input, and its size where that is known.
+fn open(file: Option<&Path>) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+    let Some(path) = file else { return Ok((Box::new(io::stdin()), None)) };
+    let fail = |why| Failure::File { file: path.into(), why };
+    let file = File::open(path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    if metadata.is_dir() {
+        return Err(fail(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
+}
+
+/// The context that was named: an address as it is, a file as the value of its `@context`.
+fn context(named: Option<&str>) -> Result<ContextChoice, Failure> {
+    let Some(named) = named else { return Ok(ContextChoice::Default) };
+    if named.starts_with("http://") || named.starts_with("https://") {
+        return Ok(ContextChoice::Url(named.into()));
+    }
+    let file = PathBuf::from(named);
+    let text =
+        std::fs::read_to_string(&file).map_err(|why| Failure::File { file: file.clone(), why })?;
+    let mut value: Value =
+        serde_json::from_str(&text).map_err(|why| Failure::Context { file, why })?;
+    let inner = value.get_mut("@context").map(Value::take);
+    Ok(ContextChoice::Inline(inner.unwrap_or(value).to_string()))
+}
+
+/// Tells now and then how far an import is.
+struct Progress {
+    size: Option<u64>,
+    began: Instant,
+    shown: Instant,
+    /// On a terminal one line is written over again and again.
+    over: bool,
+    dirty: bool,
+}
+
+impl Progress {
+    fn new(size: Option<u64>) -> Self {
+        let now = Instant::now();
+        Self { size, began: now, shown: now, over: io::stderr().is_terminal(), dirty: false }
+    }
+
+    fn show(&mut self, summary: &Summary) {
+        let pause = if self.over { Duration::from_millis(250) } else { Duration::from_secs(5) };
+        if self.shown.elapsed() < pause {
+            return;
+        }
+        self.shown = Instant::now();
+        let rate = summary.taken() as f64 / self.began.elapsed().as_secs_f64();
+        let share = match self.size {
+            Some(size) if size > 0 => {
+                format!(" ({} %)", (summary.bytes.min(size) * 100) / size)
+            }
+            _ => String::new(),
+        };
+        let line = format!(
+            "{} entities taken, {} refused, {} MB read{share}, {rate:.0} a second",
+            summary.taken(),
+            summary.refused,
+            summary.bytes / 1_000_000,
+        );
+        // Nobody is harmed if progress cannot be shown.
+        let _ = match self.over {
+            true => write!(io::stderr(), "\r{line}\x1b[K"),
+            false => writeln!(io::stderr(), "{line}"),
+        };
+        self.dirty = self.over;
+    }
+
+    fn end(&mut self) {
+        if self.dirty {
+            let _ = writeln!(io::stderr());
+        }
+    }
+}
