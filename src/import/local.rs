@@ -139,3 +139,93 @@ fn document(text: &str) -> Result<Document<'static>, SinkError> {
 fn denied(why: &dyn std::error::Error) -> SinkError {
     SinkError::Denied(format!("the @context cannot be used: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, load_sample};
+    use super::*;
+    use crate::config::Config;
+
+    async fn broker(folder: &std::path::Path) -> Arc<Broker> {
+        let mut config = Config::default();
+        config.store.data = folder.join("data");
+        Arc::new(Broker::open(&config).await.expect("the folder is empty"))
+    }
+
+    fn item(json: &str, context: ItemContext) -> Item {
+        let id = json.split('"').nth(3).unwrap_or_default().into();
+        Item { place: Place::default(), id, json: json.into(), context }
+    }
+
+    async fn attributes(broker: &Broker, tenant: &TenantId, id: &str) -> Vec<String> {
+        let id = EntityId::parse(id).expect("is a URI");
+        let stored = broker.store().get(tenant, &id, Timestamp::now()).await;
+        let stored = stored.expect("the tenant is there").expect("the entity is there");
+        stored.attributes.iter().map(|(name, _)| name.as_str().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn the_sample_has_the_names_of_its_context() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let broker = broker(folder.path()).await;
+        let summary = load_sample(broker.clone()).await.expect("it is taken");
+        assert_eq!((summary.created, summary.refused, summary.notes), (4, 0, 0));
+        let again = load_sample(broker.clone()).await.expect("it is taken");
+        assert_eq!((again.created, again.updated), (0, 4));
+        let id = "urn:ngsi-ld:AirQualityObserved:air4thai:40t";
+        let names = attributes(&broker, &TenantId::DEFAULT, id).await;
+        let pm25 = "https://smartdatamodels.org/dataModel.Environment/pm25";
+        assert!(names.iter().any(|name| name == pm25), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn each_item_has_its_verdict() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let broker = broker(folder.path()).await;
+        let tenant = TenantId::named("Lampang").expect("is a name");
+        let chosen = r#"{"speed": "https://example.org/speed"}"#.to_owned();
+        let context = ContextChoice::Inline(chosen);
+        let sink = LocalSink::new(broker.clone(), tenant.clone(), context, Mode::Update)
+            .expect("the context is one");
+        let batch = [
+            item(r#"{"id": "urn:a:1", "type": "T", "speed": 1}"#, ItemContext::Chosen),
+            item(
+                r#"{"id": "urn:a:2", "type": "T", "speed": {"type": "Property"}}"#,
+                ItemContext::Chosen,
+            ),
+            item(r#"{"id": "urn:a:1", "type": "T", "other": 1}"#, ItemContext::Chosen),
+            item(
+                r#"{"id": "urn:a:3", "type": "T", "x": 1, "@context": {"x": "https://example.org/x"}}"#,
+                ItemContext::Own,
+            ),
+            item(r#"{"id": "no uri", "type": "T"}"#, ItemContext::Chosen),
+            item(r#"{"id": "urn:a:4""#, ItemContext::Chosen),
+        ];
+        let verdicts = sink.upsert(&batch).await.expect("the store is well");
+        let words: Vec<&str> = verdicts
+            .iter()
+            .map(|verdict| match verdict {
+                Verdict::Created => "created",
+                Verdict::Updated => "updated",
+                Verdict::Taken => "taken",
+                Verdict::Refused(_) => "refused",
+            })
+            .collect();
+        assert_eq!(words, ["created", "refused", "updated", "created", "refused", "refused"]);
+        let names = attributes(&broker, &tenant, "urn:a:1").await;
+        let other = "https://uri.etsi.org/ngsi-ld/default-context/other";
+        assert_eq!(names, ["https://example.org/speed", other]);
+        assert_eq!(attributes(&broker, &tenant, "urn:a:3").await, ["https://example.org/x"]);
+    }
+
+    #[tokio::test]
+    async fn a_context_that_is_none_ends_the_import() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let context = ContextChoice::Inline("7".into());
+        let broker = broker(folder.path()).await;
+        let sink = LocalSink::new(broker, TenantId::DEFAULT, context, Mode::Replace);
+        let batch = [item(r#"{"id": "urn:a:1", "type": "T"}"#, ItemContext::Chosen)];
+        let error = sink.expect("it is JSON").upsert(&batch).await.expect_err("it is none");
+        assert!(matches!(error, SinkError::Denied(_)), "{error}");
+    }
+}
