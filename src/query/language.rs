@@ -6,12 +6,13 @@ use super::{Limits, QueryError};
 use crate::model::{LanguageMap, OneOrMany};
 
 /// Languages in order of preference, as an `Accept-Language` header lists them (RFC 9110, RFC 4647).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LanguageFilter {
+    /// The preferred ones first; those of equal weight as they were written.
     ranges: Vec<Range>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Range {
     /// A language range, or `*`.
     tag: Box<str>,
@@ -45,19 +46,23 @@ impl LanguageFilter {
                 ));
             }
         }
-        Ok(Self { ranges })
+        Ok(Self::new(ranges))
+    }
+
+    fn new(mut ranges: Vec<Range>) -> Self {
+        ranges.sort_by_key(|range| std::cmp::Reverse(range.weight));
+        Self { ranges }
     }
 
     /// The best language of a map and its strings: by weight, then by place, each range by the
     /// look-up of RFC 4647 and then by tags that begin with it. If none fits, `@none`, or else
     /// whatever there is. None only for an empty map.
     pub fn choose<'a>(&self, map: &'a LanguageMap) -> Option<(&'a str, &'a OneOrMany<Box<str>>)> {
-        let mut wanted: Vec<&Range> = self.ranges.iter().filter(|range| range.weight > 0).collect();
-        wanted.sort_by_key(|range| std::cmp::Reverse(range.weight));
+        let mut wanted = self.ranges.iter().filter(|range| range.weight > 0);
         let unwanted = |tag: &str| {
             self.ranges.iter().any(|range| range.weight == 0 && begins(tag, &range.tag))
         };
-        let found = wanted.iter().find_map(|range| {
+        let found = wanted.find_map(|range| {
             if &*range.tag == "*" {
                 map.0.iter().map(|(tag, _)| &**tag).find(|tag| !unwanted(tag))
             } else {
@@ -162,11 +167,10 @@ mod tests {
     fn chosen(filter: &str, tags: &[&str]) -> Option<String> {
         let texts = |tag: &&str| ((*tag).into(), OneOrMany::One((*tag).into()));
         let map = LanguageMap(tags.iter().map(texts).collect());
-        let chosen = parse(filter).expect(filter).choose(&map).map(|(tag, texts)| {
-            assert_eq!(&*texts.as_slice()[0], tag);
-            tag.to_owned()
-        });
-        chosen
+        let filter = parse(filter).expect(filter);
+        let (tag, texts) = filter.choose(&map)?;
+        assert_eq!(&*texts.as_slice()[0], tag);
+        Some(tag.to_owned())
     }
 
     #[test]
@@ -247,7 +251,7 @@ mod tests {
             ranges in proptest::collection::vec(("[a-z]{1,8}(-[a-zA-Z0-9]{1,8})?|\\*", 0_u16..=1_000), 1..6),
         ) {
             let range = |(tag, weight): (String, u16)| Range { tag: tag.into(), weight };
-            let filter = LanguageFilter { ranges: ranges.into_iter().map(range).collect() };
+            let filter = LanguageFilter::new(ranges.into_iter().map(range).collect());
             prop_assert_eq!(parse(&filter.to_string()), Ok(filter));
         }
     }

@@ -8,7 +8,7 @@ use crate::jsonld::Context;
 use crate::model::{AttrName, Name};
 
 /// What is shown of an entity. The empty projection shows everything.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Projection {
     /// Only these.
     pub pick: Option<Tree>,
@@ -20,13 +20,13 @@ pub struct Projection {
 }
 
 /// A list of members, and for Relationships perhaps a list for the entities they lead to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tree {
     members: Vec<Branch>,
 }
 
 /// One member of a projection.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Branch {
     pub item: Item,
     /// `rel{…}`: what of the linked entity.
@@ -34,7 +34,7 @@ pub struct Branch {
 }
 
 /// What a member of a projection names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
     Id,
     Type,

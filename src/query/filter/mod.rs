@@ -17,6 +17,10 @@ use crate::model::{Name, TypeTerm};
 
 /// A query: what must hold of an entity.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most filters are one test, and every entity is asked it"
+)]
 pub enum Filter {
     /// `a;b`: every one.
     All(Vec<Filter>),
