@@ -142,9 +142,7 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
         return None;
     };
     let year = number(&[y0, y1, y2, y3])?;
-    let date =
-        jiff::civil::Date::new(year as i16, number(&[m0, m1])? as i8, number(&[d0, d1])? as i8)
-            .ok()?;
+    let days = days_from_civil(year, number(&[m0, m1])?, number(&[d0, d1])?)?;
     let (hour, minute, second) = (number(&[h0, h1])?, number(&[n0, n1])?, number(&[s0, s1])?);
     if hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -155,9 +153,28 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
         _ => return None,
     };
     let micros = number(decimals)? * 10_i64.pow(6 - decimals.len() as u32);
-    let days = date.since(jiff::civil::date(1970, 1, 1)).ok()?.get_days();
-    let seconds = i64::from(days) * 86_400 + hour * 3_600 + minute * 60 + second;
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
     Some(Timestamp::with_decimals(seconds * 1_000_000 + micros, decimals.len() as u8))
+}
+
+/// The count of days since 1970 of a date that exists; the reverse of [`civil_from_days`].
+fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of_month = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=days_of_month).contains(&day) {
+        return None;
+    }
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Some(era * 146_097 + day_of_era - 719_468)
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
@@ -249,6 +266,15 @@ mod tests {
         fn what_is_printed_reads_back(micros in MIN_MICROS..=MAX_MICROS) {
             let instant = Timestamp::from_micros(micros);
             prop_assert_eq!(instant.to_string().parse::<Timestamp>(), Ok(instant));
+        }
+
+        #[test]
+        fn dates_are_those_of_the_calendar(year in 0_i16..=9_999, month in 0_i8..14, day in 0_i8..33) {
+            let days = jiff::civil::Date::new(year, month, day).ok().map(|date| {
+                let since = date.duration_since(jiff::civil::date(1970, 1, 1));
+                since.as_hours() / 24
+            });
+            prop_assert_eq!(days_from_civil(year.into(), month.into(), day.into()), days);
         }
 
         #[test]

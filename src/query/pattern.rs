@@ -27,14 +27,14 @@ impl Pattern {
                 ),
             ));
         }
-        if repeats_a_repetition(text) {
+        let Some(translated) = translated(text) else {
             return Err(QueryError::syntax(
                 parameter,
                 format!("{text:?} is not a regular expression: it repeats a repetition"),
                 None,
             ));
-        }
-        let regex = RegexBuilder::new(&translated(text))
+        };
+        let regex = RegexBuilder::new(&translated)
             .dot_matches_new_line(true)
             .size_limit(limits.pattern_bytes)
             .nest_limit(64)
@@ -71,12 +71,19 @@ fn reason(report: &str) -> &str {
 
 /// The expression in the syntax of the `regex` crate, where POSIX differs: in brackets `[`, `&`,
 /// `~` and `-` mean themselves, `[.x.]` and `[=x=]` a character; `{` that begins no count means
-/// itself.
-fn translated(text: &str) -> String {
+/// itself. None if a repetition follows another, as in `a**`, which POSIX leaves without a meaning.
+/// (A question mark may: to prefer the shorter match is a widespread extension.)
+fn translated(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len() + 8);
     let mut rest = text;
+    let mut repeated = false;
     while let Some(c) = rest.chars().next() {
         let after = &rest[c.len_utf8()..];
+        let repeats = matches!(c, '*' | '+');
+        if repeats && repeated {
+            return None;
+        }
+        repeated = repeats;
         rest = match c {
             '\\' => escape(after, &mut out),
             '[' => bracket(after, &mut out),
@@ -90,27 +97,7 @@ fn translated(text: &str) -> String {
             }
         };
     }
-    out
-}
-
-/// Whether a repetition follows another, as in `a**`, which POSIX leaves without a meaning. (A
-/// question mark may: to prefer the shorter match is a widespread extension.)
-fn repeats_a_repetition(text: &str) -> bool {
-    let (mut escaped, mut in_brackets, mut repeated) = (false, false, false);
-    for c in text.chars() {
-        let repeats = !escaped && !in_brackets && matches!(c, '*' | '+');
-        if repeats && repeated {
-            return true;
-        }
-        match c {
-            '[' if !escaped => in_brackets = true,
-            ']' => in_brackets = false,
-            _ => {}
-        }
-        repeated = repeats;
-        escaped = c == '\\' && !escaped;
-    }
-    false
+    Some(out)
 }
 
 /// One escaped character; those beyond ASCII mean themselves.
@@ -237,6 +224,8 @@ mod tests {
             ("^[[.-.]x]$", &["-", "x"], &["."]),
             ("^[[=e=]]$", &["e"], &["="]),
             ("^a{$", &["a{"], &["a"]),
+            ("^[]*+]+$", &["]*+"], &["a"]),
+            (r"^\*+?$", &["**"], &["a"]),
             ("^a{2,3}$", &["aa"], &["a"]),
             ("^{x}$", &["{x}"], &["x"]),
             (r"^\ฝ\.$", &["ฝ."], &["ฝx"]),
@@ -262,6 +251,8 @@ mod tests {
             ("(", ErrorKind::Syntax),
             ("[a", ErrorKind::Syntax),
             ("*", ErrorKind::Syntax),
+            ("a**", ErrorKind::Syntax),
+            ("a*+", ErrorKind::Syntax),
             ("\\", ErrorKind::Syntax),
             ("((a{99}){99}){99}", ErrorKind::TooComplex),
             (&"a".repeat(2_000), ErrorKind::TooComplex),

@@ -215,6 +215,14 @@ pub(super) fn is_name_character(c: char) -> bool {
 pub(super) fn term(written: &str, context: &Context) -> Term {
     match written.strip_prefix('<').and_then(|inner| inner.strip_suffix('>')) {
         Some(iri) => Term::new(written, iri, Name::known(iri)),
-        None => Term::new(written, &context.expand_text(written), context.lookup(written)),
+        None => meaning(written, written, context),
+    }
+}
+
+/// The meaning of a short name that is written so.
+pub(super) fn meaning(written: &str, name: &str, context: &Context) -> Term {
+    match context.lookup(name) {
+        Some(known) => Term::new(written, "", Some(known)),
+        None => Term::new(written, &context.expand_text(name), None),
     }
 }

@@ -27,7 +27,7 @@ impl Term {
         Self { written: format!("<{name}>").into(), unknown: None, name: OnceLock::from(name) }
     }
 
-    /// A name by its IRI, as it was written.
+    /// A name as it was written, known or by its IRI.
     pub(super) fn new(written: &str, iri: &str, name: Option<Name>) -> Self {
         match name {
             Some(name) => {

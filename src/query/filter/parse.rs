@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::names::type_term;
-use super::super::scan::{Cursor, Dots, term};
+use super::super::scan::{Cursor, Dots, meaning, term};
 use super::super::{Limits, Pattern, QueryError, Term, parse_names};
 use super::evaluate::unquoted;
 use super::value::Values;
@@ -226,8 +226,7 @@ impl<'a> Parser<'a> {
             self.cursor.count()?;
             let written = self.key()?;
             let key = unquoted(&written);
-            let meaning = self.context.expand_text(&key);
-            within.push(Term::new(&written, &meaning, self.context.lookup(&key)));
+            within.push(meaning(&written, &key, self.context));
             if self.cursor.eat("]") {
                 return Ok(());
             }
