@@ -365,6 +365,12 @@ operations! {
     "Delete a context, or fetch it anew" ""
     { parameters: &[&["reload"]], answers: &[DONE] }
 
+    Get SourceIdentity "sourceIdentity" in BROKER ("5.15.1, 6.33.3.1"):
+    "Who this broker is, to other brokers" ""
+    { headers: &["NGSILD-Tenant"],
+      answers: &[Answer { status: 200, about: "Its identity.", media: &[(JSON, "SourceIdentity")],
+        headers: &[] }] }
+
     Get Health "health" in BROKER (""):
     "Version, limits and state" ""
     { answers: &[Answer { status: 200, about: "All is well, or the broker is shutting down.",
