@@ -8,7 +8,7 @@ settings! {
         /// What to log: error, warn, info, debug or trace, or directives for parts, like
         /// `info,lanna::store=debug`. Requests that succeed are logged at debug.
         #[flag = "log"]
-        level: String = "info,actix_server=warn".to_owned(),
+        level: String = "info,actix_server=warn,actix_http=off".to_owned(),
         /// One line of text, or one JSON object, for each event.
         #[flag = "log-format"]
         format: LogFormat = LogFormat::Text,

@@ -63,7 +63,7 @@ where
             .keep_alive(limits.keep_alive)
             .client_request_timeout(limits.head_timeout)
             .tls_handshake_timeout(limits.head_timeout)
-            .client_disconnect_timeout(Duration::from_secs(5))
+            .client_disconnect_timeout(Duration::from_secs(1))
             .shutdown_timeout(limits.drain.as_secs().max(1))
             .tcp_nodelay(true)
             .disable_signals();
