@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use utoipa::openapi::{
     Content, HeaderBuilder, RefOr, Response, ResponseBuilder, Responses, ResponsesBuilder,
-    link::LinkBuilder, schema::Schema,
+    extensions::Extensions, link::LinkBuilder, schema::Schema,
 };
 
 use super::{
@@ -77,6 +77,18 @@ fn refusal(status: u16) -> Response {
     }
 }
 
+/// Where one can go from an entity that was created.
+const OF_AN_ENTITY: [&str; 8] = [
+    "retrieveEntity",
+    "replaceEntity",
+    "mergeEntity",
+    "appendAttributes",
+    "updateAttributes",
+    "updateAttribute",
+    "deleteAttribute",
+    "deleteEntity",
+];
+
 fn success(described: &Described, answer: &Answer) -> Response {
     let mut response = ResponseBuilder::new().description(answer.about);
     for (media, shape) in answer.media {
@@ -86,11 +98,14 @@ fn success(described: &Described, answer: &Answer) -> Response {
         response = response.header(*name, header(name));
     }
     if described.id == "createEntity" && answer.status == 201 {
-        for operation in ["retrieveEntity", "deleteEntity", "mergeEntity", "appendAttributes"] {
+        for operation in OF_AN_ENTITY {
+            // The library spells `operationId` as Rust does.
+            let id = Extensions::from_iter([("operationId", operation)]);
             let link = LinkBuilder::new()
-                .operation_id(operation)
-                .parameter("entityId", "$request.body#/id");
-            response = response.link(operation, link.build());
+                .parameter("entityId", "$request.body#/id")
+                .extensions(Some(id))
+                .build();
+            response = response.link(operation, link);
         }
     }
     response.build()

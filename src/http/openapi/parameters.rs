@@ -25,6 +25,9 @@ use Values::{DateTime, Flag, Pattern, Text, Uri, Whole, Words};
 /// Name, values, an example (empty for none), what it is for.
 type Row = (&'static str, Values, &'static str, &'static str);
 
+/// A name, short or as a URI.
+const NAME: Values =
+    Pattern("^[A-Za-z][A-Za-z0-9_]*$|^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]+$");
 /// Lists of names between commas.
 const NAMES: Values = Pattern("^[A-Za-z][A-Za-z0-9_]*(,[A-Za-z][A-Za-z0-9_]*)*$");
 /// Lists of URIs between commas.
@@ -223,15 +226,15 @@ const SPECIAL: &[(&str, Row)] = &[
 
 const PATH: &[Row] = &[
     ("entityId", Uri, "urn:ngsi-ld:AirQualityObserved:example", "The id of the entity."),
-    ("attrId", Text, "pm25", "The name of the attribute, short or as a URI."),
-    ("type", Text, "AirQualityObserved", "The name of the type, short or as a URI."),
+    ("attrId", NAME, "pm25", "The name of the attribute, short or as a URI."),
+    ("type", NAME, "AirQualityObserved", "The name of the type, short or as a URI."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
 ];
 
 const HEADER: &[Row] = &[
     (
         "NGSILD-Tenant",
-        Pattern("^[A-Za-z0-9_]{1,50}$"),
+        Pattern("^[!-~]{0,255}$"),
         "",
         "The tenant; the default one if absent (4.14).",
     ),
