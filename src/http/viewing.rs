@@ -8,7 +8,7 @@ use super::negotiate::{Media, accept};
 use super::params::Params;
 use super::problem::Problem;
 use crate::broker::{Error, ViewTexts};
-use crate::represent::Format;
+use crate::represent::{Format, SpecVersion};
 
 /// The looks of an answer, as asked for.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Viewing {
         let media = accept(request, true)?;
         let texts = ViewTexts {
             geojson: media == Media::GeoJson,
-            version: preference(request.headers(), "ngsi-ld").and_then(|text| text.parse().ok()),
+            version: version(request.headers()),
             ..ViewTexts::default()
         };
         let plain_body = preference(request.headers(), "body") == Some("json");
@@ -96,6 +96,12 @@ fn set_format(place: &mut Option<Format>, word: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// The version that is preferred; one that is newer than ours is answered with ours (6.3.21).
+fn version(headers: &HeaderMap) -> Option<SpecVersion> {
+    let version: SpecVersion = preference(headers, "ngsi-ld")?.parse().ok()?;
+    Some(version.min(SpecVersion::OURS))
 }
 
 /// The value of a preference in the `Prefer` headers (RFC 7240).
