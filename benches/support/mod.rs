@@ -80,7 +80,7 @@ pub fn station(index: usize, all: usize) -> Entity {
     // Numbers that look like measurements, the same in every run.
     let noise = |salt: usize| ((index * 7_919 + salt * 104_729) % 1_000) as f64 / 10.0;
     let mut attributes = Attributes::new();
-    let high = index % (all / HIGH).max(1) == 0;
+    let high = index.is_multiple_of((all / HIGH).max(1));
     let pm25 = if high { 95.0 + noise(1) / 10.0 } else { noise(1) * 0.8 };
     attributes.insert(name("pm25"), number(pm25, "GQ", observed));
     for (salt, (attribute, unit)) in [

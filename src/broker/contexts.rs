@@ -71,10 +71,11 @@ impl Broker {
         reload: bool,
         now: Timestamp,
     ) -> Result<(), Error> {
-        Ok(match reload {
+        match reload {
             true => self.contexts.reload(tenant, id, now).await?,
             false => self.contexts.delete(tenant, id, now).await?,
-        })
+        }
+        Ok(())
     }
 }
 

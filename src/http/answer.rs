@@ -130,10 +130,10 @@ fn dressed(call: &Call, viewing: &Viewing, altered: bool, body: Vec<u8>) -> Http
     if !viewing.context_in_body() {
         name_context(headers, &call.context);
     }
-    if let Some(version) = viewing.texts.version {
-        if let Ok(applied) = HeaderValue::from_str(&format!("ngsi-ld={version}")) {
-            headers.insert(PREFERENCE_APPLIED.clone(), applied);
-        }
+    if let Some(version) = viewing.texts.version
+        && let Ok(applied) = HeaderValue::from_str(&format!("ngsi-ld={version}"))
+    {
+        headers.insert(PREFERENCE_APPLIED.clone(), applied);
     }
     response
 }

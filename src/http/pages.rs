@@ -29,8 +29,7 @@ fn link(uri: &Uri, offset: u64, limit: u64, rel: &str, media: Media) -> Option<H
         !pair.is_empty() && name != "offset" && name != "limit"
     };
     let query = uri.query().unwrap_or_default();
-    let mut pairs: Vec<String> =
-        query.split('&').filter(of_page).map(|pair| readable(pair)).collect();
+    let mut pairs: Vec<String> = query.split('&').filter(of_page).map(readable).collect();
     pairs.push(format!("limit={limit}"));
     pairs.push(format!("offset={offset}"));
     pairs.sort_unstable();

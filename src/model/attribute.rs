@@ -121,7 +121,10 @@ impl Datum {
 ///
 /// In a patch an entry without strings deletes its language.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct LanguageMap(pub Box<[(Box<str>, OneOrMany<Box<str>>)]>);
+pub struct LanguageMap(pub Box<[LanguageEntry]>);
+
+/// A language tag, or `@none`, with the strings of that language.
+pub type LanguageEntry = (Box<str>, OneOrMany<Box<str>>);
 
 impl LanguageMap {
     /// The strings of one language, tags compared without letter case.

@@ -16,7 +16,7 @@ mod value;
 mod write;
 
 pub use attribute::{
-    Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageMap, More, Sealed,
+    Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageEntry, LanguageMap, More, Sealed,
 };
 pub use entity::{Entity, Rendered, Stored};
 pub use id::{DatasetId, EntityId, NotATenant, NotAUri, TenantId, check_uri};

@@ -231,11 +231,11 @@ fn strings(value: &Value) -> Option<OneOrMany<Box<str>>> {
 }
 
 fn targets(value: &Value) -> Option<OneOrMany<EntityId>> {
-    let target = |text: &Box<str>| EntityId::parse(text).ok();
+    let target = |text: &str| EntityId::parse(text).ok();
     match strings(value)? {
         OneOrMany::One(text) => target(&text).map(OneOrMany::One),
         OneOrMany::Many(texts) => {
-            texts.iter().map(target).collect::<Option<_>>().map(OneOrMany::Many)
+            texts.iter().map(|text| target(text)).collect::<Option<_>>().map(OneOrMany::Many)
         }
     }
 }

@@ -39,11 +39,6 @@ impl Cache {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether there is room for more without taking anything out.
-    pub fn has_room(&self) -> bool {
-        self.budget.is_none_or(|budget| self.used() < budget)
-    }
-
     /// Keeps an entity in memory.
     pub fn remember(&self, seat: &mut Seat, entity: Arc<Stored>, weight: u32) {
         self.forget(seat);
