@@ -165,8 +165,8 @@ fn between(number: u64, salt: u64, low: u64, high: u64) -> f64 {
 fn write_entity(out: &mut Vec<u8>, number: u64) {
     let near = number < AROUND_MAE_MOH;
     let pm25 = match near {
-        true if number % 50 == 0 => between(number, 1, 91, 150),
-        false if number % 100 == 0 => between(number, 1, 50, 60),
+        true if number.is_multiple_of(50) => between(number, 1, 91, 150),
+        false if number.is_multiple_of(100) => between(number, 1, 50, 60),
         _ => between(number, 1, 5, 49),
     };
     let fraction = |salt| mixed(number, salt) as f64 / u64::MAX as f64;
