@@ -176,6 +176,18 @@ pub struct More {
     pub sealed: Option<Box<Sealed>>,
 }
 
+impl More {
+    /// Whether all members are absent.
+    pub fn is_empty(&self) -> bool {
+        self.dataset.is_none()
+            && self.expires_at.is_none()
+            && self.value_type.is_none()
+            && self.object_types.is_empty()
+            && self.attributes.is_empty()
+            && self.sealed.is_none()
+    }
+}
+
 /// The non-reified members of an `ngsildproof` (4.5.2): the entity that was signed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sealed {
@@ -232,7 +244,7 @@ impl Instance {
 
     /// Gives back the memory of rare members that are all absent.
     pub fn tidy(&mut self) {
-        if self.more.as_deref().is_some_and(|more| *more == More::default()) {
+        if self.more.as_deref().is_some_and(More::is_empty) {
             self.more = None;
         }
     }

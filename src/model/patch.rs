@@ -109,7 +109,12 @@ impl Fragment {
 
 impl AttributePatch {
     /// The whole attribute that this patch describes; Nulls and missing members are refused.
-    pub fn into_attribute(self, name: AttrName) -> Result<Attribute, Refusal> {
+    pub fn into_attribute(mut self, name: AttrName) -> Result<Attribute, Refusal> {
+        if matches!(self.0.as_slice(), [InstanceEdit::Put(_)])
+            && let Some(InstanceEdit::Put(patch)) = self.0.pop()
+        {
+            return patch.into_instance(name).map(Attribute::one);
+        }
         let instances: Vec<Instance> = self
             .0
             .into_iter()
@@ -142,24 +147,26 @@ impl InstancePatch {
             attributes: whole_attributes(self.attributes)?,
             sealed: self.sealed.map(Box::new),
         };
-        if more != super::More::default() {
+        if !more.is_empty() {
             instance.more = Some(Box::new(more));
         }
         Ok(instance)
     }
 
-    /// The instance that a Merge leaves where there was none: Nulls fall away.
+    /// The instance that stays where Nulls have nothing to delete: they fall away.
     pub(super) fn into_merged_instance(mut self, name: AttrName) -> Result<Instance, Refusal> {
-        self.datum = self.datum.map(|datum| match datum {
-            Datum::Property(value) => Datum::Property(value.without_nulls()),
-            Datum::LanguageProperty(patch) => {
-                let mut map = LanguageMap::default();
-                map.merge(patch);
-                Datum::LanguageProperty(map)
+        self.datum = match self.datum {
+            Some(Datum::Property(value)) => Some(Datum::Property(value.without_nulls())),
+            Some(Datum::LanguageProperty(map)) => {
+                let mut left = LanguageMap::default();
+                left.merge(map);
+                (!left.0.is_empty()).then_some(Datum::LanguageProperty(left))
             }
-            Datum::JsonProperty(json) => Datum::JsonProperty(Box::new(json_without_nulls(*json))),
+            Some(Datum::JsonProperty(json)) => {
+                Some(Datum::JsonProperty(Box::new(json_without_nulls(*json))))
+            }
             other => other,
-        });
+        };
         forget_removals(&mut self);
         self.into_instance(name)
     }
@@ -198,5 +205,9 @@ fn whole<T>(edit: Edit<T>, member: &str) -> Result<Option<T>, Refusal> {
 }
 
 fn whole_attributes(patches: Vec<(AttrName, AttributePatch)>) -> Result<Attributes, Refusal> {
-    patches.into_iter().map(|(name, patch)| Ok((name, patch.into_attribute(name)?))).collect()
+    let mut attributes = Vec::with_capacity(patches.len());
+    for (name, patch) in patches {
+        attributes.push((name, patch.into_attribute(name)?));
+    }
+    Ok(Attributes::from_distinct(attributes))
 }

@@ -79,34 +79,30 @@ impl Timestamp {
         let fraction = micros.rem_euclid(1_000_000) as u32;
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
         let second = seconds.rem_euclid(86_400) as u32;
-        digits::<4>(out, year);
-        out.push(b'-');
-        digits::<2>(out, month);
-        out.push(b'-');
-        digits::<2>(out, day);
-        out.push(b'T');
-        digits::<2>(out, second / 3_600);
-        out.push(b':');
-        digits::<2>(out, second / 60 % 60);
-        out.push(b':');
-        digits::<2>(out, second % 60);
-        if self.decimals() > 0 {
-            out.push(b'.');
-            let end = out.len() + self.decimals();
-            digits::<6>(out, fraction);
-            out.truncate(end);
-        }
-        out.push(b'Z');
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let mut two = |place: usize, number: u32| {
+            text[place] += (number / 10) as u8;
+            text[place + 1] += (number % 10) as u8;
+        };
+        two(0, year / 100);
+        two(2, year % 100);
+        two(5, month);
+        two(8, day);
+        two(11, second / 3_600);
+        two(14, second / 60 % 60);
+        two(17, second % 60);
+        let end = match self.decimals() {
+            0 => 19,
+            decimals => {
+                two(20, fraction / 10_000);
+                two(22, fraction / 100 % 100);
+                two(24, fraction % 100);
+                20 + decimals
+            }
+        };
+        text[end] = b'Z';
+        out.extend_from_slice(&text[..=end]);
     }
-}
-
-fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u32) {
-    let mut text = [b'0'; N];
-    for place in text.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.extend_from_slice(&text);
 }
 
 /// Year, month and day of a count of days since 1970 in the proleptic Gregorian calendar: the

@@ -100,8 +100,19 @@ impl Value {
         }
     }
 
-    /// Deep merge (5.5.12): objects are merged member by member, Null deletes, all else replaces.
+    /// Whether this is a typed value, which is one thing though it looks like an object.
+    fn is_literal(&self) -> bool {
+        self.member(Name::AT_VALUE).is_some()
+            || matches!(self.member(Name::AT_TYPE), Some(Value::String(text)) if text.as_ref() == "@json")
+    }
+
+    /// Deep merge (5.5.12): objects are merged member by member, Null deletes, all else replaces,
+    /// typed values among it.
     pub fn merge(&mut self, patch: Value) {
+        if self.is_literal() || patch.is_literal() {
+            *self = patch.without_nulls();
+            return;
+        }
         match (self, patch) {
             (Value::Object(members), Value::Object(patches)) => {
                 let mut merged = std::mem::take(members).into_vec();

@@ -14,9 +14,10 @@ mod query_body;
 mod read;
 
 mod linked;
+mod write;
+
 #[cfg(test)]
 mod samples;
-mod write;
 
 pub use error::{JsonPath, ReadError};
 pub use linked::{Linked, Links};

@@ -1,7 +1,8 @@
 //! Appending, updating, replacing and deleting attributes (5.6.2 to 5.6.5, 5.6.19).
 
 use super::{
-    AttrName, AttributePatch, Draft, Fragment, Instance, InstancePatch, Instances, Refusal, stamp,
+    AttrName, AttributePatch, Draft, Fragment, Instance, InstancePatch, Instances, Kind, Refusal,
+    stamp,
 };
 use crate::model::{Attribute, Attributes, DatasetId, Edit, InstanceEdit};
 
@@ -77,7 +78,7 @@ impl Draft {
                 InstanceEdit::Remove(dataset) => {
                     self.remove_instance(name, dataset.as_ref());
                 }
-                InstanceEdit::Put(patch) => self.put(name, patch.into_instance(name)?),
+                InstanceEdit::Put(patch) => self.put(name, patch.into_merged_instance(name)?),
             }
         }
         Ok(())
@@ -225,7 +226,7 @@ fn replace_members(
                     remove_instance(&mut more.attributes, inner, dataset.as_ref());
                 }
                 InstanceEdit::Put(patch) => {
-                    let mut new = patch.into_instance(inner)?;
+                    let mut new = patch.into_merged_instance(inner)?;
                     let old = more.attributes.get(inner);
                     let old = old.and_then(|old| old.instance(new.dataset()));
                     stamp(&mut new, old, now);
@@ -252,10 +253,28 @@ pub(super) fn check_kind(
     instance: &Instance,
     patch: &InstancePatch,
 ) -> Result<(), Refusal> {
+    let from = instance.kind();
     match patch.kind {
-        Some(kind) if kind != instance.kind() => {
-            Err(Refusal::KindChange { attribute: name, from: instance.kind(), to: kind })
+        Some(kind) if kind != from => {
+            return Err(Refusal::KindChange { attribute: name, from, to: kind });
         }
-        _ => Ok(()),
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    // A patch that states no kind was not checked against one when it was read.
+    let points = matches!(from, Kind::Relationship | Kind::ListRelationship);
+    let unfit = [
+        (
+            patch.unit.is_change() && !matches!(from, Kind::Property | Kind::ListProperty),
+            "unitCode",
+        ),
+        (patch.value_type.is_change() && points, "valueType"),
+        (patch.object_types.is_change() && !points, "objectType"),
+    ];
+    match unfit.into_iter().find(|(unfit, _)| *unfit) {
+        Some((_, member)) => {
+            Err(Refusal::incomplete(format!("{name} is a {} and has no {member}", from.term())))
+        }
+        None => Ok(()),
     }
 }

@@ -8,44 +8,47 @@ pub(in crate::represent) fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    match first_special(bytes) {
-        None => out.extend_from_slice(bytes),
-        Some(place) => escaped(out, bytes, place),
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        escaped(out, bytes);
     }
     out.push(b'"');
 }
 
-/// The place of the first byte that JSON wants escaped: a quotation mark, a reverse solidus or a
-/// control character. Eight bytes are looked at together.
-fn first_special(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_ne_bytes(*word);
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let special = controls
-            | has_zero(word ^ (ONES * u64::from(b'"')))
-            | has_zero(word ^ (ONES * u64::from(b'\\')));
-        if special != 0 {
-            let start = index * 8;
-            // A borrow may mark a byte wrongly, but only after one that is marked rightly.
-            return first_special_slowly(&bytes[start..]).map(|place| start + place);
-        }
-    }
-    first_special_slowly(tail).map(|place| bytes.len() - tail.len() + place)
+/// Whether no byte needs escaping: neither a quotation mark, a reverse solidus nor a control
+/// character. Eight bytes are looked at together.
+fn is_plain(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return !bytes.iter().any(|byte| is_special(*byte));
+    };
+    let (words, _) = bytes.as_chunks::<8>();
+    let special = words.iter().fold(special_bytes(last), |found, word| found | special_bytes(word));
+    special == 0
 }
 
-fn first_special_slowly(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+/// Not zero if one of the bytes is special. (A byte above a special one may be marked as well,
+/// by its borrow, but none is marked where none is special.)
+fn special_bytes(word: &[u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_ne_bytes(*word);
+    let less_than = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
+    less_than(word, 0x20)
+        | less_than(word ^ (ONES * u64::from(b'"')), 1)
+        | less_than(word ^ (ONES * u64::from(b'\\')), 1)
+}
+
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
 }
 
 #[cold]
-fn escaped(out: &mut Vec<u8>, bytes: &[u8], mut place: usize) {
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut rest = bytes;
     loop {
+        let place = rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len());
         let (plain, tail) = rest.split_at(place);
         out.extend_from_slice(plain);
         let Some((special, tail)) = tail.split_first() else { return };
@@ -63,7 +66,6 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8], mut place: usize) {
             other => out.extend_from_slice(&[b'\\', *other]),
         }
         rest = tail;
-        place = first_special(rest).unwrap_or(rest.len());
     }
 }
 
@@ -85,6 +87,33 @@ pub(in crate::represent) fn number(out: &mut Vec<u8>, number: Number) {
             out.extend_from_slice(ryu::Buffer::new().format(number).as_bytes())
         }
     }
+}
+
+/// Appends the shortest decimal that reads back as the same double, with a point.
+fn float(out: &mut Vec<u8>, number: f64) {
+    const SCALE: f64 = 1e6;
+    let scaled = (number * SCALE).round();
+    // What sensors send has few decimals. As long as the digits are fewer than sixteen, the
+    // decimal that reads back as the double is the only one so short.
+    if scaled / SCALE != number || scaled.abs() >= 1e15 || scaled.abs() < 1e3 {
+        return out.extend_from_slice(ryu::Buffer::new().format(number).as_bytes());
+    }
+    let digits = scaled.abs() as u64;
+    if number < 0.0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(itoa::Buffer::new().format(digits / 1_000_000).as_bytes());
+    let mut decimals = *b".000000";
+    let mut rest = digits % 1_000_000;
+    let mut end = 1;
+    for place in (1..7).rev() {
+        decimals[place] += (rest % 10) as u8;
+        if end == 1 && rest % 10 != 0 {
+            end = place;
+        }
+        rest /= 10;
+    }
+    out.extend_from_slice(&decimals[..=end]);
 }
 
 /// Appends an integer.
@@ -197,6 +226,25 @@ mod tests {
             let mut out = Vec::new();
             string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn doubles_are_written_as_ryu_writes_them(
+            number in prop_oneof![
+                any::<f64>().prop_filter("finite", |number| number.is_finite()),
+                (-1_000_000_000_i64..1_000_000_000).prop_map(|number| number as f64 / 1e3),
+                (-1_000_000_000_i64..1_000_000_000).prop_map(|number| number as f64 / 1e6),
+                (-1_000_i64..1_000).prop_map(|number| number as f64 * 1e6),
+                (0..100_i32).prop_map(|exponent| 1.5 * 10_f64.powi(exponent - 50)),
+            ],
+        ) {
+            let mut out = Vec::new();
+            float(&mut out, number);
+            prop_assert_eq!(
+                String::from_utf8(out).expect("ASCII"), ryu::Buffer::new().format(number).to_owned()
+            );
         }
     }
 
