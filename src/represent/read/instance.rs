@@ -228,7 +228,7 @@ fn settle_kind(
             let geometry = stated == Kind::GeoProperty && by_member == Kind::Property;
             if stated != by_member && !geometry {
                 return Err(ReadError::new(format!(
-                    "a {} has a {:?}, not a {key:?}",
+                    "the value of a {} stands in {:?}, not in {key:?}",
                     stated.term(),
                     stated.value_member()
                 )));

@@ -264,13 +264,19 @@ fn is_entity_output(key: &str) -> bool {
     matches!(key, "@context" | "createdAt" | "modifiedAt" | "deletedAt")
 }
 
-fn wrong(found: &Document<'_>, expected: &str) -> ReadError {
+pub(super) fn wrong(found: &Document<'_>, expected: &str) -> ReadError {
     if matches!(found, Document::Null) {
         return ReadError::new(format!(
             "null is no value in NGSI-LD; expected {expected}, or the string {NGSI_LD_NULL:?} where something is to be deleted"
         ));
     }
-    ReadError::new(format!("expected {expected}, not {}", found.kind()))
+    let found = match found {
+        Document::String(text) if text.is_empty() => "an empty string",
+        Document::Array(items) if items.is_empty() => "an empty array",
+        Document::String(_) => "this string",
+        other => other.kind(),
+    };
+    ReadError::new(format!("expected {expected}, not {found}"))
 }
 
 fn read_time(document: &Document<'_>) -> Result<Timestamp, ReadError> {
@@ -283,7 +289,7 @@ fn read_time(document: &Document<'_>) -> Result<Timestamp, ReadError> {
 }
 
 /// Two members of one object may be spelled differently and yet mean the same name.
-fn refuse_twins<T>(members: &[(Name, T)]) -> Result<(), ReadError> {
+pub(super) fn refuse_twins<T>(members: &[(Name, T)]) -> Result<(), ReadError> {
     const FEW: usize = 24;
     let twin = if members.len() <= FEW {
         members.iter().enumerate().find_map(|(index, (name, _))| {
@@ -298,3 +304,6 @@ fn refuse_twins<T>(members: &[(Name, T)]) -> Result<(), ReadError> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

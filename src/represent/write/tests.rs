@@ -1,13 +1,22 @@
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::jsonld::{Document, ParseLimits};
-use crate::represent::read_entity;
+use crate::model::{DatasetId, Datum, Kind, Name, Value};
+use crate::query::{LanguageFilter, Limits, Projection};
 use crate::represent::samples::{contexts, entities, moment, name, read, user_context, written};
+use crate::represent::{Links, read_entity};
 
 fn with_system_times(format: Format) -> Rendering {
     Rendering { format, sys_attrs: true, ..Rendering::default() }
+}
+
+fn in_format(format: Format) -> Rendering {
+    Rendering { format, ..Rendering::default() }
 }
 
 fn read_back(entity: &Entity, rendering: &Rendering, context: &Context) -> Entity {
@@ -36,6 +45,18 @@ fn without_expiry(mut entity: Entity) -> Entity {
     entity
 }
 
+/// The value that a simplified value stands for, read as an instance of the same kind.
+fn read_simplified(value: &Json, kind: Kind, context: &Context) -> Datum {
+    let wrapped = match kind {
+        Kind::LanguageProperty | Kind::VocabProperty | Kind::JsonProperty => value.clone(),
+        kind => json!({"type": kind.term(), kind.value_member(): value}),
+    };
+    let entity = read(json!({"id": "urn:a:1", "type": "T", "a": wrapped}), context);
+    let entity = entity.unwrap_or_else(|error| panic!("{error} in {wrapped}"));
+    let (_, attribute) = entity.attributes.iter().next().expect("an attribute");
+    attribute.instances()[0].datum.clone()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -51,8 +72,571 @@ proptest! {
         prop_assert_eq!(
             &read_back(&entity, &with_system_times(Format::Concise), &context), &entity
         );
-        let rendering = Rendering { format: Format::Concise, ..Rendering::default() };
         let entity = without_expiry(entity);
-        prop_assert_eq!(read_back(&entity, &rendering, &context), entity);
+        prop_assert_eq!(read_back(&entity, &in_format(Format::Concise), &context), entity);
     }
+
+    #[test]
+    fn simplified_values_are_the_values(entity in entities(), context in contexts()) {
+        let entity = without_expiry(entity);
+        let json = written(&entity, &in_format(Format::Simplified), &context);
+        prop_assert_eq!(&json["id"], entity.id.as_str());
+        for (name, attribute) in entity.attributes.iter() {
+            let shown = &json[context.compact(name).as_ref()];
+            for instance in attribute.instances() {
+                let value = match attribute.instances() {
+                    [_] => shown,
+                    _ => &shown["dataset"][instance.dataset().map_or("@none", |id| id.as_str())],
+                };
+                // What serde_json cannot hold exactly is not compared through it.
+                if !format!("{:?}", instance.datum).contains("e") {
+                    prop_assert_eq!(&read_simplified(value, instance.kind(), &context), &instance.datum);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn features_hold_the_same_attributes(entity in entities(), context in contexts()) {
+        for format in [Format::Normalized, Format::Concise, Format::Simplified] {
+            let mut plain = written(&entity, &in_format(format), &context);
+            let rendering = Rendering { geojson: Some(GeoJson::default()), ..in_format(format) };
+            let feature = written(&entity, &rendering, &context);
+            let id = plain.as_object_mut().and_then(|members| members.shift_remove("id"));
+            prop_assert_eq!(Some(&feature["id"]), id.as_ref());
+            prop_assert_eq!(&feature["properties"], &plain);
+            prop_assert_eq!(&feature["type"], "Feature");
+            let location = entity.attributes.get(Name::LOCATION);
+            prop_assert_eq!(feature["geometry"].is_null(), location.is_none());
+        }
+    }
+}
+
+/// One attribute of each kind, in the context of [`user_context`].
+fn sample() -> Entity {
+    read(
+        json!({
+            "id": "urn:a:1", "type": ["Vehicle", "Car"], "scope": ["/A", "/B"],
+            "expiresAt": "2100-01-01T00:00:00Z",
+            "speed": {"value": 50.5, "unitCode": "KMH", "observedAt": "2026-01-01T00:00:00Z", "source": {"value": "GPS"}},
+            "almostFull": [{"value": true}, {"value": false, "datasetId": "urn:d:1"}],
+            "address": {"value": {"type": "Address", "city": "ลำปาง"}},
+            "madeOn": {"value": {"@type": "DateTime", "@value": "2026-01-31T12:00:00Z"}},
+            "place": {"type": "Point", "coordinates": [99.5, 18]},
+            "isParked": {"object": "urn:b:1", "objectType": "Vehicle"},
+            "brand": {"languageMap": {"th": "ก", "en": ["a", "b"]}},
+            "category": {"vocab": ["brand", "https://third.example/x"], "valueType": "Vehicle"},
+            "list": {"valueList": [1, "x"]},
+            "route": {"objectList": ["urn:b:1", "urn:b:2"]},
+            "raw": {"json": {"brand": null}, "expiresAt": "2100-01-01T00:00:00Z"}
+        }),
+        &user_context(),
+    )
+    .expect("an entity")
+}
+
+fn check(rendering: &Rendering, expected: Expect) {
+    let mut out = Vec::new();
+    let context = user_context();
+    write_entity(&mut out, &sample(), rendering, &context, moment(0), &Linked::default());
+    let json: Json = serde_json::from_slice(&out).expect("JSON");
+    let members = json.as_object().expect("an object").iter();
+    let lines: Vec<String> = members.map(|(key, value)| format!("{key} {value}\n")).collect();
+    expected.assert_eq(&lines.concat());
+}
+
+#[test]
+fn every_kind_has_its_normalized_form() {
+    check(
+        &in_format(Format::Normalized),
+        expect![[r#"
+        id "urn:a:1"
+        type ["Vehicle","Car"]
+        scope ["/A","/B"]
+        speed {"type":"Property","value":50.5,"unitCode":"KMH","observedAt":"2026-01-01T00:00:00Z","source":{"type":"Property","value":"GPS"}}
+        almostFull [{"type":"Property","value":true},{"type":"Property","value":false,"datasetId":"urn:d:1"}]
+        address {"type":"Property","value":{"type":"Address","city":"ลำปาง"}}
+        madeOn {"type":"Property","value":{"type":"DateTime","@value":"2026-01-31T12:00:00Z"}}
+        place {"type":"GeoProperty","value":{"type":"Point","coordinates":[99.5,18]}}
+        isParked {"type":"Relationship","object":"urn:b:1","objectType":"Vehicle"}
+        brand {"type":"LanguageProperty","languageMap":{"th":"ก","en":["a","b"]}}
+        category {"type":"VocabProperty","vocab":["brand","https://third.example/x"],"valueType":"Vehicle"}
+        list {"type":"ListProperty","valueList":[1,"x"]}
+        route {"type":"ListRelationship","objectList":[{"object":"urn:b:1"},{"object":"urn:b:2"}]}
+        raw {"type":"JsonProperty","json":{"brand":null}}
+    "#]],
+    );
+}
+
+#[test]
+fn every_kind_has_its_concise_form() {
+    check(
+        &in_format(Format::Concise),
+        expect![[r#"
+        id "urn:a:1"
+        type ["Vehicle","Car"]
+        scope ["/A","/B"]
+        speed {"value":50.5,"unitCode":"KMH","observedAt":"2026-01-01T00:00:00Z","source":"GPS"}
+        almostFull [{"value":true},{"value":false,"datasetId":"urn:d:1"}]
+        address {"value":{"type":"Address","city":"ลำปาง"}}
+        madeOn {"value":{"type":"DateTime","@value":"2026-01-31T12:00:00Z"}}
+        place {"type":"Point","coordinates":[99.5,18]}
+        isParked {"object":"urn:b:1","objectType":"Vehicle"}
+        brand {"languageMap":{"th":"ก","en":["a","b"]}}
+        category {"vocab":["brand","https://third.example/x"],"valueType":"Vehicle"}
+        list {"valueList":[1,"x"]}
+        route {"objectList":["urn:b:1","urn:b:2"]}
+        raw {"json":{"brand":null}}
+    "#]],
+    );
+}
+
+#[test]
+fn every_kind_has_its_simplified_form() {
+    check(
+        &in_format(Format::Simplified),
+        expect![[r#"
+        id "urn:a:1"
+        type ["Vehicle","Car"]
+        scope ["/A","/B"]
+        speed 50.5
+        almostFull {"dataset":{"@none":true,"urn:d:1":false}}
+        address {"type":"Address","city":"ลำปาง"}
+        madeOn {"type":"DateTime","@value":"2026-01-31T12:00:00Z"}
+        place {"type":"Point","coordinates":[99.5,18]}
+        isParked "urn:b:1"
+        brand {"languageMap":{"th":"ก","en":["a","b"]}}
+        category {"vocab":["brand","https://third.example/x"]}
+        list [1,"x"]
+        route ["urn:b:1","urn:b:2"]
+        raw {"json":{"brand":null}}
+    "#]],
+    );
+}
+
+#[test]
+fn system_times_are_shown_where_they_are_asked_for() {
+    let entity = read(
+        json!({
+            "id": "urn:a:1", "type": "T", "expiresAt": "2100-01-01T00:00:00Z",
+            "speed": {"value": 1, "expiresAt": "2100-01-01T00:00:00Z", "source": {"value": 2}}
+        }),
+        &Context::core(),
+    )
+    .expect("an entity");
+    let json = written(&entity, &with_system_times(Format::Normalized), &Context::core());
+    let unset = "1970-01-01T00:00:00Z";
+    let source = json!({"type": "Property", "value": 2, "createdAt": unset, "modifiedAt": unset});
+    assert_eq!(json["speed"]["source"], source);
+    assert_eq!(json["speed"]["expiresAt"], "2100-01-01T00:00:00Z");
+    assert_eq!(json["expiresAt"], "2100-01-01T00:00:00Z");
+    let json = written(&entity, &with_system_times(Format::Simplified), &Context::core());
+    assert_eq!(json["speed"], 1);
+    assert_eq!(json["modifiedAt"], unset);
+    let json = written(&entity, &Rendering::default(), &Context::core());
+    assert!(!json.to_string().contains("expiresAt"));
+}
+
+#[test]
+fn what_has_expired_is_not_there() {
+    let entity = read(
+        json!({
+            "id": "urn:a:1", "type": "T",
+            "gone": {"value": 1, "expiresAt": "2025-01-01T00:00:00Z"},
+            "left": [{"value": 1, "expiresAt": "2025-01-01T00:00:00Z"}, {"value": 2, "datasetId": "urn:d:1"}],
+            "whole": {"value": 1, "sub": {"value": 2, "expiresAt": "2025-01-01T00:00:00Z"}}
+        }),
+        &Context::core(),
+    )
+    .expect("an entity");
+    assert_eq!(
+        written(&entity, &in_format(Format::Concise), &Context::core()),
+        json!({
+            "id": "urn:a:1", "type": "T",
+            "left": {"value": 2, "datasetId": "urn:d:1"}, "whole": {"value": 1}
+        })
+    );
+}
+
+#[test]
+fn datasets_are_chosen() {
+    let ids = |json: &Json| {
+        json.as_object().expect("an object").keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let dataset = |id: &str| Some(DatasetId::parse(id).expect("a URI"));
+    let choose = |datasets| {
+        let rendering = Rendering { datasets, ..in_format(Format::Concise) };
+        written(&sample(), &rendering, &user_context())
+    };
+    let json = choose(vec![dataset("urn:d:1")]);
+    assert_eq!(ids(&json), "id type scope almostFull");
+    assert_eq!(json["almostFull"], json!({"value": false, "datasetId": "urn:d:1"}));
+    let json = choose(vec![None]);
+    assert_eq!(json["almostFull"], true);
+    assert_eq!(json["speed"]["source"], "GPS");
+    assert!(choose(vec![None, dataset("urn:d:1")])["almostFull"].is_array());
+}
+
+#[test]
+fn languages_are_chosen() {
+    let rendering = |format, lang: &str| Rendering {
+        lang: Some(LanguageFilter::parse(lang, &Limits::default()).expect("languages")),
+        ..in_format(format)
+    };
+    let brand =
+        |rendering: &Rendering| written(&sample(), rendering, &user_context())["brand"].clone();
+    assert_eq!(
+        brand(&rendering(Format::Normalized, "th")),
+        json!({"type": "Property", "value": "ก", "lang": "th"})
+    );
+    assert_eq!(
+        brand(&rendering(Format::Concise, "en-GB")),
+        json!({"value": ["a", "b"], "lang": "en"})
+    );
+    assert_eq!(brand(&rendering(Format::Simplified, "th")), "ก");
+}
+
+fn project(pick: Option<&str>, omit: Option<&str>, context: &Context) -> Projection {
+    Projection::parse(pick, omit, None, context, &Limits::default()).expect("a projection")
+}
+
+#[test]
+fn members_are_picked_and_omitted() {
+    let context = user_context();
+    let keys = |pick, omit, sys_attrs| {
+        let projection = project(pick, omit, &context);
+        let rendering = Rendering { projection, sys_attrs, ..Rendering::default() };
+        let mut out = Vec::new();
+        let written =
+            write_entity(&mut out, &sample(), &rendering, &context, moment(0), &Linked::default());
+        let json: Json = serde_json::from_slice(&out).expect("JSON");
+        let keys: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
+        (keys.join(" "), written.empty)
+    };
+    assert_eq!(keys(Some("id,brand"), None, false), ("id brand".into(), false));
+    assert_eq!(keys(Some("scope,type"), None, false), ("type scope".into(), false));
+    assert_eq!(keys(Some("unknown"), None, false), (String::new(), true));
+    assert_eq!(keys(Some("unknown"), None, true), ("expiresAt createdAt modifiedAt".into(), true));
+    let omitted =
+        "id,type,scope,speed,almostFull,address,madeOn,place,isParked,brand,category,list,route";
+    assert_eq!(keys(None, Some(omitted), false), ("raw".into(), false));
+}
+
+#[test]
+fn a_feature_takes_its_geometry_from_a_geoproperty() {
+    let context = user_context();
+    let place = |json: Json, rendering: Rendering| {
+        let entity =
+            read(json!({"id": "urn:a:1", "type": "T", "location": json, "speed": 5}), &context);
+        written(&entity.expect("an entity"), &rendering, &context)
+    };
+    let geojson = |property| Rendering {
+        geojson: Some(GeoJson { geometry_property: property }),
+        ..in_format(Format::Concise)
+    };
+    let point = |x: i32| json!({"type": "Point", "coordinates": [x, 2]});
+    let at = |x: i32, id: &str| json!({"value": point(x), "datasetId": id});
+    assert_eq!(
+        place(point(1), geojson(Some(Name::LOCATION))),
+        json!({
+            "id": "urn:a:1", "type": "Feature", "geometry": point(1),
+            "properties": {"type": "T", "location": point(1), "speed": 5}
+        })
+    );
+    let several = json!([at(1, "urn:d:1"), at(2, "@none"), at(3, "urn:d:3")]);
+    assert_eq!(place(several.clone(), geojson(Some(Name::LOCATION)))["geometry"], point(2));
+    let chosen = Rendering {
+        datasets: vec![Some(DatasetId::parse("urn:d:3").expect("a URI"))],
+        ..geojson(Some(Name::LOCATION))
+    };
+    assert_eq!(place(several, chosen)["geometry"], point(3));
+    let speed = context.expand("speed").expect("a name");
+    assert_eq!(place(point(1), geojson(Some(speed)))["geometry"], Json::Null);
+    assert_eq!(place(point(1), geojson(None))["geometry"], Json::Null);
+    let undecided = json!([at(1, "urn:d:1"), at(3, "urn:d:3")]);
+    assert_eq!(place(undecided, geojson(Some(Name::LOCATION)))["geometry"], Json::Null);
+}
+
+#[test]
+fn older_versions_get_what_they_know() {
+    let context = user_context();
+    let write = |version: &str, format, sys_attrs| {
+        let version = Some(version.parse().expect("a version"));
+        let rendering = Rendering { version, sys_attrs, ..in_format(format) };
+        let mut out = Vec::new();
+        let written =
+            write_entity(&mut out, &sample(), &rendering, &context, moment(0), &Linked::default());
+        (serde_json::from_slice::<Json>(&out).expect("JSON"), written.altered)
+    };
+    let plain = written(&sample(), &Rendering::default(), &context);
+    for version in ["1.9", "1.9.1", "2.0", "1.10"] {
+        assert_eq!(write(version, Format::Normalized, false), (plain.clone(), false), "{version}");
+    }
+    let (json, altered) = write("1.8", Format::Normalized, true);
+    assert!(altered && !json.to_string().contains("expiresAt"));
+    assert_eq!(json["category"].get("valueType"), None);
+    assert_eq!(json["category"]["type"], "VocabProperty");
+
+    let (json, altered) = write("1.5", Format::Normalized, false);
+    assert!(altered);
+    assert_eq!(
+        json["category"],
+        json!({"type": "Property", "value": ["brand", "https://third.example/x"]})
+    );
+    assert_eq!(json["raw"], json!({"type": "Property", "value": {"brand": null}}));
+    assert_eq!(json["list"], json!({"type": "Property", "value": [1, "x"]}));
+    assert_eq!(json["route"], json!({"type": "Relationship", "object": ["urn:b:1", "urn:b:2"]}));
+    assert_eq!(json["isParked"], json!({"type": "Relationship", "object": "urn:b:1"}));
+    assert_eq!(json["brand"]["type"], "LanguageProperty");
+    assert!(json["scope"].is_array());
+
+    let (json, _) = write("1.3", Format::Concise, false);
+    assert_eq!(json["brand"], json!({"type": "Property", "value": {"th": "ก", "en": ["a", "b"]}}));
+    assert_eq!(json.get("scope"), None);
+    assert_eq!(json["speed"]["unitCode"], "KMH");
+
+    let (json, _) = write("1.2", Format::Normalized, false);
+    assert_eq!(json["type"], "Vehicle");
+    assert_eq!(json["almostFull"], json!({"type": "Property", "value": true}));
+    assert_eq!(json["speed"]["source"], json!({"type": "Property", "value": "GPS"}));
+    assert_eq!((json["speed"].get("unitCode"), json["speed"].get("observedAt")), (None, None));
+
+    let (json, _) = write("1.3", Format::Simplified, false);
+    assert_eq!(json["category"], json!(["brand", "https://third.example/x"]));
+    assert_eq!(json["raw"], json!({"brand": null}));
+    assert_eq!(json["brand"], json!({"th": "ก", "en": ["a", "b"]}));
+    for bad in ["", "1", "1.x", "1.9.1.2", "-1.9", "1.9.x"] {
+        assert!(bad.parse::<SpecVersion>().is_err(), "{bad}");
+    }
+}
+
+/// A chain A → B → A, C, with C → nothing, and a link of A to what is not there.
+fn chain() -> Vec<Arc<Stored>> {
+    let entity = |id: &str, links: Json| {
+        let json = json!({"id": id, "type": "T", "name": id, "links": links});
+        Stored::new(read(json, &Context::core()).expect("an entity"))
+    };
+    vec![
+        entity("urn:x:A", json!({"object": ["urn:x:B", "urn:x:gone"]})),
+        entity("urn:x:B", json!({"objectList": ["urn:x:A", "urn:x:C"]})),
+        entity("urn:x:C", json!({"valueList": []})),
+    ]
+}
+
+/// Joins the first entities of the chain with the others, and tells what was fetched.
+fn join(rendering: &Rendering, first: usize) -> (Json, String) {
+    let all = chain();
+    let answer = &all[..first];
+    let mut links = Links::new(rendering, answer, moment(0));
+    let mut fetched = Vec::new();
+    loop {
+        let wanted = links.wanted();
+        if wanted.is_empty() {
+            break;
+        }
+        fetched.push(wanted.iter().map(|id| &id.as_str()[6..]).collect::<Vec<_>>().join(" "));
+        links.found(all.iter().filter(|entity| wanted.contains(&entity.id)).cloned());
+    }
+    let linked = links.finish();
+    let core = Context::core();
+    let mut out = Vec::new();
+    Renderer::new(rendering, &core, moment(0)).with_linked(&linked).all(&mut out, answer);
+    (serde_json::from_slice(&out).expect("JSON"), fetched.join(", "))
+}
+
+fn joined(form: JoinForm, level: u32, format: Format, pick: Option<&str>) -> Rendering {
+    Rendering {
+        join: Some(Join { level, ..Join::new(form) }),
+        projection: project(pick, None, &Context::core()),
+        ..in_format(format)
+    }
+}
+
+#[test]
+fn linked_entities_stand_inside_their_relationships() {
+    let inline = |level| joined(JoinForm::Inline, level, Format::Concise, Some("id,links"));
+    let (json, fetched) = join(&inline(1), 1);
+    assert_eq!(fetched, "B gone");
+    assert_eq!(
+        json,
+        json!([{"id": "urn:x:A", "links": {
+            "object": ["urn:x:B", "urn:x:gone"],
+            "entity": [{"id": "urn:x:B", "type": "T", "name": "urn:x:B", "links": {"objectList": ["urn:x:A", "urn:x:C"]}}]
+        }}])
+    );
+    let (json, fetched) = join(&inline(9), 1);
+    assert_eq!(fetched, "B gone, C");
+    let list = &json[0]["links"]["entity"][0]["links"]["entityList"];
+    assert_eq!(
+        list,
+        &json!([{"id": "urn:x:C", "type": "T", "name": "urn:x:C", "links": {"valueList": []}}])
+    );
+
+    let picked = joined(JoinForm::Inline, 9, Format::Simplified, Some("id,links{id,links{name}}"));
+    let (json, _) = join(&picked, 1);
+    assert_eq!(
+        json,
+        json!([{"id": "urn:x:A", "links": [
+            {"id": "urn:x:B", "links": ["urn:x:A", {"name": "urn:x:C"}]}, "urn:x:gone"
+        ]}])
+    );
+}
+
+#[test]
+fn linked_entities_follow_the_answer_once_each() {
+    let flat = |level, pick| joined(JoinForm::Flat, level, Format::Simplified, pick);
+    let ids = |json: &Json| {
+        let all = json.as_array().expect("an array").iter();
+        all.map(|entity| entity["name"].as_str().unwrap_or("?")[6..].to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let (json, fetched) = join(&flat(1, None), 1);
+    assert_eq!((ids(&json).as_str(), fetched.as_str()), ("A B", "B gone"));
+    let (json, fetched) = join(&flat(9, None), 1);
+    assert_eq!((ids(&json).as_str(), fetched.as_str()), ("A B C", "B gone, C"));
+    let (json, fetched) = join(&flat(9, None), 2);
+    assert_eq!((ids(&json).as_str(), fetched.as_str()), ("A B C", "gone C"));
+    let (json, fetched) = join(&flat(9, Some("links{links{name}}")), 1);
+    assert_eq!(fetched, "B gone, C");
+    assert_eq!(
+        json,
+        json!([
+            {"links": ["urn:x:B", "urn:x:gone"]}, {"links": ["urn:x:A", "urn:x:C"]},
+            {"name": "urn:x:C"}
+        ])
+    );
+    let (json, fetched) = join(&flat(9, Some("name")), 1);
+    assert_eq!((ids(&json).as_str(), fetched.as_str()), ("A", ""));
+}
+
+#[test]
+fn what_contains_the_answer_is_not_joined() {
+    let mut rendering = joined(JoinForm::Inline, 9, Format::Simplified, Some("links"));
+    if let Some(join) = &mut rendering.join {
+        join.contained_by = vec![EntityId::parse("urn:x:B").expect("a URI")];
+    }
+    let (json, fetched) = join(&rendering, 1);
+    assert_eq!(fetched, "gone");
+    assert_eq!(json, json!([{"links": ["urn:x:B", "urn:x:gone"]}]));
+}
+
+#[test]
+fn joins_are_bounded() {
+    let many: Vec<String> = (0..50).map(|number| format!("urn:x:{number}")).collect();
+    let hub = |id: &str| {
+        let json = json!({"id": id, "type": "T", "links": {"object": many}});
+        Stored::new(read(json, &Context::core()).expect("an entity"))
+    };
+    let all: Vec<_> = many.iter().map(|id| hub(id)).collect();
+    for form in [JoinForm::Inline, JoinForm::Flat] {
+        let limited = Join { level: 9, limit: 20, ..Join::new(form) };
+        let rendering = Rendering { join: Some(limited), ..Rendering::default() };
+        let mut links = Links::new(&rendering, &all[..1], moment(0));
+        let mut fetched = 0;
+        loop {
+            let wanted = links.wanted();
+            if wanted.is_empty() {
+                break;
+            }
+            fetched += wanted.len();
+            links.found(all.iter().filter(|entity| wanted.contains(&entity.id)).cloned());
+        }
+        assert_eq!(fetched, 20);
+        let linked = links.finish();
+        let core = Context::core();
+        let mut out = Vec::new();
+        Renderer::new(&rendering, &core, moment(0)).with_linked(&linked).all(&mut out, &all[..1]);
+        let written = String::from_utf8(out).expect("UTF-8").matches("\"id\":").count();
+        assert_eq!(written, 21);
+    }
+}
+
+#[test]
+fn the_context_goes_into_each_entity_or_once_into_a_collection() {
+    let core = Context::core();
+    let all = chain();
+    let bodies = |rendering: &Rendering| {
+        let renderer = Renderer::new(rendering, &core, moment(0)).with_context_in_body();
+        let (mut one, mut several) = (Vec::new(), Vec::new());
+        renderer.stored(&mut one, &all[2]);
+        renderer.all(&mut several, &all[1..]);
+        let json = |bytes: Vec<u8>| serde_json::from_slice::<Json>(&bytes).expect("JSON");
+        (json(one), json(several))
+    };
+    let link: Json = serde_json::from_str(&core.link().body).expect("JSON");
+    let (one, several) = bodies(&in_format(Format::Simplified));
+    assert_eq!(one["@context"], link);
+    assert_eq!((&several[0]["@context"], &several[1]["@context"]), (&link, &link));
+    let picked =
+        Rendering { projection: project(Some("nothing"), None, &core), ..Rendering::default() };
+    let (one, several) = bodies(&picked);
+    assert_eq!((one, several), (json!({"@context": link}), json!([])));
+    let geojson = Rendering { geojson: Some(GeoJson::default()), ..Rendering::default() };
+    let (one, several) = bodies(&geojson);
+    assert_eq!(one["@context"], link);
+    assert_eq!(several["@context"], link);
+    assert_eq!(several["type"], "FeatureCollection");
+    assert_eq!(several["features"][0].get("@context"), None);
+    let mut nothing = Vec::new();
+    Renderer::new(&geojson, &core, moment(0)).all(&mut nothing, &[]);
+    assert_eq!(nothing, b"{\"type\":\"FeatureCollection\",\"features\":[]}");
+}
+
+#[test]
+fn fragments_are_kept_for_those_who_ask_alike() {
+    let (core, user) = (Context::core(), user_context());
+    let stored = Stored::new(without_expiry(sample()));
+    let body = |rendering: &Rendering, context: &Context| {
+        let mut out = Vec::new();
+        Renderer::new(rendering, context, moment(0)).stored(&mut out, &stored);
+        out
+    };
+    let concise = in_format(Format::Concise);
+    let first = body(&concise, &core);
+    assert!(concise.key(core.id()).and_then(|key| stored.rendered.get(key)).is_some());
+    assert_eq!(body(&concise, &core), first);
+    assert_ne!(body(&concise, &user), first);
+    assert_ne!(body(&in_format(Format::Normalized), &core), body(&concise, &core));
+    let variants = [
+        concise.clone(),
+        Rendering { sys_attrs: true, ..concise.clone() },
+        Rendering { datasets: vec![None], ..concise.clone() },
+        Rendering { geojson: Some(GeoJson::default()), ..concise.clone() },
+        Rendering { projection: project(Some("brand"), None, &core), ..concise.clone() },
+        Rendering { projection: project(None, Some("brand"), &core), ..concise.clone() },
+        Rendering { lang: LanguageFilter::parse("th", &Limits::default()).ok(), ..concise.clone() },
+    ];
+    let mut keys: Vec<_> = variants.iter().map(|rendering| rendering.key(1)).collect();
+    keys.push(concise.key(2));
+    let distinct: std::collections::HashSet<_> = keys.iter().collect();
+    assert_eq!(distinct.len(), keys.len());
+    let joined = joined(JoinForm::Inline, 1, Format::Concise, None);
+    assert_eq!(joined.key(1), None);
+
+    let transient = Stored::new(sample());
+    Renderer::new(&concise, &core, moment(0)).stored(&mut Vec::new(), &transient);
+    assert_eq!(transient.rendered.size(), 0);
+}
+
+#[test]
+fn names_are_written_as_the_context_writes_them() {
+    let entity = read(
+        json!({
+            "id": "urn:a:1", "type": "https://example.org/ns#Vehicle",
+            "https://example.org/ns#brand": {"value": {"https://other.example/x/y": 1, "almostFull": 2}},
+            "almostFull": true
+        }),
+        &Context::core(),
+    )
+    .expect("an entity");
+    assert_eq!(
+        written(&entity, &in_format(Format::Concise), &user_context()),
+        json!({
+            "id": "urn:a:1", "type": "Vehicle", "brand": {"ex:y": 1, "ngsi-ld:default-context/almostFull": 2},
+            "ngsi-ld:default-context/almostFull": true
+        })
+    );
+    let value = Value::from(name("urn:x:never").as_str());
+    assert_eq!(value, Value::from("urn:x:never"));
 }
