@@ -83,9 +83,7 @@ pub(in crate::represent) fn number(out: &mut Vec<u8>, number: Number) {
         Number::UInt(number) => {
             out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes())
         }
-        Number::Float(number) => {
-            out.extend_from_slice(ryu::Buffer::new().format(number).as_bytes())
-        }
+        Number::Float(number) => float(out, number),
     }
 }
 
