@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Broker, Call, Error};
 use crate::jsonld::{Context, Document};
 use crate::model::{Action, EntityId, Write};
-use crate::represent::{Reading, read_entity, read_fragment};
+use crate::represent::{Reader, Reading};
 
 /// One element of a batch with the `@context` that it is read by.
 pub struct Element<'a> {
@@ -44,8 +44,8 @@ impl Broker {
         call: &Call,
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
-        self.batch(call, elements, |document, context| {
-            let entity = read_entity(document, context)?;
+        self.batch(call, elements, Reading::Whole, |document, reader| {
+            let entity = reader.entity(document)?;
             Ok(Write::new(entity.id.clone(), Action::Create(entity)))
         })
         .await
@@ -58,12 +58,14 @@ impl Broker {
         existing: Existing,
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
-        self.batch(call, elements, |document, context| {
-            if existing == Existing::Replace {
-                let entity = read_entity(document, context)?;
+        let replace = existing == Existing::Replace;
+        let reading = if replace { Reading::Whole } else { Reading::Update };
+        self.batch(call, elements, reading, |document, reader| {
+            if replace {
+                let entity = reader.entity(document)?;
                 return Ok(Write::new(entity.id.clone(), Action::Upsert(entity)));
             }
-            let fragment = read_fragment(document, context, Reading::Update)?;
+            let fragment = reader.fragment(document)?;
             Ok(Write::new(target(fragment.id.as_ref())?, Action::UpsertUpdate(fragment)))
         })
         .await
@@ -77,8 +79,8 @@ impl Broker {
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
         let overwrite = existing != Existing::Leave;
-        self.batch(call, elements, |document, context| {
-            let fragment = read_fragment(document, context, Reading::Whole)?;
+        self.batch(call, elements, Reading::Whole, |document, reader| {
+            let fragment = reader.fragment(document)?;
             let id = target(fragment.id.as_ref())?;
             Ok(Write::new(id, Action::Append { fragment, overwrite }))
         })
@@ -91,8 +93,8 @@ impl Broker {
         call: &Call,
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
-        self.batch(call, elements, |document, context| {
-            let fragment = read_fragment(document, context, Reading::Merge)?;
+        self.batch(call, elements, Reading::Merge, |document, reader| {
+            let fragment = reader.fragment(document)?;
             let id = target(fragment.id.as_ref())?;
             Ok(Write::new(id, Action::Merge { fragment, lang: None, observed_at: None }))
         })
@@ -125,14 +127,17 @@ impl Broker {
         &self,
         call: &Call,
         elements: Vec<Element<'_>>,
-        read: impl Fn(&Document<'_>, &Context) -> Result<Write, Error>,
+        reading: Reading,
+        intend: impl Fn(&Document<'_>, Reader<'_>) -> Result<Write, Error>,
     ) -> Result<BatchOutcome, Error> {
         let intents = elements
             .into_iter()
             .map(|Element { document, context }| {
                 let id = document.get("id").or_else(|| document.get("@id"));
                 let id = id.and_then(Document::as_str).map(str::to_owned);
-                (id, context.and_then(|context| read(&document, &context)))
+                let intent = context
+                    .and_then(|context| intend(&document, self.reader_by(&context, reading)));
+                (id, intent)
             })
             .collect();
         self.commit_batch(call, intents).await

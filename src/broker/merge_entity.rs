@@ -3,7 +3,7 @@
 use super::{Broker, Call, Error, check_same_id};
 use crate::jsonld::Document;
 use crate::model::{Action, EntityId, Timestamp, Write};
-use crate::represent::{Reading, read_fragment};
+use crate::represent::Reading;
 
 /// The parameters of a Merge.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +29,7 @@ impl Broker {
     ) -> Result<(), Error> {
         let only = self.only(call, merging.only)?;
         let reading = if merging.simplified { Reading::MergeSimplified } else { Reading::Merge };
-        let fragment = read_fragment(body, &call.context, reading)?;
+        let fragment = self.reader(call, reading).fragment(body)?;
         check_same_id(&id, fragment.id.as_ref())?;
         let action = Action::Merge {
             fragment,

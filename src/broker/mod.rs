@@ -39,9 +39,11 @@ pub use source_identity::SourceIdentity;
 pub use view::ViewTexts;
 
 use crate::config::Limits;
+use crate::geo;
 use crate::jsonld::{Context, Contexts, ParseLimits};
 use crate::model::{Change, EntityId, Refusal, TenantId, Timestamp, TypeSelection, Write};
 use crate::query::{self, parse_types};
+use crate::represent::{Reader, Reading};
 use crate::store::Store;
 
 /// The broker: a store, the contexts, and the limits of what it takes.
@@ -67,6 +69,7 @@ impl Broker {
         let query_limits = query::Limits {
             nodes: limits.query_terms,
             pattern_bytes: limits.regex.bytes(),
+            geometry: geo::Limits { max_vertices: limits.vertices, ..geo::Limits::default() },
             ..query::Limits::default()
         };
         Self {
@@ -98,6 +101,15 @@ impl Broker {
     pub fn parse_limits(&self) -> ParseLimits {
         let Limits { depth, members, items, .. } = self.limits;
         ParseLimits { max_depth: depth, max_members: members, max_items: items }
+    }
+
+    /// Reads bodies by the call's `@context`, within the limits of this broker.
+    fn reader<'c>(&self, call: &'c Call, reading: Reading) -> Reader<'c> {
+        self.reader_by(&call.context, reading)
+    }
+
+    fn reader_by<'c>(&self, context: &'c Context, reading: Reading) -> Reader<'c> {
+        Reader::new(context, reading).with_geometry_limits(self.query_limits.geometry)
     }
 
     /// Commits one write; its refusal becomes the operation's error.

@@ -3,7 +3,7 @@
 use super::{Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::{Action, EntityId, Write};
-use crate::represent::{Reading, read_attribute};
+use crate::represent::Reading;
 
 impl Broker {
     /// Changes the members of one attribute instance that the body mentions. 5.6.4.
@@ -17,7 +17,7 @@ impl Broker {
     ) -> Result<(), Error> {
         let only = self.only(call, only)?;
         let attribute = self.attribute_name(call, attribute)?;
-        let patch = read_attribute(body, attribute, &call.context, Reading::Update)?;
+        let patch = self.reader(call, Reading::Update).attribute_fragment(body, attribute)?;
         let action = Action::PartialUpdate { attribute, patch };
         self.commit_one(call, Write { id, only, action }).await?;
         Ok(())

@@ -3,7 +3,7 @@
 use super::{Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::{Action, AttrName, EntityId, InstanceEdit, Name, Write};
-use crate::represent::{Reading, check_attribute_term, read_attribute};
+use crate::represent::{Reading, check_attribute_term};
 
 impl Broker {
     /// Replaces one attribute instance that is there, keeping its creation time. 5.6.19.
@@ -17,7 +17,7 @@ impl Broker {
     ) -> Result<(), Error> {
         let only = self.only(call, only)?;
         let attribute = self.attribute_name(call, attribute)?;
-        let mut edits = read_attribute(body, attribute, &call.context, Reading::Whole)?.0;
+        let mut edits = self.reader(call, Reading::Whole).attribute_fragment(body, attribute)?.0;
         let patch = match (edits.pop(), edits.is_empty()) {
             (Some(InstanceEdit::Put(patch)), true) => patch,
             _ => return Err(Error::bad("the body is not a single attribute instance")),

@@ -3,7 +3,7 @@
 use super::{Broker, Call, Error, check_same_id};
 use crate::jsonld::Document;
 use crate::model::{Action, EntityId, Write};
-use crate::represent::{Reading, read_fragment};
+use crate::represent::Reading;
 
 impl Broker {
     /// Replaces all of an entity but its creation time. 5.6.18.
@@ -15,7 +15,7 @@ impl Broker {
         body: &Document<'_>,
     ) -> Result<(), Error> {
         let only = self.only(call, only)?;
-        let mut fragment = read_fragment(body, &call.context, Reading::Whole)?;
+        let mut fragment = self.reader(call, Reading::Whole).fragment(body)?;
         check_same_id(&id, fragment.id.as_ref())?;
         fragment.id = Some(id.clone());
         let entity = fragment.into_entity()?;

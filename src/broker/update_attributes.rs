@@ -3,7 +3,7 @@
 use super::{Broker, Call, Error, check_same_id};
 use crate::jsonld::Document;
 use crate::model::{Action, EntityId, Outcome, Write};
-use crate::represent::{Reading, read_fragment};
+use crate::represent::Reading;
 
 impl Broker {
     /// Adds attributes to an entity; those that are there are replaced, or left and reported if
@@ -17,7 +17,7 @@ impl Broker {
         body: &Document<'_>,
     ) -> Result<Outcome, Error> {
         let only = self.only(call, only)?;
-        let fragment = read_fragment(body, &call.context, Reading::Whole)?;
+        let fragment = self.reader(call, Reading::Whole).fragment(body)?;
         check_same_id(&id, fragment.id.as_ref())?;
         let action = Action::Append { fragment, overwrite };
         Ok(self.commit_one(call, Write { id, only, action }).await?.outcome)
@@ -32,7 +32,7 @@ impl Broker {
         body: &Document<'_>,
     ) -> Result<Outcome, Error> {
         let only = self.only(call, only)?;
-        let fragment = read_fragment(body, &call.context, Reading::Update)?;
+        let fragment = self.reader(call, Reading::Update).fragment(body)?;
         check_same_id(&id, fragment.id.as_ref())?;
         let action = Action::Update(fragment);
         Ok(self.commit_one(call, Write { id, only, action }).await?.outcome)

@@ -34,7 +34,7 @@ impl Reader<'_> {
     }
 
     /// Reads the body of an operation on one attribute, a single instance.
-    pub(super) fn attribute_fragment(
+    pub fn attribute_fragment(
         &self,
         document: &Document<'_>,
         name: AttrName,
