@@ -106,7 +106,7 @@ fn float(out: &mut Vec<u8>, number: f64) {
     let mut end = 1;
     for place in (1..7).rev() {
         decimals[place] += (rest % 10) as u8;
-        if end == 1 && rest % 10 != 0 {
+        if end == 1 && !rest.is_multiple_of(10) {
             end = place;
         }
         rest /= 10;
