@@ -237,3 +237,55 @@ async fn what_was_answered_is_counted() {
     assert!(text.lines().any(|found| found == line), "{text}");
     assert!(text.contains("lanna_http_requests_in_flight 1"), "the scrape itself is in flight");
 }
+
+/// What the frame adds to a request: `cargo test --release -- --ignored what_the_frame_costs
+/// --nocapture`.
+#[actix_web::test]
+#[ignore = "a measurement"]
+async fn what_the_frame_costs() {
+    async fn bare() -> HttpResponse {
+        HttpResponse::Ok().content_type("application/json").body(Bytes::from_static(&[b'1'; 600]))
+    }
+    let to = |config: &mut ServiceConfig| {
+        config.default_service(web::to(bare));
+    };
+    macro_rules! measure {
+        ($name:literal, $app:expr, $request:expr) => {{
+            let app = init_service($app).await;
+            let mut best = f64::MAX;
+            for _ in 0..30 {
+                let requests: Vec<_> = (0..2_000).map(|_| $request.to_request()).collect();
+                let start = std::time::Instant::now();
+                for request in requests {
+                    drop(std::hint::black_box(app.call(request).await.unwrap()));
+                }
+                best = best.min(start.elapsed().as_nanos() as f64 / 2_000.0);
+            }
+            println!("{:>9.0} ns  {}", best, $name);
+        }};
+    }
+    let get = || TestRequest::get().uri("/ngsi-ld/v1/entities/urn:ngsi-ld:Vehicle:1");
+    let usual = || {
+        get()
+            .insert_header(("host", "127.0.0.1:9090"))
+            .insert_header(("user-agent", "wrk"))
+            .insert_header(("accept", "application/json"))
+    };
+    let state = State::new(Arc::new(Config::default()), ());
+    measure!("bare", App::new().configure(to), usual());
+    measure!(
+        "actix Compress, nothing to do",
+        App::new().wrap(actix_web::middleware::Compress::default()).configure(to),
+        usual()
+    );
+    let framed =
+        || App::new().wrap(Frame::new(Arc::clone(&state))).configure(mount(Arc::clone(&state), to));
+    measure!("framed", framed(), usual());
+    measure!("framed, tenant", framed(), usual().insert_header(("ngsild-tenant", "a")));
+    measure!("framed, gzip asked", framed(), usual().insert_header(("accept-encoding", "gzip")));
+    measure!(
+        "framed, origin",
+        framed(),
+        usual().insert_header(("origin", "http://localhost:3000"))
+    );
+}

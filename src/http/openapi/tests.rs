@@ -1,12 +1,19 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use actix_web::App;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::web::{Data, ServiceConfig};
 use serde_json::Value;
 
-use super::{
-    operations::{Method, OPERATIONS},
-    *,
-};
+use super::operations::{Described, Method, OPERATIONS};
+use super::{TAGS, TEXT, describe, schemas};
+use crate::broker::Broker;
+use crate::config::Config;
+use crate::http::frame::Frame;
 use crate::http::places::Place;
+use crate::http::routes::routes;
+use crate::http::server::mount;
+use crate::http::state::State;
 
 #[test]
 fn what_is_described_is_what_is_routed() {
@@ -84,5 +91,103 @@ fn the_page_needs_no_network() {
     let page = include_str!("docs.html");
     for line in page.lines().filter(|line| line.contains("http://") || line.contains("https://")) {
         assert!(line.contains("xmlns="), "{line}");
+    }
+}
+
+/// A broker on an empty folder, behind its frame.
+macro_rules! served {
+    ($folder:expr) => {{
+        let mut config = Config::default();
+        config.store.data = $folder.path().to_owned();
+        let broker = Data::new(Broker::open(&config).await.unwrap());
+        let state = State::new(Arc::new(config), ());
+        let mounted = mount(Arc::clone(&state), move |config: &mut ServiceConfig| {
+            config.app_data(broker.clone());
+            routes(config);
+        });
+        init_service(App::new().wrap(Frame::new(state)).configure(mounted)).await
+    }};
+}
+
+fn request(described: &Described, query: &str) -> TestRequest {
+    let method = match described.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+    };
+    let path: Vec<_> = described
+        .place
+        .template()
+        .split('/')
+        .map(|part| match part {
+            "{entityId}" => "urn:ngsi-ld:AirQualityObserved:example",
+            "{attrId}" => "pm25",
+            "{type}" => "AirQualityObserved",
+            "{contextId}" => "unknown",
+            part => part,
+        })
+        .collect();
+    let request = TestRequest::with_uri(&format!("{}{query}", path.join("/")))
+        .method(method.parse().unwrap());
+    let Some(body) = &described.body else { return request };
+    let (media, shape) = body.media[0];
+    request.insert_header(("content-type", media)).set_payload(example(shape).to_string())
+}
+
+/// The example of a shape, as the page shows it.
+fn example(shape: &str) -> Value {
+    let shape = &schemas::source()[shape];
+    if let Some(example) = shape["examples"].get(0) {
+        return example.clone();
+    }
+    let item = shape["items"]["$ref"].as_str().unwrap_or_default();
+    Value::Array(vec![example(item.rsplit('/').next().unwrap_or_default())])
+}
+
+macro_rules! answer {
+    ($app:expr, $request:expr) => {{
+        let answer = call_service($app, $request.to_request()).await;
+        let status = answer.status().as_u16().to_string();
+        (status, String::from_utf8_lossy(&read_body(answer).await).into_owned())
+    }};
+}
+
+#[actix_web::test]
+async fn every_operation_answers_as_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = served!(folder);
+    let document = serde_json::to_value(describe()).unwrap();
+    for described in OPERATIONS {
+        let item = &document["paths"][described.place.template()];
+        let responses = item
+            .as_object()
+            .and_then(|item| {
+                item.values().find(|operation| operation["operationId"] == described.id)
+            })
+            .map(|operation| &operation["responses"])
+            .unwrap();
+        let (status, body) = answer!(&app, request(described, ""));
+        assert!(responses.get(&status).is_some(), "{}: {status} {body}", described.id);
+        assert!(!body.contains("no operation of the API"), "{}: {body}", described.id);
+        let example_is_good = described.body.is_some() && !described.id.contains("ttribute");
+        assert!(!example_is_good || status != "400", "{}: {body}", described.id);
+    }
+}
+
+#[actix_web::test]
+async fn every_parameter_is_known_to_its_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = served!(folder);
+    for described in OPERATIONS {
+        for name in described.parameters.iter().copied().flatten() {
+            let query = format!("?{name}=");
+            let (_, body) = answer!(&app, request(described, &query));
+            assert!(!body.contains("has no parameter"), "{} {name}: {body}", described.id);
+        }
+        let (status, body) = answer!(&app, request(described, "?colour=red"));
+        let api = described.place.template().starts_with("/ngsi-ld");
+        assert_eq!(status == "400", api, "{}: {body}", described.id);
     }
 }
