@@ -115,11 +115,22 @@ impl Term {
     }
 }
 
+impl Term {
+    /// Whether an attribute of an entity may have this name all the same. Non-reified members may
+    /// not name one (4.5.1), but `value`, `object` and `vocab` are none, and any JSON-LD processor
+    /// reads an attribute of that name as what it is. Not so `json`, `languageMap` and the lists,
+    /// which the core `@context` gives a container or a type.
+    pub(super) fn may_name_an_attribute(self) -> bool {
+        matches!(self, Term::Datum(Kind::Property | Kind::Relationship | Kind::VocabProperty))
+    }
+}
+
 /// Checks that a term may name an attribute (4.6.2): it is spelled as a name, and the core
 /// `@context` does not use it for a member that is no attribute.
 pub fn check_attribute_term(term: &str) -> Result<(), ReadError> {
     match Term::of(term) {
         None | Some(Term::Scope) => check_name(term),
+        Some(core) if core.may_name_an_attribute() => Ok(()),
         Some(_) => Err(ReadError::new(format!(
             "{term} is a member of the core @context and cannot be the name of an attribute"
         ))),
@@ -170,11 +181,14 @@ mod tests {
 
     #[test]
     fn names_are_told_from_other_texts() {
-        for good in ["speed", "a_1", "schema:name", "ฝุ่น", "výška_1", "https://example.org/x#y"]
+        for good in
+            ["speed", "a_1", "schema:name", "ฝุ่น", "výška_1", "https://example.org/x#y", "vocab"]
         {
             assert!(check_attribute_term(good).is_ok(), "{good}");
         }
-        for bad in ["", "1st", "my attr", "a.b", "_a", "a-b", "@x", "a:", ":a", "datasetId", "id"] {
+        for bad in
+            ["", "1st", "my attr", "a.b", "_a", "a-b", "@x", "a:", ":a", "datasetId", "id", "json"]
+        {
             assert!(check_attribute_term(bad).is_err(), "{bad}");
         }
     }

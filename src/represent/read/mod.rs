@@ -156,6 +156,11 @@ impl<'c> Reader<'c> {
             (Some(Term::ExpiresAt), _) => {
                 fragment.expires_at = self.edit(document, read_time)?;
             }
+            // Unless it says so, it is rather the body of an operation on one attribute.
+            (Some(core), name) if core.may_name_an_attribute() && self.states_a_kind(document) => {
+                let name = name.map_or_else(|| self.context.expand(key), Ok)?;
+                fragment.attributes.push((name, self.attribute(document, name)?));
+            }
             // A body's own @context, and what brokers write into entities.
             (Some(Term::Context | Term::Output), _) if is_entity_output(key) => {}
             _ => check_attribute_term(key).and(Err(ReadError::new(

@@ -104,7 +104,8 @@ impl Reader<'_> {
         })
     }
 
-    fn states_a_kind(&self, document: &Document<'_>) -> bool {
+    /// Whether this is an attribute object that says its kind.
+    pub(super) fn states_a_kind(&self, document: &Document<'_>) -> bool {
         document
             .as_object()
             .is_some_and(|members| matches!(self.stated_type(members), Ok(Stated::Kind(_))))

@@ -80,6 +80,25 @@ fn core_geometries_are_geoproperties_however_they_are_sent() {
 }
 
 #[test]
+fn a_value_member_names_an_attribute_only_where_it_says_that_it_is_one() {
+    let named = |key: &str, attribute: Json| {
+        let context = Context::core();
+        let entity = read(json!({"id": "urn:a:1", "type": "T", key: attribute}), &context).ok()?;
+        let (name, _) = entity.attributes.iter().next()?;
+        Some(name.as_str())
+    };
+    let stated = json!({"type": "Property", "value": 1});
+    assert_eq!(named("vocab", stated.clone()), Some("https://uri.etsi.org/ngsi-ld/hasVocab"));
+    assert_eq!(
+        named("ngsi-ld:hasValue", stated.clone()),
+        Some("https://uri.etsi.org/ngsi-ld/hasValue")
+    );
+    assert_eq!(named("value", json!(5)), None);
+    assert_eq!(named("object", json!({"object": "urn:b:1"})), None);
+    assert_eq!(named("json", stated), None);
+}
+
+#[test]
 fn members_of_an_attribute_are_read() {
     let context = user_context();
     let entity = read(
