@@ -12,7 +12,9 @@ use std::time::Instant;
 
 use lanna::jsonld::Context;
 use lanna::model::{EntityId, TenantId, Timestamp, TypeSelection};
-use lanna::query::{EntityPlan, Filter, FilterOptions, Limits, Page, Selector};
+use lanna::query::{
+    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Limits, Page, Selector,
+};
 use lanna::represent::{Renderer, Rendering};
 use lanna::store::Store;
 use lanna::store::embedded::{Embedded, Settings};
@@ -100,8 +102,8 @@ fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<Embedded>, all: usize)
     find("pm25>90, counted", &q("pm25>90", true), 1_000);
     find("pm25>90", &q("pm25>90", false), 1_000);
     find("pm25>5", &q("pm25>5", false), 1_000);
-    find("stationName~=9$", &q("source~=lampang;pm25>90", true), 1_000);
-    near(&find, all);
+    find("pattern, pm25>90", &q("source~=lampang;pm25>90", true), 1_000);
+    find("near 2 km, counted", &near(all), 1_000);
     let census = time(10, |_| {
         runtime.block_on(store.census(&here, now)).unwrap();
     });
@@ -109,7 +111,18 @@ fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<Embedded>, all: usize)
     println!("resident {:.0} MiB", resident() as f64 / MIB);
 }
 
-fn near(_find: &dyn Fn(&str, &EntityPlan, usize), _all: usize) {}
+/// A circle of 2 km around the middle of the grid.
+fn near(all: usize) -> EntityPlan {
+    let middle = (all as f64).sqrt() / 2.0 * 0.005;
+    let params = GeoParams {
+        georel: Some("near;maxDistance==2000"),
+        geometry: Some("Point"),
+        coordinates: Some(&format!("[{},{}]", 95.0 + middle, 5.0 + middle)),
+        geoproperty: None,
+    };
+    let geo = GeoFilter::parse(&params, &Context::core(), &Limits::default()).unwrap();
+    EntityPlan { geo, ..of_type(true) }
+}
 
 fn main() {
     let all = setting("LANNA_BENCH_ENTITIES", 100_000);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::seats::{Seat, SeatNumber};
-use super::tenants::{State, Tenants};
+use super::tenants::{State, Tenant, Tenants};
 use crate::model::Stored;
 
 /// How many seats the hand visits before others get a turn.
@@ -67,13 +67,14 @@ impl Cache {
         let Some(mut hand) = self.hand.try_lock() else { return };
         // A little more than needed, so that the hand rests between.
         let enough = budget - budget / 64;
-        let seats: u64 = tenants.all().iter().map(|t| u64::from(t.state.read().seats.end())).sum();
-        let turns = 2 * seats.div_ceil(TURN.into()) + 2 * tenants.all().len() as u64;
+        let all = tenants.all();
+        let seats: u64 = all.iter().map(|tenant| u64::from(tenant.state.read().seats.end())).sum();
+        let turns = 2 * seats.div_ceil(TURN.into()) + 2 * all.len() as u64;
         for _ in 0..turns {
             if self.used() <= enough {
                 break;
             }
-            self.turn(&mut hand, tenants, true);
+            self.turn(&mut hand, &all, true);
         }
     }
 
@@ -84,15 +85,15 @@ impl Cache {
         }
         {
             let mut hand = self.hand.lock();
+            let all = tenants.all();
             for _ in 0..turns {
-                self.turn(&mut hand, tenants, false);
+                self.turn(&mut hand, &all, false);
             }
         }
         self.make_room(tenants);
     }
 
-    fn turn(&self, hand: &mut Hand, tenants: &Tenants, let_out: bool) {
-        let all = tenants.all();
+    fn turn(&self, hand: &mut Hand, all: &[Arc<Tenant>], let_out: bool) {
         let Some(tenant) = all.get(hand.tenant) else {
             *hand = Hand::default();
             return;

@@ -3,6 +3,8 @@
 //! Two keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
 //! in the order they were created. `rest`: a letter and a key → everything else.
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -106,6 +108,21 @@ pub(super) enum Depth {
     System,
 }
 
+/// Why nothing was written.
+#[derive(Debug, Clone)]
+pub(super) struct WriteFailure {
+    pub error: StoreError,
+    /// Whether the engine can be trusted again once it was reopened: after want of room, and when
+    /// it had stopped before it touched anything.
+    pub mendable: bool,
+}
+
+impl From<StoreError> for WriteFailure {
+    fn from(error: StoreError) -> Self {
+        Self { mendable: matches!(error, StoreError::Full(_)), error }
+    }
+}
+
 struct Open {
     database: Database,
     entities: Keyspace,
@@ -137,10 +154,14 @@ impl Engine {
     /// Closes the engine and opens it again. What was acknowledged is there afterwards; what
     /// failed may be there or not.
     pub fn reopen(&self) -> Result<(), StoreError> {
+        let failed = |error: std::io::Error| StoreError::from_io(&error);
+        // Reading goes on as long as there is no hope.
+        probe(&self.path).map_err(failed)?;
         let mut open = self.open.write();
         drop(open.take());
+        let rewritten = rewrite_journals(&self.path).map_err(failed);
         *open = Some(Open::at(&self.path, self.cache_bytes)?);
-        Ok(())
+        rewritten
     }
 
     fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, fjall::Error>) -> Result<T, StoreError> {
@@ -151,14 +172,14 @@ impl Engine {
     }
 
     /// Writes a batch, whole or not at all.
-    pub fn write(&self, batch: &Batch, depth: Depth) -> Result<(), StoreError> {
+    pub fn write(&self, batch: &Batch, depth: Depth) -> Result<(), WriteFailure> {
         #[cfg(test)]
-        self.faults.check()?;
+        self.faults.check().map_err(WriteFailure::from)?;
         let mode = match depth {
             Depth::Disk => PersistMode::SyncAll,
             Depth::System => PersistMode::Buffer,
         };
-        self.with(|open| {
+        self.try_write(|open| {
             let count = batch.entities.len() + batch.rest.len();
             let mut writes = OwnedWriteBatch::with_capacity(open.database.clone(), count);
             for (key, record) in &batch.entities {
@@ -191,10 +212,26 @@ impl Engine {
     }
 
     /// Brings everything that was written to the disk.
-    pub fn sync(&self) -> Result<(), StoreError> {
+    pub fn sync(&self) -> Result<(), WriteFailure> {
         #[cfg(test)]
-        self.faults.check()?;
-        self.with(|open| open.database.persist(PersistMode::SyncAll))
+        self.faults.check().map_err(WriteFailure::from)?;
+        self.try_write(|open| open.database.persist(PersistMode::SyncAll))
+    }
+
+    fn try_write(
+        &self,
+        act: impl FnOnce(&Open) -> Result<(), fjall::Error>,
+    ) -> Result<(), WriteFailure> {
+        let mut stopped = false;
+        let written = self.with(|open| {
+            act(open).inspect_err(|error| stopped = matches!(error, fjall::Error::Poisoned))
+        });
+        written.map_err(|error| match (stopped, probe(&self.path)) {
+            // It stopped when something went wrong in the background, most likely for want of room.
+            (true, Err(probe)) => StoreError::from_io(&probe).into(),
+            (true, Ok(())) => WriteFailure { error, mendable: true },
+            (false, _) => error.into(),
+        })
     }
 
     /// The record of an entity.
@@ -265,6 +302,49 @@ impl Open {
             )),
             other => other,
         })
+    }
+}
+
+/// Whether the disk takes a few mebibytes.
+fn probe(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join("probe");
+    let write = || {
+        let mut file = File::create(&path)?;
+        for _ in 0..64 {
+            file.write_all(&[1; 64 << 10])?;
+        }
+        file.sync_all()
+    };
+    let written = write();
+    fs::remove_file(&path)?;
+    written
+}
+
+/// Writes the journals again, in place. After a sync that failed, what the system shows of a file
+/// may differ from what is on the disk, and would never get there by itself: a later loss of power
+/// would leave a gap, and all that was appended behind it would be lost.
+fn rewrite_journals(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jnl") {
+            rewrite(&mut OpenOptions::new().read(true).write(true).open(&path)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn rewrite(file: &mut File) -> std::io::Result<()> {
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let count = file.read(&mut bytes)?;
+        if count == 0 {
+            return file.sync_all();
+        }
+        // A journal's room is set aside as zeros, which take none until they are written.
+        if bytes[..count].iter().any(|byte| *byte != 0) {
+            file.seek_relative(-(count as i64))?;
+            file.write_all(&bytes[..count])?;
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::store::{Found, StoreError};
 /// hinders nobody.
 const INLINE: usize = 2_000;
 
+/// To read and decode an entity takes as long as to evaluate so many.
+const AWAY: usize = 15;
+
 /// How many candidates are fetched before writers get a turn.
 const TURN: usize = 128;
 
@@ -136,6 +139,8 @@ impl Inner {
             if fetched.is_empty() {
                 return Ok(true);
             }
+            let away = |(_, _, place): &&(_, _, Whereabouts)| matches!(place, Whereabouts::Away(_));
+            left = left.saturating_sub(fetched.iter().filter(away).count() * AWAY);
             for (seat, sequence, whereabouts) in fetched.drain(..) {
                 let Some(entity) = self.obtain(tenant, &whereabouts)? else { continue };
                 if plan.matches(&entity, now, &lookup) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::Inner;
-use super::engine::{Batch, Depth, EntityKey, Rest};
+use super::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
 use super::index::{Sort, Wish};
 use super::names::{Dictionary, Names};
 use super::queue::{Job, RecordChange, RecordJob, Results};
@@ -41,7 +41,12 @@ struct Draft {
     /// Where it sat before the group, and where it lay.
     seat: Option<(SeatNumber, u64)>,
     before: Option<Arc<Stored>>,
-    after: Option<Arc<Stored>>,
+    version: Version,
+}
+
+/// What the group has made of an entity so far.
+struct Version {
+    entity: Option<Arc<Stored>>,
     /// Where it will lie, if the group created it.
     sequence: Option<u64>,
     /// What it will need in memory.
@@ -128,12 +133,21 @@ impl<'a> Group<'a> {
             None => return Err(StoreError::UnknownTenant(id.clone())),
         };
         let mut results = Vec::with_capacity(writes.len());
+        let mut done = Vec::new();
         for write in writes {
-            let result = self.add_write(&tenant, write, now)?;
-            if result.is_ok() {
-                self.bring_into_being(&tenant);
+            match self.add_write(&tenant, write, now, &mut done) {
+                Ok(result) => results.push(result),
+                Err(error) => {
+                    // The job is answered with the error, so nothing of it may stay.
+                    for (place, version) in done.into_iter().rev() {
+                        self.drafts[place].version = version;
+                    }
+                    return Err(error);
+                }
             }
-            results.push(result);
+        }
+        if results.iter().any(Result::is_ok) {
+            self.bring_into_being(&tenant);
         }
         Ok(results)
     }
@@ -170,10 +184,11 @@ impl<'a> Group<'a> {
         tenant: &Arc<Tenant>,
         write: Write,
         now: Timestamp,
+        done: &mut Vec<(usize, Version)>,
     ) -> Result<Result<Change, Refusal>, StoreError> {
         let id = write.id.clone();
         let place = self.draft(tenant, &id)?;
-        let before = self.drafts[place].after.clone();
+        let before = self.drafts[place].version.entity.clone();
         let decision = AssertUnwindSafe(|| write.apply(before.as_deref().map(|b| &b.entity), now));
         // A mistake in one decision must not end the thread that everyone waits for.
         let applied = match catch_unwind(decision) {
@@ -202,12 +217,10 @@ impl<'a> Group<'a> {
             (_, None) => None,
         };
         let sequence = (before.is_none() && after.is_some()).then(|| self.next_sequence());
-        let draft = &mut self.drafts[place];
-        draft.after = after.clone();
-        draft.weight = weight;
-        if sequence.is_some() {
-            draft.sequence = sequence;
-        }
+        let version = &mut self.drafts[place].version;
+        let sequence = sequence.or(version.sequence);
+        let new = Version { entity: after.clone(), sequence, weight };
+        done.push((place, std::mem::replace(version, new)));
         Ok(Ok(Change { id, at: now, before, after, outcome }))
     }
 
@@ -229,16 +242,16 @@ impl<'a> Group<'a> {
             let id = tenant.state.read().seats.get(*seat).and_then(|seat| seat.id().cloned());
             let Some(id) = id else { continue };
             let place = self.draft(tenant, &id)?;
-            let draft = &mut self.drafts[place];
-            let Some(entity) = &draft.after else { continue };
+            let version = &mut self.drafts[place].version;
+            let Some(entity) = &version.entity else { continue };
             if !entity.is_alive(now) {
-                draft.after = None;
+                version.entity = None;
                 ended += 1;
             } else {
                 let left = entity.without_expired(now);
                 if left != entity.entity {
-                    draft.weight = weigh(&left);
-                    draft.after = Some(Stored::new(left));
+                    version.weight = weigh(&left);
+                    version.entity = Some(Stored::new(left));
                 }
             }
         }
@@ -296,17 +309,16 @@ impl<'a> Group<'a> {
                 (Some((located.seat, located.sequence)), Some(entity))
             }
         };
-        let after = before.clone();
+        let version = Version { entity: before.clone(), sequence: None, weight: 0 };
         let place = self.drafts.len();
-        let tenant = tenant.clone();
-        self.drafts.push(Draft { tenant, seat, before, after, sequence: None, weight: 0 });
+        self.drafts.push(Draft { tenant: tenant.clone(), seat, before, version });
         self.by_entity.insert(key, place);
         Ok(place)
     }
 
     /// Writes the batch, makes its changes visible, and answers everyone. If it could not be
     /// written nothing changes, and the error comes with the batch.
-    pub fn finish(mut self, depth: Depth) -> Result<(), (StoreError, Batch)> {
+    pub fn finish(mut self, depth: Depth) -> Result<(), (WriteFailure, Batch)> {
         let ceiling = self.writer.ceiling;
         self.fill_batch();
         let written = if self.batch.is_empty() {
@@ -327,9 +339,9 @@ impl<'a> Group<'a> {
             self.writer.ceiling = ceiling;
         }
         for answer in self.answers {
-            answer(written.clone());
+            answer(written.clone().map_err(|failure| failure.error));
         }
-        written.map_err(|error| (error, self.batch))
+        written.map_err(|failure| (failure, self.batch))
     }
 
     fn fill_batch(&mut self) {
@@ -339,11 +351,12 @@ impl<'a> Group<'a> {
             }
             let key = |sequence| EntityKey { tenant: draft.tenant.number, sequence };
             let old = draft.seat.map(|(_, sequence)| sequence);
-            let new = draft.after.as_ref().and(draft.sequence.or(old));
+            let Version { entity, sequence, .. } = &draft.version;
+            let new = entity.as_ref().and(sequence.or(old));
             if let Some(old) = old.filter(|old| Some(*old) != new) {
                 self.batch.remove_entity(key(old));
             }
-            if let (Some(new), Some(entity)) = (new, &draft.after) {
+            if let (Some(new), Some(entity)) = (new, entity) {
                 let record = encode(entity, &mut self.writer.dictionary);
                 self.batch.put_entity(key(new), record);
             }
@@ -361,7 +374,7 @@ impl<'a> Group<'a> {
     fn publish(&mut self) {
         let mut drafts = std::mem::take(&mut self.drafts);
         drafts.retain(Draft::is_changed);
-        drafts.sort_by_key(|draft| (draft.tenant.number, draft.sequence));
+        drafts.sort_by_key(|draft| (draft.tenant.number, draft.version.sequence));
         let mut drafts = drafts.into_iter().peekable();
         while let Some(draft) = drafts.peek() {
             let tenant = draft.tenant.clone();
@@ -378,7 +391,7 @@ impl<'a> Group<'a> {
 
 impl Draft {
     fn is_changed(&self) -> bool {
-        match (&self.before, &self.after) {
+        match (&self.before, &self.version.entity) {
             (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
             (None, None) => false,
             _ => true,
@@ -386,7 +399,8 @@ impl Draft {
     }
 
     fn publish(self, state: &mut State, inner: &Inner) {
-        let stays = self.after.is_some() && self.sequence.is_none();
+        let Version { entity: after, sequence, weight } = self.version;
+        let stays = after.is_some() && sequence.is_none();
         if let Some((number, _)) = self.seat.filter(|_| !stays) {
             state.index.update(number, self.before.as_deref().map(|e| &e.entity), None);
             if let Some(seat) = state.seats.get_mut(number) {
@@ -394,8 +408,8 @@ impl Draft {
             }
             state.seats.leave(number);
         }
-        let Some(after) = self.after else { return };
-        let number = match (self.sequence, self.seat) {
+        let Some(after) = after else { return };
+        let number = match (sequence, self.seat) {
             (Some(sequence), _) => {
                 let Some(number) = state.seats.take(after.id.clone(), sequence) else {
                     // Four thousand million entities were created since the start.
@@ -414,7 +428,7 @@ impl Draft {
         };
         if let Some(seat) = state.seats.get_mut(number) {
             seat.version = seat.version.wrapping_add(1);
-            inner.cache.remember(seat, after, self.weight);
+            inner.cache.remember(seat, after, weight);
         }
     }
 }

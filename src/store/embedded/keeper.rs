@@ -82,7 +82,9 @@ fn follow(inner: &Inner) {
 
 fn keep(inner: &Inner) {
     while inner.stopping.wait(inner.settings.sweep_every) {
-        inner.recover();
+        if inner.failure.is_due() {
+            inner.recover();
+        }
         inner.cache.survey(&inner.tenants, SURVEY);
         while inner.sweep_some((inner.settings.clock)()) && !inner.stopping.is_sent() {}
     }

@@ -182,7 +182,8 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.stop();
-        if let Err(error) = self.inner.engine.sync() {
+        if let Err(failure) = self.inner.engine.sync() {
+            let error = failure.error;
             tracing::error!(%error, "the last writes could not be brought to the disk");
         }
     }
@@ -386,7 +387,7 @@ impl Store for Embedded {
     async fn close(&self) -> Result<(), StoreError> {
         self.stop();
         self.inner.unsynced.store(false, Ordering::Relaxed);
-        self.inner.engine.sync()
+        self.inner.engine.sync().map_err(|failure| failure.error)
     }
 }
 

@@ -3,15 +3,16 @@
 //! After a failed write nothing is acknowledged and nothing changes in memory; further writes are
 //! refused at once, reads go on. When the disk was full the store tries again now and then: it
 //! opens the engine anew, undoes what may have been written of the failed batch, and goes on. After
-//! any other failure it cannot know what the disk holds, and stays closed to writes until a
+//! most other failures it cannot know what the disk holds, and stays closed to writes until a
 //! restart reads it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::engine::{Batch, Depth};
+use super::engine::{Batch, Depth, WriteFailure};
 use super::group::Group;
 use super::queue::Job;
 use super::{Durability, Inner};
@@ -19,6 +20,11 @@ use crate::store::StoreError;
 
 /// How many jobs become one batch at most, so that nobody waits for a very long one.
 const MAX_JOBS: usize = 4_096;
+
+/// How long to wait before the first attempt to recover, and between later ones: an attempt keeps
+/// readers from the engine for a moment.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Whether the store failed.
 #[derive(Default)]
@@ -29,6 +35,8 @@ pub(super) struct Failure {
 
 struct Failed {
     error: StoreError,
+    /// When to try to recover, and how long to wait after that.
+    retry: (Instant, Duration),
     /// What makes the engine agree with memory again; absent if nothing can.
     undo: Option<Batch>,
 }
@@ -47,8 +55,21 @@ impl Failure {
 
     fn set(&self, error: StoreError, undo: Option<Batch>) {
         tracing::error!(%error, "the store takes no writes");
-        *self.what.lock() = Some(Failed { error, undo });
+        let retry = (Instant::now() + FIRST_PAUSE, FIRST_PAUSE * 2);
+        *self.what.lock() = Some(Failed { error, retry, undo });
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether it is time to try to recover; the next time comes later.
+    pub fn is_due(&self) -> bool {
+        match &mut *self.what.lock() {
+            Some(Failed { retry: (next, pause), undo: Some(_), .. }) if Instant::now() >= *next => {
+                *next = Instant::now() + *pause;
+                *pause = (*pause * 2).min(LAST_PAUSE);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn clear(&self) {
@@ -82,19 +103,22 @@ impl Inner {
                     self.unsynced.store(true, Ordering::Relaxed);
                 }
                 Ok(Ok(())) => {}
-                Ok(Err((error, batch))) => {
+                Ok(Err((failure, batch))) => {
                     let undo = self.engine.undoing(&batch).ok();
-                    self.failed(error, undo);
+                    self.failed(failure, undo);
                 }
                 // Memory may be half changed: only a restart can mend that.
-                Err(_) => self.failed(StoreError::Broken("the writer panicked".into()), None),
+                Err(_) => {
+                    let error = StoreError::Broken("the writer panicked".into());
+                    self.failed(error.into(), None);
+                }
             }
         }
     }
 
-    fn failed(&self, error: StoreError, undo: Option<Batch>) {
-        let undo = undo.filter(|_| matches!(error, StoreError::Full(_)));
-        let error = match (error, &undo) {
+    fn failed(&self, failure: WriteFailure, undo: Option<Batch>) {
+        let undo = undo.filter(|_| failure.mendable);
+        let error = match (failure.error, &undo) {
             (StoreError::Broken(why), None) => {
                 StoreError::Broken(format!("{why}; reading goes on, but writing needs a restart"))
             }
@@ -108,8 +132,8 @@ impl Inner {
         if !self.unsynced.swap(false, Ordering::Relaxed) || self.failure.check().is_err() {
             return;
         }
-        if let Err(error) = self.engine.sync() {
-            self.failed(error, Some(Batch::default()));
+        if let Err(failure) = self.engine.sync() {
+            self.failed(failure, Some(Batch::default()));
         }
     }
 
@@ -121,7 +145,10 @@ impl Inner {
         let _writer = self.writer.lock();
         let what = self.failure.what.lock();
         let Some(Failed { undo: Some(undo), .. }) = &*what else { return };
-        let recovered = self.engine.reopen().and_then(|()| self.engine.write(undo, Depth::Disk));
+        let recovered = self
+            .engine
+            .reopen()
+            .and_then(|()| self.engine.write(undo, Depth::Disk).map_err(|failure| failure.error));
         drop(what);
         match recovered {
             Ok(()) => {

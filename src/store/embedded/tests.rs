@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Action;
-use crate::store::samples::{at, bare_entity, entity_id};
+use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
 use crate::store::suite::{Backend, store_suite};
 
 /// A store in a folder of its own, where the time stands still unless told.
@@ -138,6 +138,53 @@ async fn a_broken_disk_closes_the_store_to_writes_only() {
     let error = store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
     assert!(error.to_string().contains("restart"), "{error}");
     assert!(store.get(&here, &entity_id(0), at(0)).await.unwrap().is_some());
+}
+
+/// `LANNA_SMALL_DISK` names a folder on a disk of a few dozen mebibytes; `df` must show less room
+/// than 64 MiB. `LANNA_COMPRESSIBLE` fills it in another way. A file `ballast` is taken away to make room again.
+#[tokio::test]
+#[ignore = "needs a small disk"]
+async fn a_really_full_disk_loses_nothing_and_is_overcome() {
+    let folder = PathBuf::from(std::env::var("LANNA_SMALL_DISK").unwrap());
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![1; 12 << 20]).unwrap();
+    let (store, here) = (Embedded::open(quiet(folder.join("data"))).unwrap(), TenantId::DEFAULT);
+    // What cannot be compressed fills the journal, what can fills the tables.
+    let mut noise = 1u64;
+    let mut text = move || -> String {
+        let mut letter = || {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b' ' + (noise >> 58) as u8)
+        };
+        match std::env::var("LANNA_COMPRESSIBLE") {
+            Ok(_) => "ก".repeat(10_000),
+            Err(_) => (0..30_000).map(|_| letter()).collect(),
+        }
+    };
+    let mut kept = 0;
+    let error = loop {
+        let mut entity = bare_entity(kept, 1);
+        entity.attributes.insert(attribute_name(0), property(text().as_str()));
+        let write = Write::new(entity_id(kept), Action::Create(entity));
+        match store.commit(&here, vec![write], at(0)).await {
+            Ok(results) => assert!(results[0].is_ok()),
+            Err(error) => break error,
+        }
+        kept += 1;
+    };
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    store.inner.recover();
+    assert!(store.get(&here, &entity_id(0), at(0)).await.unwrap().is_some());
+    std::fs::remove_file(ballast).unwrap();
+    store.inner.recover();
+    store.check().await.unwrap();
+    assert!(store.commit(&here, vec![create(kept + 1)], at(0)).await.unwrap()[0].is_ok());
+    drop(store);
+    let store = Embedded::open(quiet(folder.join("data"))).unwrap();
+    for id in (0..kept).chain([kept + 1]) {
+        assert!(store.get(&here, &entity_id(id), at(0)).await.unwrap().is_some(), "{id}");
+    }
+    assert!(store.get(&here, &entity_id(kept), at(0)).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::jsonld::{Context, Document};
 use crate::model::{Kind, TypeTerm};
-use crate::query::{Filter, FilterOptions, Limits, Lookup, Pattern, ScopeFilter, parse_attrs};
+use crate::query::{Filter, FilterOptions, GeoFilter, GeoParams, Limits, Lookup, Order};
+use crate::query::{OrderParams, Pattern, ScopeFilter, parse_attrs};
 use crate::store::samples::{self, attribute_name, place};
 
 /// A context in which the sample attributes are called `a0` to `a9` and the types `T0` to `T9`.
@@ -32,6 +33,17 @@ pub(super) fn filter(text: &str) -> Filter {
 
 fn query(text: &str) -> EntityPlan {
     EntityPlan { filter: Some(filter(text)), ..EntityPlan::default() }
+}
+
+fn near(lon: f64, lat: f64, metres: u32) -> EntityPlan {
+    let params = GeoParams {
+        georel: Some(&format!("near;maxDistance=={metres}")),
+        geometry: Some("Point"),
+        coordinates: Some(&format!("[{lon},{lat}]")),
+        geoproperty: Some("a1"),
+    };
+    let geo = GeoFilter::parse(&params, context(), &Limits::default()).unwrap();
+    EntityPlan { geo, ..EntityPlan::default() }
 }
 
 /// A term of `q` about one of the sample attributes.
@@ -95,6 +107,49 @@ fn selector() -> impl Strategy<Value = Selector> + Clone {
         })
 }
 
+fn geo() -> impl Strategy<Value = GeoFilter> + Clone {
+    let georel = prop_oneof![
+        Just("near;maxDistance==5000"),
+        Just("near;minDistance==3000"),
+        Just("within"),
+        Just("intersects"),
+        Just("disjoint"),
+        Just("equals"),
+    ];
+    let property = (0usize..6).prop_map(|number| format!("a{number}"));
+    (georel, property, -8i32..8, -8i32..8).prop_map(|(georel, property, x, y)| {
+        let (lon, lat) = (99.7 + f64::from(x) / 100.0, 18.3 + f64::from(y) / 100.0);
+        let point = format!("[{lon},{lat}]");
+        let (east, north) = (lon + 0.07, lat + 0.07);
+        let square = format!(
+            "[[[{lon},{lat}],[{east},{lat}],[{east},{north}],[{lon},{north}],[{lon},{lat}]]]"
+        );
+        let is_near = georel.starts_with("near") || georel == "equals";
+        let params = GeoParams {
+            georel: Some(georel),
+            geometry: Some(if is_near { "Point" } else { "Polygon" }),
+            coordinates: Some(if is_near { &point } else { &square }),
+            geoproperty: Some(&property),
+        };
+        GeoFilter::parse(&params, context(), &Limits::default()).unwrap().unwrap()
+    })
+}
+
+fn order() -> impl Strategy<Value = Order> + Clone {
+    let by = prop_oneof![
+        Just("a0"),
+        Just("a1;desc,a2"),
+        Just("id;desc"),
+        Just("modifiedAt,id"),
+        Just("a3;dist-asc"),
+    ];
+    by.prop_map(|by| {
+        let order_from = Some("[99.7,18.3]");
+        let params = OrderParams { order_by: Some(by), order_from, ..OrderParams::default() };
+        Order::parse(&params, context(), &Limits::default()).unwrap().unwrap()
+    })
+}
+
 fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
     let scope =
         prop_oneof![Just("/A/#"), Just("/+/B"), Just("/A;/B/C"), Just("/C,/A/A"), Just("/#")]
@@ -106,15 +161,19 @@ fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
         prop::option::weighted(0.3, attrs),
         prop::option::weighted(0.7, q()),
         prop::option::weighted(0.3, scope),
+        (prop::option::weighted(0.3, geo()), prop::option::weighted(0.2, order())),
         (0usize..4, 0usize..8, any::<bool>()),
     )
-        .prop_map(|(select, attrs, q, scope, (offset, limit, count))| EntityPlan {
-            select,
-            attrs: attrs.unwrap_or_default(),
-            filter: q.map(|text| filter(&text)),
-            scope,
-            page: Page { offset, limit, count, after: None },
-            ..EntityPlan::default()
+        .prop_map(|(select, attrs, q, scope, (geo, order), (offset, limit, count))| {
+            EntityPlan {
+                select,
+                attrs: attrs.unwrap_or_default(),
+                filter: q.map(|text| filter(&text)),
+                scope,
+                geo,
+                order,
+                page: Page { offset, limit, count, after: None },
+            }
         })
 }
 
@@ -133,6 +192,7 @@ pub async fn a_store_finds_what_the_evaluator_finds<B: Backend>() {
     let store = backend.store();
     let mut runner = TestRunner::deterministic();
     let entities = prop::collection::vec(samples::entity(), 1..12);
+    let (mut matched, mut narrowed) = (0, 0);
     for case in 0..60 {
         let tenant = TenantId::named(&format!("case{case}")).unwrap();
         let upserts = entities.new_tree(&mut runner).unwrap().current().into_iter();
@@ -145,8 +205,11 @@ pub async fn a_store_finds_what_the_evaluator_finds<B: Backend>() {
             // Sometimes before, sometimes after things have expired.
             let now = at(query * 5 - 200);
             let lookup = All(all.iter().filter(|e| e.is_alive(now)).cloned().collect());
-            let expected: Vec<&Arc<Stored>> =
+            let mut expected: Vec<&Arc<Stored>> =
                 all.iter().filter(|entity| plan.matches(entity, now, &lookup)).collect();
+            expected.sort_by(|a, b| plan.compare(a, b, now));
+            matched += expected.len();
+            narrowed += all.len() - expected.len();
             let found = store.find(&tenant, &plan, now).await.unwrap();
             let page = expected.iter().skip(plan.page.offset).take(plan.page.limit);
             let ids = |entity: &Arc<Stored>| entity.id.clone();
@@ -162,6 +225,10 @@ pub async fn a_store_finds_what_the_evaluator_finds<B: Backend>() {
             }
         }
     }
+    assert!(
+        matched > 1_000 && narrowed > 1_000,
+        "the queries say something: {matched}, {narrowed}"
+    );
 }
 
 /// With many entities and few matches, before and after an index is there, and while data change.
@@ -180,13 +247,17 @@ pub async fn changes_are_found_at_once<B: Backend>() {
     store.commit(&HERE, writes, at(0)).await.unwrap();
     let high = query("a0>=990");
     let exactly = query("a0==77");
+    // The moved ones lie two degrees to the east.
+    let around = |lon: f64| near(lon, 18.0, 1_000);
     for round in 0..3 {
         assert_eq!(ids(&*store, &high, at(0)).await.len(), 10, "round {round}");
         assert_eq!(ids(&*store, &exactly, at(0)).await, [entity_id(77)]);
+        assert_eq!(ids(&*store, &around(99.5), at(0)).await.len(), 19);
         backend.settle().await;
     }
     for step in 0..50 {
         store.commit(&HERE, vec![upsert(step, 2_000.0)], at(1)).await.unwrap();
+        assert_eq!(ids(&*store, &around(101.0), at(1)).await.len(), step + 1);
         let again = step.saturating_sub(10);
         assert_eq!(ids(&*store, &high, at(1)).await.len(), 11 + step + again);
         store

@@ -35,11 +35,21 @@ pub(in super::super) struct Wish {
 }
 
 /// A condition that an index would have to be built for is worth it from so many entities on.
-const WORTH_AN_INDEX: u64 = 256;
+/// Tests have few.
+const WORTH_AN_INDEX: u64 = if cfg!(test) { 2 } else { 256 };
+
+/// A search that brings no more than this is always worth it.
+const FEW: u64 = 256;
 
 /// A condition that leaves in more than one in so many of those that other conditions leave in is
 /// not worth looking up.
 const SELECTIVE: u64 = 4;
+
+/// Nor is one that leaves in more than this, since a search holds writers up for so long.
+const MOST: u64 = 100_000;
+
+/// How many seats can be looked up in the time it takes to evaluate an entity.
+const LOOK_UPS: u64 = 20;
 
 impl Index {
     /// The seats that may match a plan.
@@ -50,7 +60,7 @@ impl Index {
         let mut sets: Vec<Set<'_>> =
             hints.iter().filter_map(|hint| self.known(hint, seats)).collect();
         let least = sets.iter().map(|set| set.len()).min().unwrap_or(self.all.len());
-        let most = (least / SELECTIVE).max(WORTH_AN_INDEX);
+        let most = (least / SELECTIVE).min(worthwhile(plan, least)).max(FEW);
         for hint in &hints {
             sets.extend(self.searched(hint, seats, most, &mut wishes));
         }
@@ -174,6 +184,18 @@ impl Index {
         }
         selected
     }
+}
+
+/// How many seats a search may bring and still be worth it. A page that needs no count and no
+/// order is found by evaluating candidates until it is full, the sooner the more match; a search
+/// looks up all that match.
+fn worthwhile(plan: &EntityPlan, least: u64) -> u64 {
+    if plan.page.count || plan.order.is_some() {
+        return MOST;
+    }
+    let wanted = plan.page.offset.saturating_add(plan.page.limit).saturating_add(1) as u64;
+    let even = least.saturating_mul(LOOK_UPS).saturating_mul(wanted);
+    even.isqrt().min(MOST)
 }
 
 /// Whether the sets of types, attributes and scopes say all that the plan asks for.
