@@ -92,9 +92,10 @@ fn stray(edge: &Edge) -> f64 {
 const STRAY: f64 = 1.6e-9;
 const STRAY_SHARE: f64 = 1e-5;
 
-/// How often edges may be halved in one search, a tenth of a second's work: what long edges side
-/// by side around the globe need is far below, and hostile ones get a coarser answer.
-const HALVINGS: u32 = 1_000_000;
+/// How many pairs of edges, or of their halves, one search may look at: some tenths of a second.
+/// Long edges side by side around the globe need far less; hostile ones get a coarser answer,
+/// which is never too near.
+const WORK: u32 = 2_000_000;
 
 /// Looks for the least chord between tracks.
 struct Search {
@@ -102,20 +103,21 @@ struct Search {
     best: f64,
     /// Where to stop: less is not asked for.
     enough: f64,
-    /// How many more halvings there may be.
+    /// How many more pairs may be looked at.
     left: u32,
 }
 
 impl Search {
     fn new(enough_m: f64, limit_m: f64) -> Self {
-        Self { best: chord(limit_m), enough: chord(enough_m), left: HALVINGS }
+        Self { best: chord(limit_m), enough: chord(enough_m), left: WORK }
     }
 
     fn is_done(&self) -> bool {
-        self.best <= self.enough
+        self.best <= self.enough || self.left == 0
     }
 
     fn pair(&mut self, p: &Track, q: &Track) {
+        self.left = self.left.saturating_sub(1);
         if p.edge.bounds().intersects(&q.edge.bounds()) && p.edge.meet(&q.edge) != Meeting::Apart {
             self.best = 0.0;
         } else {
@@ -134,8 +136,7 @@ impl Search {
         }
         // The curves are no further apart than this, if nothing better comes.
         self.best = self.best.min(found + slack);
-        let Some(left) = self.left.checked_sub(1) else { return };
-        self.left = left;
+        self.left = self.left.saturating_sub(1);
         let halves = if p.stray >= q.stray {
             p.halves().map(|half| (half, *q))
         } else {
@@ -162,7 +163,8 @@ fn between_chords(p: &Track, q: &Track) -> f64 {
         s = if uu > 0.0 { ((uv * t - ur) / uu).clamp(0.0, 1.0) } else { 0.0 };
     }
     let gap = [0, 1, 2].map(|i| apart[i] + s * u[i] - t * v[i]);
-    dot(gap, gap).sqrt()
+    // Not a number would be passed by, and halved without end.
+    dot(gap, gap).sqrt().max(0.0)
 }
 
 /// A box in space.
@@ -254,7 +256,7 @@ impl Tracks {
 
 fn tracks(figure: &Figure) -> impl Iterator<Item = Track> {
     let (points, edges): (&[Spot], &[Edge]) = match &figure.body {
-        Body::Points(points) => (points, &[]),
+        Body::Points(points) => (points.list(), &[]),
         Body::Lines(lines) => (&[], lines.edges.list()),
         Body::Area(area) => (&[], area.edges().list()),
     };
@@ -305,7 +307,7 @@ fn holds_some(outer: &Figure, inner: &Figure) -> bool {
     let Body::Area(area) = &outer.body else { return false };
     let holds = |spot: Spot| area.locate(spot) != Side::Outside;
     match &inner.body {
-        Body::Points(points) => points.iter().any(|point| holds(*point)),
+        Body::Points(points) => points.list().iter().any(|point| holds(*point)),
         Body::Lines(lines) => lines.edges.starts().any(holds),
         Body::Area(inner) => inner.parts.iter().any(|part| part.starts().any(holds)),
     }

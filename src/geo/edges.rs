@@ -161,6 +161,12 @@ impl Edges {
         Self { list, boxes }
     }
 
+    /// The smallest rectangle around all edges.
+    pub fn bounds(&self) -> Rect {
+        let all = || self.list.iter().fold(Rect::EMPTY, |rect, edge| rect.join(edge.bounds()));
+        self.boxes.get(1).copied().unwrap_or_else(all)
+    }
+
     /// Every edge.
     pub fn list(&self) -> &[Edge] {
         &self.list

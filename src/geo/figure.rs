@@ -1,5 +1,7 @@
 //! A geometry taken apart for comparing: points, lines or areas.
 
+use std::cmp::Ordering;
+
 use rustc_hash::FxHashMap;
 
 use super::edges::{Edge, Edges, Spot, spot, turn};
@@ -23,9 +25,34 @@ pub(super) struct Figure {
 
 #[derive(Debug, Clone)]
 pub(super) enum Body {
-    Points(Vec<Spot>),
+    Points(Spots),
     Lines(Lines),
     Area(Area),
+}
+
+/// Distinct spots, quickly found.
+#[derive(Debug, Clone)]
+pub(super) struct Spots(Vec<Spot>);
+
+impl Spots {
+    fn new(spots: impl Iterator<Item = Spot>) -> Self {
+        let mut spots: Vec<Spot> = spots.collect();
+        spots.sort_by(order);
+        spots.dedup();
+        Self(spots)
+    }
+
+    pub fn list(&self) -> &[Spot] {
+        &self.0
+    }
+
+    pub fn has(&self, spot: Spot) -> bool {
+        self.0.binary_search_by(|other| order(other, &spot)).is_ok()
+    }
+}
+
+fn order(a: &Spot, b: &Spot) -> Ordering {
+    a.x.total_cmp(&b.x).then_with(|| a.y.total_cmp(&b.y))
 }
 
 /// One or more lines.
@@ -33,7 +60,7 @@ pub(super) enum Body {
 pub(super) struct Lines {
     pub edges: Edges,
     /// The boundary: where an odd number of lines end.
-    ends: Vec<Spot>,
+    ends: Spots,
 }
 
 /// One or more polygons. Within each, what an odd number of its edges lies around is inside, so
@@ -49,9 +76,9 @@ pub(super) struct Area {
 impl Figure {
     pub fn new(geometry: &Geometry) -> Self {
         let body = match geometry {
-            Geometry::Point(position) => Body::Points(vec![spot(*position)]),
+            Geometry::Point(position) => Body::Points(Spots::new(std::iter::once(spot(*position)))),
             Geometry::MultiPoint(positions) => {
-                Body::Points(positions.iter().copied().map(spot).collect())
+                Body::Points(Spots::new(positions.iter().copied().map(spot)))
             }
             Geometry::LineString(path) => Body::Lines(Lines::new(std::slice::from_ref(path))),
             Geometry::MultiLineString(paths) => Body::Lines(Lines::new(paths)),
@@ -64,7 +91,7 @@ impl Figure {
     /// On which side of the geometry a spot lies. Points and the insides of lines are inside.
     pub fn locate(&self, spot: Spot) -> Side {
         match &self.body {
-            Body::Points(points) if points.contains(&spot) => Side::Inside,
+            Body::Points(points) if points.has(spot) => Side::Inside,
             Body::Points(_) => Side::Outside,
             Body::Lines(lines) => lines.locate(spot),
             Body::Area(area) => area.locate(spot),
@@ -100,14 +127,14 @@ impl Lines {
                 *odd = !*odd;
             }
         }
-        let ends = ends.into_values().filter_map(|(end, odd)| odd.then_some(end)).collect();
-        Self { edges: Edges::new(edges), ends }
+        let ends = ends.into_values().filter_map(|(end, odd)| odd.then_some(end));
+        Self { edges: Edges::new(edges), ends: Spots::new(ends) }
     }
 
     fn locate(&self, spot: Spot) -> Side {
         if !self.edges.any(&rect_at(spot), |edge| edge.holds(spot)) {
             Side::Outside
-        } else if self.ends.contains(&spot) {
+        } else if self.ends.has(spot) {
             Side::Boundary
         } else {
             Side::Inside
