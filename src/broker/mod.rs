@@ -31,7 +31,7 @@ pub use contexts::StoredContexts;
 pub use delete_attribute::delete_instances;
 pub use error::Error;
 pub use merge_entity::Merging;
-pub use open::OpenError;
+pub use open::{OpenError, shipped_context};
 pub use purge_entities::Purging;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
 pub use retrieve_entity::Answer;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Broker, StoredContexts};
 use crate::config::{self, Config};
 use crate::egress;
-use crate::jsonld::{ContextError, ContextSettings, Contexts, ShelfError};
+use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfError};
 use crate::model::{Name, Timestamp};
 use crate::store::embedded::{Durability, Embedded, Settings};
 use crate::store::{Store, StoreError};
@@ -38,6 +38,11 @@ impl Broker {
         let contexts = open_contexts(config, store.clone()).await?;
         Ok(Self::new(store, contexts, config.limits.clone()))
     }
+}
+
+/// The address of a context that comes with the broker, by its local id.
+pub fn shipped_context(config: &Config, id: &str) -> String {
+    [&base_url(config), HOSTED_PATH, id].concat()
 }
 
 fn store_settings(config: &Config) -> Settings {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Data;
-use lanna::broker::{Broker, OpenError};
+use lanna::broker::{Broker, OpenError, shipped_context};
 use lanna::config::Config;
 use lanna::http::report::Reporter;
 use lanna::http::routes::routes;
@@ -29,7 +29,10 @@ pub enum Failure {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub fn run(config: Config, options: &Serve) -> Result<(), Failure> {
+pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
+    if options.sample {
+        speak_of_the_sample(&mut config);
+    }
     actix_web::rt::System::new().block_on(async {
         let broker = Arc::new(Broker::open(&config).await?);
         if options.sample {
@@ -47,6 +50,13 @@ pub fn run(config: Config, options: &Serve) -> Result<(), Failure> {
         broker.store().close().await?;
         Ok(ended?)
     })
+}
+
+/// Who looks at the sample should find it by its short names, without naming a context first.
+fn speak_of_the_sample(config: &mut Config) {
+    if config.contexts.default.is_none() {
+        config.contexts.default = shipped_context(config, "mae-moh").parse().ok();
+    }
 }
 
 /// Waits for a signal, then ends in order; a second signal ends at once.

@@ -39,12 +39,11 @@ impl Report for Reporter {
     }
 
     fn metrics(&self, out: &mut String) {
-        let names = Name::count();
         let contexts = self.broker.contexts().compiled_count();
         // Writing into a string does not fail.
         let _ = write!(
             out,
-            "# HELP lanna_names Distinct names that are remembered.\n# TYPE lanna_names gauge\nlanna_names {names}\n# HELP lanna_contexts Compiled contexts that are held.\n# TYPE lanna_contexts gauge\nlanna_contexts {contexts}\n"
+            "# HELP lanna_contexts Compiled contexts that are held.\n# TYPE lanna_contexts gauge\nlanna_contexts {contexts}\n"
         );
     }
 }
