@@ -26,13 +26,26 @@ pub fn no_content() -> HttpResponse {
 
 /// 201 with the place of what was created.
 pub fn created(collection: &str, id: &str) -> HttpResponse {
-    let place = ["/ngsi-ld/v1/", collection, "/", id].concat();
-    let place = HeaderValue::from_bytes(place.as_bytes());
+    let place = HeaderValue::from_str(&place(collection, id));
     let mut response = HttpResponse::new(StatusCode::CREATED);
     if let Ok(place) = place {
         response.headers_mut().insert(header::LOCATION, place);
     }
     response
+}
+
+/// The path of a thing; of its id, what would end a path or is not ASCII is escaped.
+fn place(collection: &str, id: &str) -> String {
+    let mut place = ["/ngsi-ld/v1/", collection, "/"].concat();
+    for byte in id.bytes() {
+        match byte {
+            b'%' | b'?' | b'#' | b'/' | 0..=b' ' | 0x7f.. => {
+                place.push_str(&format!("%{byte:02X}"));
+            }
+            plain => place.push(plain.into()),
+        }
+    }
+    place
 }
 
 /// 204, or 207 with an UpdateResult (5.2.18) where attributes were left as they were.
@@ -171,5 +184,21 @@ impl Failure for Problem {
     fn write_to(&self, out: &mut Vec<u8>) {
         // Writing to memory does not fail, and a problem is plain texts and a number.
         let _ = serde_json::to_writer(out, &self.body());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_paths_whatever_the_id() {
+        for (id, expected) in [
+            ("urn:ngsi-ld:Vehicle:A1", "/ngsi-ld/v1/entities/urn:ngsi-ld:Vehicle:A1"),
+            ("urn:ก?#", "/ngsi-ld/v1/entities/urn:%E0%B8%81%3F%23"),
+            ("http://a/b%20", "/ngsi-ld/v1/entities/http:%2F%2Fa%2Fb%2520"),
+        ] {
+            assert_eq!(place("entities", id), expected);
+        }
     }
 }
