@@ -23,6 +23,10 @@ pub struct EntityId(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatasetId(Arc<str>);
 
+/// The identifier of a Subscription (5.2.12).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(Arc<str>);
+
 macro_rules! uri_type {
     ($name:ident) => {
         impl $name {
@@ -66,6 +70,7 @@ macro_rules! uri_type {
 
 uri_type!(EntityId);
 uri_type!(DatasetId);
+uri_type!(SubscriptionId);
 
 /// Checks that a text is an absolute URI or IRI: a scheme, a colon, something after it, and none
 /// of the characters that no URI may hold.

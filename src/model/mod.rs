@@ -19,7 +19,7 @@ pub use attribute::{
     Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageEntry, LanguageMap, More, Sealed,
 };
 pub use entity::{Entity, Rendered, Stored};
-pub use id::{DatasetId, EntityId, NotATenant, NotAUri, TenantId, check_uri};
+pub use id::{DatasetId, EntityId, NotATenant, NotAUri, SubscriptionId, TenantId, check_uri};
 pub use name::{AttrName, Name, TooManyNames, TypeName};
 pub use one_or_many::OneOrMany;
 pub use patch::{AttributePatch, Edit, Fragment, InstanceEdit, InstancePatch};

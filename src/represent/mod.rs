@@ -9,6 +9,7 @@ mod terms;
 
 pub mod discovery;
 pub mod results;
+pub mod subscription;
 
 mod query_body;
 mod read;
