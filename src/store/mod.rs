@@ -5,6 +5,7 @@
 //! knows no HTTP and no @context.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -14,8 +15,11 @@ use crate::model::{AttrName, Change, EntityId, Kind, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, TypeName, Write};
 use crate::query::{Anchor, EntityPlan};
 
+pub use events::{Event, Watch};
+
 /// The store within this process, on a folder.
 pub mod embedded;
+mod events;
 
 #[cfg(test)]
 mod samples;
@@ -108,6 +112,26 @@ pub trait Store: Send + Sync + 'static {
 
     /// All records of a shelf with their keys, ordered by key.
     async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
+
+    /// From now on changes that `watch` wants are kept as events, each in the same atomic step as
+    /// the change it tells of. Changes are what writes do and what expiry does once it is noticed.
+    /// To be called once, before anything is written; a later call has no effect.
+    fn watch(&self, watch: Arc<dyn Watch>);
+
+    /// The events after a sequence, in order, so many at most. Fewer may come though there are
+    /// more; when none comes there is none yet. An event that is committed later never has a
+    /// sequence that was passed already: who goes on from the last one skips nothing.
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// Forgets the events up to a sequence, this one included. Sequences are not used again.
+    async fn forget_events(&self, up_to: u64) -> Result<(), StoreError>;
+
+    /// Takes or renews a lease: true if `holder` has it now, and nobody else will before the time
+    /// to live is over. A store of one process grants everything to it.
+    async fn claim(&self, lease: &str, holder: &str, ttl: Duration) -> Result<bool, StoreError>;
+
+    /// Gives a lease back, if `holder` has it.
+    async fn release(&self, lease: &str, holder: &str) -> Result<(), StoreError>;
 
     /// Whether writes and reads would work now; why not otherwise.
     async fn check(&self) -> Result<(), StoreError>;

@@ -4,6 +4,7 @@
 //! store_suite!(embedded, EmbeddedBackend);
 //! ```
 
+mod events;
 mod lifetimes;
 mod pages;
 mod queries;
@@ -21,6 +22,7 @@ use crate::model::{Action, Change, Entity, EntityId, Name, Refusal, Stored, Tena
 use crate::model::{TypeSelection, Write};
 use crate::query::{EntityPlan, Page, Selector};
 
+pub use events::*;
 pub use lifetimes::*;
 pub use pages::*;
 pub use queries::*;
@@ -75,6 +77,12 @@ macro_rules! store_suite {
             // records
             records_are_put_added_and_taken,
             records_of_tenants_are_apart,
+            // events
+            wanted_changes_are_kept_as_events,
+            events_survive_a_restart_until_they_are_forgotten,
+            expiry_makes_events,
+            who_follows_the_log_skips_nothing,
+            leases_are_taken_renewed_and_released,
         );
     };
     (@ $name:ident, $backend:ty, $($promise:ident,)*) => {

@@ -1,7 +1,8 @@
 //! The engine: ordered bytes on disk, written in atomic batches. The only file that knows fjall.
 //!
-//! Two keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
-//! in the order they were created. `rest`: a letter and a key → everything else.
+//! Three keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
+//! in the order they were created. `events`: sequence → record. `rest`: a letter and a key →
+//! everything else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -52,6 +53,8 @@ pub(super) enum Rest {
     Index = b'i',
     /// Nothing → the sequence that no entity has reached.
     Sequence = b'q',
+    /// Nothing → the last event that was forgotten.
+    Forgotten = b'e',
 }
 
 impl Rest {
@@ -68,6 +71,7 @@ impl Rest {
 pub(super) struct Batch {
     entities: Vec<(EntityKey, Option<Vec<u8>>)>,
     rest: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
+    events: Vec<(u64, Option<Vec<u8>>)>,
 }
 
 impl Batch {
@@ -79,6 +83,16 @@ impl Batch {
     /// Takes away the record of an entity whose key is not in the batch yet.
     pub fn remove_entity(&mut self, key: EntityKey) {
         self.entities.push((key, None));
+    }
+
+    /// The record of an event.
+    pub fn put_event(&mut self, sequence: u64, record: Vec<u8>) {
+        self.events.push((sequence, Some(record)));
+    }
+
+    /// Takes away the record of an event that was written before.
+    pub fn remove_event(&mut self, sequence: u64) {
+        self.events.push((sequence, None));
     }
 
     pub fn put(&mut self, letter: Rest, key: &[u8], value: impl Into<Vec<u8>>) {
@@ -95,7 +109,7 @@ impl Batch {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty() && self.rest.is_empty()
+        self.entities.is_empty() && self.rest.is_empty() && self.events.is_empty()
     }
 }
 
@@ -126,6 +140,7 @@ impl From<StoreError> for WriteFailure {
 struct Open {
     database: Database,
     entities: Keyspace,
+    events: Keyspace,
     rest: Keyspace,
 }
 
@@ -180,12 +195,19 @@ impl Engine {
             Depth::System => PersistMode::Buffer,
         };
         self.try_write(|open| {
-            let count = batch.entities.len() + batch.rest.len();
+            let count = batch.entities.len() + batch.events.len() + batch.rest.len();
             let mut writes = OwnedWriteBatch::with_capacity(open.database.clone(), count);
             for (key, record) in &batch.entities {
                 match record {
                     Some(record) => writes.insert(&open.entities, key.bytes(), &record[..]),
                     None => writes.remove(&open.entities, key.bytes()),
+                }
+            }
+            for (sequence, record) in &batch.events {
+                let key = sequence.to_be_bytes();
+                match record {
+                    Some(record) => writes.insert(&open.events, key, &record[..]),
+                    None => writes.remove(&open.events, key),
                 }
             }
             for (key, value) in &batch.rest {
@@ -203,6 +225,10 @@ impl Engine {
         let mut undo = Batch::default();
         for (key, _) in &batch.entities {
             undo.entities.push((*key, self.entity(*key)?.map(|record| record.to_vec())));
+        }
+        // Events that were to be forgotten may be forgotten: nobody needs them.
+        for (sequence, _) in batch.events.iter().filter(|(_, record)| record.is_some()) {
+            undo.events.push((*sequence, None));
         }
         for key in batch.rest.keys() {
             let value = self.with(|open| open.rest.get(key))?;
@@ -259,6 +285,33 @@ impl Engine {
         })
     }
 
+    /// Shows the records of events after a sequence, in order, until told to stop.
+    pub fn events_after(
+        &self,
+        after: u64,
+        mut show: impl FnMut(u64, Slice) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let Some(first) = after.checked_add(1) else { return Ok(()) };
+        self.with(|open| {
+            for entry in open.events.range(first.to_be_bytes()..) {
+                let (key, record) = entry.into_inner()?;
+                let Ok(key) = (*key).try_into().map(u64::from_be_bytes) else { continue };
+                if show(key, record).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The sequence of the last event, if there is one.
+    pub fn last_event(&self) -> Result<Option<u64>, StoreError> {
+        self.with(|open| match open.events.last_key_value() {
+            None => Ok(None),
+            Some(entry) => Ok((*entry.key()?).try_into().map(u64::from_be_bytes).ok()),
+        })
+    }
+
     /// A value of `rest`.
     pub fn get(&self, letter: Rest, key: &[u8]) -> Result<Option<Slice>, StoreError> {
         self.with(|open| open.rest.get(letter.key(key)))
@@ -291,9 +344,13 @@ impl Open {
             let entities = database.keyspace("entities", || {
                 KeyspaceCreateOptions::default().expect_point_read_hits(true)
             })?;
+            // Most events are forgotten before they would leave memory.
+            let events = database.keyspace("events", || {
+                KeyspaceCreateOptions::default().max_memtable_size(32 << 20)
+            })?;
             let rest = database
                 .keyspace("rest", || KeyspaceCreateOptions::default().max_memtable_size(8 << 20))?;
-            Ok(Self { database, entities, rest })
+            Ok(Self { database, entities, events, rest })
         };
         open().map_err(|error: fjall::Error| match store_error(&error) {
             StoreError::Broken(why) => StoreError::Unusable(format!(

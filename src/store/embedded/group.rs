@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::Inner;
 use super::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
+use super::events::Told;
 use super::index::{Sort, Wish};
 use super::names::{Dictionary, Names};
 use super::queue::{Job, RecordChange, RecordJob, Results};
@@ -15,8 +16,10 @@ use super::record::{Damaged, encode, is_storable};
 use super::seats::SeatNumber;
 use super::tenants::{State, Tenant};
 use super::weight::weigh;
-use crate::model::{Applied, Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
-use crate::store::StoreError;
+use crate::model::{
+    Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
+};
+use crate::store::{Event, StoreError};
 
 /// How many sequences are set aside at a time; those not used when the process ends are lost.
 const SEQUENCES: u64 = 1 << 20;
@@ -33,6 +36,8 @@ pub(super) struct Writer {
     pub ceiling: u64,
     /// The number of the next new tenant.
     pub next_tenant: u32,
+    /// The sequence of the next event.
+    pub next_event: u64,
 }
 
 /// An entity that the group touched.
@@ -72,6 +77,8 @@ pub(super) struct Group<'a> {
     new_tenants: HashMap<TenantId, NewTenant>,
     first_new_tenant: u32,
     batch: Batch,
+    told: Told,
+    events: Vec<Event>,
     answers: Answers,
 }
 
@@ -86,6 +93,8 @@ impl<'a> Group<'a> {
             by_entity: HashMap::new(),
             new_tenants: HashMap::new(),
             batch: Batch::default(),
+            told: Told::default(),
+            events: Vec::new(),
             answers: Vec::new(),
         }
     }
@@ -111,6 +120,15 @@ impl<'a> Group<'a> {
                     let _ = answer.send(done.and(result));
                 }));
             }
+            Job::Forget { first, last, answer } => {
+                for sequence in first..=last {
+                    self.batch.remove_event(sequence);
+                }
+                self.batch.put(Rest::Forgotten, b"", last.to_be_bytes());
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done);
+                }));
+            }
             Job::Remember { tenant, wish, answer } => {
                 let key = index_key(tenant, wish, &mut self.writer.dictionary);
                 self.batch.put(Rest::Index, &key, Vec::new());
@@ -134,11 +152,18 @@ impl<'a> Group<'a> {
         };
         let mut results = Vec::with_capacity(writes.len());
         let mut done = Vec::new();
+        let told = self.told.count();
         for write in writes {
             match self.add_write(&tenant, write, now, &mut done) {
-                Ok(result) => results.push(result),
+                Ok(result) => {
+                    if let Ok(change) = &result {
+                        self.told.add(self.inner, id, change);
+                    }
+                    results.push(result);
+                }
                 Err(error) => {
                     // The job is answered with the error, so nothing of it may stay.
+                    self.told.undo(told);
                     for (place, version) in done.into_iter().rev() {
                         self.drafts[place].version = version;
                     }
@@ -201,7 +226,10 @@ impl<'a> Group<'a> {
         };
         let Applied { after, outcome } = applied;
         // An entity that has expired and was not swept away yet is not there.
-        let before = before.filter(|before| before.is_alive(now));
+        let (before, ended) = match before {
+            Some(before) if !before.is_alive(now) => (None, Some(before)),
+            before => (before, None),
+        };
         let mut weight = 0;
         let after = match (&before, after) {
             (Some(before), Some(after)) if outcome.updated.is_empty() && before.entity == after => {
@@ -216,6 +244,9 @@ impl<'a> Group<'a> {
             }
             (_, None) => None,
         };
+        if let Some(ended) = ended.filter(|_| after.is_some()) {
+            self.told.add(self.inner, &tenant.id, &expiry(&ended, None, now));
+        }
         let sequence = (before.is_none() && after.is_some()).then(|| self.next_sequence());
         let version = &mut self.drafts[place].version;
         let sequence = sequence.or(version.sequence);
@@ -244,16 +275,18 @@ impl<'a> Group<'a> {
             let place = self.draft(tenant, &id)?;
             let version = &mut self.drafts[place].version;
             let Some(entity) = &version.entity else { continue };
-            if !entity.is_alive(now) {
-                version.entity = None;
-                ended += 1;
-            } else {
-                let left = entity.without_expired(now);
-                if left != entity.entity {
-                    version.weight = weigh(&left);
-                    version.entity = Some(Stored::new(left));
-                }
+            let left = entity.is_alive(now).then(|| entity.without_expired(now));
+            if left.as_ref().is_some_and(|left| *left == entity.entity) {
+                continue;
             }
+            let left = left.map(|left| {
+                version.weight = weigh(&left);
+                Stored::new(left)
+            });
+            ended += u64::from(left.is_none());
+            let change = expiry(entity, left.clone(), now);
+            version.entity = left;
+            self.told.add(self.inner, &tenant.id, &change);
         }
         Ok(ended)
     }
@@ -319,7 +352,7 @@ impl<'a> Group<'a> {
     /// Writes the batch, makes its changes visible, and answers everyone. If it could not be
     /// written nothing changes, and the error comes with the batch.
     pub fn finish(mut self, depth: Depth) -> Result<(), (WriteFailure, Batch)> {
-        let ceiling = self.writer.ceiling;
+        let (ceiling, next_event) = (self.writer.ceiling, self.writer.next_event);
         self.fill_batch();
         let written = if self.batch.is_empty() {
             Ok(())
@@ -337,9 +370,14 @@ impl<'a> Group<'a> {
             self.publish();
         } else {
             self.writer.ceiling = ceiling;
+            self.writer.next_event = next_event;
+            self.events.clear();
         }
         for answer in self.answers {
             answer(written.clone().map_err(|failure| failure.error));
+        }
+        if let Some(watch) = self.inner.watch.get().filter(|_| !self.events.is_empty()) {
+            watch.committed(self.events);
         }
         written.map_err(|failure| (failure, self.batch))
     }
@@ -360,6 +398,13 @@ impl<'a> Group<'a> {
                 let record = encode(entity, &mut self.writer.dictionary);
                 self.batch.put_entity(key(new), record);
             }
+        }
+        for (event, record) in
+            self.told.take_events(self.writer.next_event, &mut self.writer.dictionary)
+        {
+            self.writer.next_event = event.sequence + 1;
+            self.batch.put_event(event.sequence, record);
+            self.events.push(event);
         }
         for (number, name) in self.writer.dictionary.unkept() {
             self.batch.put(Rest::Name, &number.to_be_bytes(), name.as_str());
@@ -431,6 +476,15 @@ impl Draft {
             inner.cache.remember(seat, after, weight);
         }
     }
+}
+
+/// What expiry does to an entity: all of it ends, or what is left of it stays.
+fn expiry(before: &Arc<Stored>, after: Option<Arc<Stored>>, now: Timestamp) -> Change {
+    let left = |name| after.as_deref().and_then(|after| after.attributes.get(name));
+    let changed = before.attributes.iter().filter(|(name, was)| left(*name) != Some(was));
+    let updated = changed.map(|(name, _)| name).collect();
+    let outcome = Outcome { updated, ..Outcome::default() };
+    Change { id: before.id.clone(), at: now, before: Some(before.clone()), after, outcome }
 }
 
 fn index_key(tenant: u32, wish: Wish, dictionary: &mut Dictionary) -> Vec<u8> {

@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod census;
 mod engine;
+mod events;
 #[cfg(test)]
 mod faults;
 mod find;
@@ -28,8 +29,8 @@ mod tests;
 mod weight;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
 use self::weight::weigh;
-use super::{Census, Found, Shelf, Store, StoreError};
+use super::{Census, Event, Found, Shelf, Store, StoreError, Watch};
 use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
 use crate::query::EntityPlan;
 
@@ -116,6 +117,8 @@ struct Inner {
     writer: Mutex<Writer>,
     queue: Queue,
     failure: Failure,
+    /// Says which changes are kept as events.
+    watch: OnceLock<Arc<dyn Watch>>,
     builder: build::Wishes,
     /// Something was written that the disk does not have yet.
     unsynced: AtomicBool,
@@ -378,6 +381,31 @@ impl Store for Embedded {
                 Ok((key, record))
             })
             .collect()
+    }
+
+    fn watch(&self, watch: Arc<dyn Watch>) {
+        let _ = self.inner.watch.set(watch);
+    }
+
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let inner = self.inner.clone();
+        let read = tokio::task::spawn_blocking(move || inner.read_events(after, limit)).await;
+        read.map_err(|error| StoreError::Broken(error.to_string()))?
+    }
+
+    async fn forget_events(&self, up_to: u64) -> Result<(), StoreError> {
+        for (first, last) in self.inner.forgetting(up_to)? {
+            self.inner.ask(|answer| Job::Forget { first, last, answer })?.await.map_err(gone)??;
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn release(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn check(&self) -> Result<(), StoreError> {

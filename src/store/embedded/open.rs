@@ -1,6 +1,7 @@
 //! Opening: what the engine holds becomes what memory needs.
 
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use super::build::{Entries, Wishes};
@@ -16,7 +17,7 @@ use super::record::{Damaged, Head, decode_head};
 use super::recovery::Failure;
 use super::seats::SeatNumber;
 use super::tenants::{State, Tenant, Tenants};
-use super::{Inner, Settings};
+use super::{Inner, Settings, events};
 use crate::model::{EntityId, Name, TenantId};
 use crate::store::StoreError;
 
@@ -46,6 +47,9 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
     }
     let next_tenant = others.iter().map(|tenant| tenant.number).max().unwrap_or(DEFAULT) + 1;
     let ceiling = read_ceiling(&engine)?;
+    let forgotten = engine.get(Rest::Forgotten, b"")?;
+    let next_event = events::next_sequence(forgotten.as_deref(), engine.last_event()?)
+        .ok_or_else(|| damaged("the count of events"))?;
     let tenants = Tenants::new(default, others);
     let all = tenants.all();
     tracing::info!(
@@ -60,9 +64,11 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
         names,
         tenants,
         cache: Cache::new(settings.memory_bytes),
-        writer: Writer { dictionary, next_sequence: ceiling, ceiling, next_tenant }.into(),
+        writer: Writer { dictionary, next_sequence: ceiling, ceiling, next_tenant, next_event }
+            .into(),
         queue: Queue::new(settings.queue),
         failure: Failure::default(),
+        watch: OnceLock::new(),
         builder: Wishes::default(),
         unsynced: AtomicBool::new(false),
         stopping: Stop::default(),

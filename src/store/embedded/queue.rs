@@ -34,6 +34,12 @@ pub(super) enum Job {
         answer: Answer<u64>,
     },
     Record(RecordJob),
+    /// Events from one sequence to another are no longer needed.
+    Forget {
+        first: u64,
+        last: u64,
+        answer: Answer<()>,
+    },
     /// An index of this tenant is to be built at every start.
     Remember {
         tenant: u32,
@@ -66,7 +72,7 @@ impl Job {
         match self {
             Job::Writes { writes, .. } => writes.len().max(1),
             Job::Sweep { seats, .. } => seats.len().max(1),
-            Job::Record(_) | Job::Remember { .. } => 1,
+            Job::Record(_) | Job::Remember { .. } | Job::Forget { .. } => 1,
         }
     }
 
@@ -77,7 +83,9 @@ impl Job {
             Job::Writes { answer, .. } => drop(answer.send(Err(error))),
             Job::Sweep { answer, .. } => drop(answer.send(Err(error))),
             Job::Record(job) => drop(job.answer.send(Err(error))),
-            Job::Remember { answer, .. } => drop(answer.send(Err(error))),
+            Job::Remember { answer, .. } | Job::Forget { answer, .. } => {
+                drop(answer.send(Err(error)));
+            }
         }
     }
 }

@@ -5,11 +5,13 @@
 //! store's dictionary, times are distances from the entity's own.
 
 mod codec;
+mod event;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use self::codec::{In, Out};
+pub(super) use self::event::{decode_event, encode_event};
 use self::values::{MAX_DEPTH, read_geometry, write_geometry, write_json};
 use super::names::{Dictionary, Names};
 use crate::model::{AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId};
