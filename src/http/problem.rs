@@ -241,9 +241,10 @@ impl From<Error> for Problem {
 fn refusal_kind(refusal: &Refusal) -> ErrorKind {
     match refusal {
         Refusal::AlreadyExists(_) => ErrorKind::AlreadyExists,
-        Refusal::NoSuchEntity(_) | Refusal::NoSuchAttribute { .. } | Refusal::NoScope => {
-            ErrorKind::ResourceNotFound
-        }
+        Refusal::NoSuchEntity(_)
+        | Refusal::NoSuchAttribute { .. }
+        | Refusal::NoSuchInstance { .. }
+        | Refusal::NoScope => ErrorKind::ResourceNotFound,
         Refusal::KindChange { .. } | Refusal::Incomplete(_) | Refusal::TooLarge(_) => {
             ErrorKind::BadRequestData
         }

@@ -5,6 +5,7 @@
 
 mod attribute;
 mod entity;
+mod history;
 mod id;
 mod name;
 mod one_or_many;
@@ -19,6 +20,10 @@ pub use attribute::{
     Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageEntry, LanguageMap, More, Sealed,
 };
 pub use entity::{Entity, Rendered, Stored};
+pub use history::{
+    Chapter, Chronology, HistoryAction, HistoryChange, HistoryWrite, InstanceId, NotAnInstanceId,
+    Recorded, ScopeChange, TimeProperty,
+};
 pub use id::{DatasetId, EntityId, NotATenant, NotAUri, SubscriptionId, TenantId, check_uri};
 pub use name::{AttrName, Name, TooManyNames, TypeName};
 pub use one_or_many::OneOrMany;

@@ -9,6 +9,7 @@ mod collation;
 mod error;
 mod filter;
 mod geo;
+mod history;
 mod index;
 mod language;
 mod limits;
@@ -31,6 +32,10 @@ pub use filter::{
     TypeHint,
 };
 pub use geo::{GeoFilter, GeoParams};
+pub use history::{
+    Aggregate, Aggregated, Bucket, Chronicle, Column, Evolution, HistoryLimits, HistoryPlan, Line,
+    Method, Period, Periods, Series, Span, Summary, TellError, Told, Visit, Window,
+};
 pub use index::{Hint, Key, KeyRange, keys_of};
 pub use language::LanguageFilter;
 pub use limits::Limits;

@@ -8,8 +8,8 @@ pub(super) use self::merge::json_without_nulls;
 use std::sync::Arc;
 
 use super::{
-    AttrName, AttributePatch, DatasetId, Entity, EntityId, Fragment, Instance, InstancePatch, Kind,
-    Scope, Stored, Timestamp, TypeSelection,
+    AttrName, AttributePatch, DatasetId, Entity, EntityId, Fragment, Instance, InstanceId,
+    InstancePatch, Kind, Scope, Stored, Timestamp, TypeSelection,
 };
 
 /// An intention towards one entity.
@@ -80,6 +80,9 @@ pub enum Refusal {
     /// The entity has no such attribute, or no such instance of it.
     #[error("the entity has no attribute {attribute}{}", .dataset.as_ref().map(|id| format!(" with the datasetId {id}")).unwrap_or_default())]
     NoSuchAttribute { attribute: AttrName, dataset: Option<DatasetId> },
+    /// The attribute's history has no such instance.
+    #[error("the attribute {attribute} has no instance {instance}")]
+    NoSuchInstance { attribute: AttrName, instance: InstanceId },
     /// The entity has no scope.
     #[error("the entity has no scope")]
     NoScope,
@@ -283,7 +286,7 @@ impl Draft {
 
 /// Sets the system times of an instance and what is in it; what replaces something keeps its
 /// creation time (4.8).
-fn stamp(instance: &mut Instance, old: Option<&Instance>, now: Timestamp) {
+pub(super) fn stamp(instance: &mut Instance, old: Option<&Instance>, now: Timestamp) {
     instance.created_at = old.map_or(now, |old| old.created_at);
     instance.modified_at = now;
     if let Some(more) = &mut instance.more {
