@@ -1,4 +1,4 @@
-//! What the broker may reach on the network by itself: context documents now, receivers and other
+//! What the broker may reach on the network by itself: context documents and receivers now, other
 //! brokers later. URLs come from clients, so the default lets none of them reach inside.
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -6,7 +6,8 @@ use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use super::{ByteSize, Value, section::settings};
 
 settings! {
-    /// What the broker may reach on the network when it fetches documents that clients name.
+    /// What the broker may reach on the network when it fetches documents or notifies receivers
+    /// that clients name.
     pub struct Egress = "egress" {
         /// Whether private, loopback and link-local addresses may be reached. Cloud metadata
         /// addresses never are.
@@ -16,7 +17,7 @@ settings! {
         allow: Vec<Network> = Vec::new(),
         /// Which ports may be reached: those of web servers, not those of mail or shells.
         ports: Vec<Ports> = vec![Ports(80..=80), Ports(443..=443), Ports(1024..=65535)],
-        /// Whether plain http may be used besides https.
+        /// Whether plain http and mqtt may be used besides https and mqtts.
         http: bool = true,
         /// Certificates (PEM) of authorities to trust besides the usual ones.
         ca: Option<PathBuf> = None,

@@ -14,7 +14,9 @@ mod error;
 mod limits;
 mod load;
 mod log;
+mod mqtt;
 mod nearest;
+mod post;
 mod section;
 mod server;
 mod store;
@@ -27,6 +29,8 @@ pub use error::ConfigError;
 pub use limits::Limits;
 pub use load::{Choice, Sources};
 pub use log::{Log, LogFormat};
+pub use mqtt::Mqtt;
+pub use post::Post;
 pub use section::{Key, Section};
 pub use server::Server;
 pub use store::{Durability, Store};
@@ -42,6 +46,8 @@ config! {
         contexts: Contexts,
         limits: Limits,
         egress: Egress,
+        post: Post,
+        mqtt: Mqtt,
         cors: Cors,
         log: Log,
     }

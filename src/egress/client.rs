@@ -5,21 +5,20 @@ use std::{fs, sync::Arc, time::Duration};
 use bytes::Bytes;
 use reqwest::{
     StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
     header::{ACCEPT, HeaderMap, LOCATION},
     redirect,
 };
 use url::Url;
 
-use crate::config::Egress;
+use crate::config::{Egress, Post};
 
-use super::{EgressError, Guard, Refused};
+use super::{EgressError, Guard, Refused, resolve::GuardedResolver};
 
 /// The one outbound client; cheap to clone, connections are shared.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    guard: Arc<Guard>,
+    pub(super) http: reqwest::Client,
+    pub(super) guard: Arc<Guard>,
     redirects: usize,
     timeout: Duration,
     most: usize,
@@ -39,6 +38,11 @@ pub struct Fetched {
 impl Client {
     /// A client with these rules.
     pub fn new(settings: &Egress) -> Result<Self, EgressError> {
+        Self::keeping(settings, Post::default().idle_connections)
+    }
+
+    /// A client that keeps so many idle connections to one host.
+    pub(super) fn keeping(settings: &Egress, idle: usize) -> Result<Self, EgressError> {
         let guard = Arc::new(Guard::new(settings));
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("Lanna/", env!("CARGO_PKG_VERSION")))
@@ -48,7 +52,10 @@ impl Client {
             .referer(false)
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(8)
+            .pool_max_idle_per_host(idle)
+            .tcp_nodelay(true)
+            // Some receivers look for headers as people write them.
+            .http1_title_case_headers()
             .dns_resolver(Arc::new(GuardedResolver { guard: Arc::clone(&guard) }));
         if let Some(file) = &settings.ca {
             let setup = |why: String| EgressError::Setup(format!("{}: {why}", file.display()));
@@ -126,7 +133,7 @@ fn redirected(here: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Res
 }
 
 /// What went wrong below HTTP; a refusal of the resolver is told as what it is.
-fn unreachable(url: &Url, error: reqwest::Error) -> EgressError {
+pub(super) fn unreachable(url: &Url, error: reqwest::Error) -> EgressError {
     let mut why = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
@@ -137,32 +144,4 @@ fn unreachable(url: &Url, error: reqwest::Error) -> EgressError {
         source = cause.source();
     }
     EgressError::Unreachable { url: url.to_string(), why }
-}
-
-/// Resolves names and hands on only the addresses that may be reached: what is checked is what is
-/// connected to, whatever the name resolves to a moment later.
-#[derive(Debug)]
-struct GuardedResolver {
-    guard: Arc<Guard>,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = Arc::clone(&self.guard);
-        Box::pin(async move {
-            let host = name.as_str();
-            let found = tokio::net::lookup_host((host, 0)).await?;
-            let (mut good, mut why) = (Vec::new(), None);
-            for address in found {
-                match guard.forbids(address.ip()) {
-                    None => good.push(address),
-                    Some(reason) => why = Some(reason),
-                }
-            }
-            match why {
-                Some(why) if good.is_empty() => Err(Refused { url: host.to_owned(), why }.into()),
-                _ => Ok(Box::new(good.into_iter()) as Addrs),
-            }
-        })
-    }
 }

@@ -10,7 +10,7 @@ use super::address::{Place, place, wrapped};
 
 /// The rules forbid it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{url} may not be fetched: {why}")]
+#[error("{url} may not be reached: {why}")]
 pub struct Refused {
     /// The URL, or the host it names.
     pub url: String,
@@ -50,9 +50,8 @@ impl Guard {
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("it carries a user name or a password".into());
         }
-        let port = url.port_or_known_default().unwrap_or(0);
-        if !self.ports.iter().any(|Ports(range)| range.contains(&port)) {
-            return refuse(format!("port {port} is not among those allowed (egress.ports)"));
+        if let Some(why) = self.forbids_port(url.port_or_known_default().unwrap_or(0)) {
+            return refuse(why);
         }
         let literal = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
@@ -64,6 +63,24 @@ impl Guard {
             Some(why) => refuse(why),
             None => Ok(()),
         }
+    }
+
+    /// Checks all of an MQTT server that can be checked before its name is resolved.
+    pub fn check_server(&self, secure: bool, host: &str, port: u16) -> Result<(), Refused> {
+        let refuse = |why: String| Err(Refused { url: format!("{host}:{port}"), why });
+        if !secure && !self.http {
+            return refuse("it is not mqtts (egress.http)".into());
+        }
+        let literal = host.parse().ok().and_then(|address| self.forbids(address));
+        match self.forbids_port(port).or(literal) {
+            Some(why) => refuse(why),
+            None => Ok(()),
+        }
+    }
+
+    fn forbids_port(&self, port: u16) -> Option<String> {
+        let allowed = self.ports.iter().any(|Ports(range)| range.contains(&port));
+        (!allowed).then(|| format!("port {port} is not among those allowed (egress.ports)"))
     }
 
     /// Why an address may not be reached, if so.
@@ -129,6 +146,27 @@ mod tests {
             let found = verdict(&settings, bad).expect_err(bad);
             assert!(found.contains(why), "{bad}: {found}");
         }
+    }
+
+    #[test]
+    fn mqtt_servers_are_judged_as_web_servers_are() {
+        let verdict = |settings: &Egress, secure, host: &str, port| {
+            Guard::new(settings).check_server(secure, host, port).map_err(|refused| refused.why)
+        };
+        let settings = Egress::default();
+        assert_eq!(verdict(&settings, false, "mqtt.example.org", 1883), Ok(()));
+        for (host, port, why) in [
+            ("127.0.0.1", 1883, "of this machine"),
+            ("::1", 1883, "of this machine"),
+            ("169.254.169.254", 1883, "cloud metadata"),
+            ("mqtt.example.org", 22, "port 22"),
+        ] {
+            let found = verdict(&settings, true, host, port).expect_err(host);
+            assert!(found.contains(why), "{host}: {found}");
+        }
+        let strict = Egress { http: false, ..Egress::default() };
+        assert!(verdict(&strict, false, "mqtt.example.org", 1883).is_err());
+        assert_eq!(verdict(&strict, true, "mqtt.example.org", 8883), Ok(()));
     }
 
     #[test]

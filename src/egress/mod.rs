@@ -1,23 +1,35 @@
-//! The one outbound HTTP client. URLs come from strangers, so whatever the broker fetches goes
-//! through a [`Guard`]: schemes, ports and addresses by rule, names resolved here and connected to
-//! as checked, redirects followed one by one and checked like the first URL, answers limited in
-//! size and time.
+//! Whatever the broker sends or fetches on its own account. URLs come from strangers, so all of it
+//! goes through a [`Guard`]: schemes, ports and addresses by rule, names resolved here and
+//! connected to as checked, redirects of documents followed one by one and checked like the first
+//! URL, answers limited in size and time.
 //!
-//! Knows what a document is for no more than its caller tells it.
+//! [`Client`] fetches documents; [`Carrier`] brings messages to web servers and MQTT servers.
+//! Neither knows what a document or a message is for.
 
 mod address;
+mod guard;
+mod resolve;
+
 mod client;
 mod direct;
 mod freshness;
-mod guard;
 mod loader;
+
+mod carrier;
+mod courier;
+mod mqtt;
+mod post;
+mod target;
 
 #[cfg(test)]
 mod tests;
 
+pub use carrier::Carrier;
 pub use client::{Client, Fetched};
+pub use courier::{Courier, Message, SendError};
 pub use direct::{Direct, DirectAnswer};
 pub use guard::{Guard, Refused};
+pub use target::{STREAM, Target, TargetError};
 
 use std::time::Duration;
 
