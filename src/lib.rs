@@ -18,6 +18,9 @@ pub mod query;
 /// Representations of entities, read and written: the only room that spells NGSI-LD JSON.
 pub mod represent;
 
+/// Models of data: what entities of a type are like, checked against JSON Schema.
+pub mod schema;
+
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
 

@@ -25,9 +25,44 @@ macro_rules! core_contexts {
 
 core_contexts!["1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"];
 
-/// Contexts for the data of a city, by the local id under which every broker hosts them.
-pub(super) const DOMAIN_CONTEXTS: &[(&str, &str)] =
-    &[("mae-moh", include_str!("../../contexts/mae-moh.jsonld"))];
+macro_rules! domain_contexts {
+    ($($id:literal),* $(,)?) => {
+        /// Contexts for the data of a city, by the local id under which every broker hosts them:
+        /// one per subject of the Smart Data Models, and the city's own, which gives one name one
+        /// meaning across all subjects.
+        pub(super) const DOMAIN_CONTEXTS: &[(&str, &str)] =
+            &[$(($id, include_str!(concat!("../../contexts/", $id, ".jsonld")))),*];
+    };
+}
+
+domain_contexts![
+    "alert",
+    "building",
+    "consumption",
+    "data-quality",
+    "dcat-ap",
+    "device",
+    "energy",
+    "energy-community",
+    "environment",
+    "forestry",
+    "green-energy",
+    "issue-tracking",
+    "key-performance-indicator",
+    "machine-learning",
+    "mae-moh",
+    "organization",
+    "parks-and-gardens",
+    "point-of-interest",
+    "risk-management",
+    "saref",
+    "satellite-imagery",
+    "waste-management",
+    "waste-water",
+    "water-consumption",
+    "water-quality",
+    "weather",
+];
 
 /// Whether a context of this local id comes with the broker.
 pub(super) fn is_domain(local_id: &str) -> bool {

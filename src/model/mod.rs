@@ -14,6 +14,7 @@ mod scope;
 mod selection;
 mod time;
 mod value;
+mod violation;
 mod write;
 
 pub use attribute::{
@@ -32,4 +33,5 @@ pub use scope::{NotAScope, Scope, is_level, is_mark};
 pub use selection::{TypeSelection, TypeTerm};
 pub use time::{NotADateTime, Timestamp};
 pub use value::{Number, Value};
+pub use violation::Violation;
 pub use write::{Action, Applied, Change, Instances, Outcome, Refusal, Write};
