@@ -316,6 +316,7 @@ fn query_kind(error: &QueryError) -> ErrorKind {
     match error.kind {
         query::ErrorKind::Syntax | query::ErrorKind::Incompatible => ErrorKind::BadRequestData,
         query::ErrorKind::TooComplex => ErrorKind::TooComplexQuery,
+        query::ErrorKind::Inapplicable => ErrorKind::InvalidRequest,
     }
 }
 

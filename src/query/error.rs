@@ -23,6 +23,8 @@ pub enum ErrorKind {
     TooComplex,
     /// It contradicts another parameter.
     Incompatible,
+    /// What it asks for cannot be done with the data there are (InvalidRequest, 5.7.4.4).
+    Inapplicable,
 }
 
 impl QueryError {
@@ -38,6 +40,11 @@ impl QueryError {
     /// A query that asks for more work than is allowed.
     pub fn too_complex(parameter: &'static str, message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::TooComplex, parameter, message: message.into(), span: None }
+    }
+
+    /// A question that does not suit the data.
+    pub fn inapplicable(parameter: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Inapplicable, parameter, message: message.into(), span: None }
     }
 
     /// A parameter that contradicts another.

@@ -34,7 +34,8 @@ pub use filter::{
 pub use geo::{GeoFilter, GeoParams};
 pub use history::{
     Aggregate, Aggregated, Bucket, Chronicle, Column, Evolution, HistoryLimits, HistoryPlan, Line,
-    Method, Period, Periods, Series, Span, Summary, TellError, Told, Visit, Window,
+    Method, Period, Periods, Series, Span, Summary, TellError, Told, Visit, Window, WindowParams,
+    parse_last_n,
 };
 pub use index::{Hint, Key, KeyRange, keys_of};
 pub use language::LanguageFilter;

@@ -42,15 +42,6 @@ pub trait Chronicle {
         periods: Option<&Periods>,
         visit: &mut dyn FnMut(Column<'_>) -> Visit,
     ) -> Result<(), Self::Error>;
-
-    /// The first and the last time of this property in a series, if any instance has it. They may
-    /// be wider than the truth, if that is quicker to know, only where `exact` is false.
-    fn extent(
-        &self,
-        series: usize,
-        property: TimeProperty,
-        exact: bool,
-    ) -> Result<Option<(Timestamp, Timestamp)>, Self::Error>;
 }
 
 /// The instances of one attribute with one datasetId.

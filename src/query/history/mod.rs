@@ -4,9 +4,16 @@
 //! [`HistoryPlan::tell`] decide what is asked for and gather it within the plan's limits, so that
 //! all stores answer alike.
 
+mod aggregate;
 mod chronicle;
+mod evolve;
+mod parse;
+#[cfg(test)]
+pub(crate) mod reference;
+mod state;
 
 pub use chronicle::{Chronicle, Column, Periods, Series, Span, Summary, Visit};
+pub use parse::{WindowParams, parse_last_n};
 
 use super::{EntityPlan, Projection, QueryError};
 use crate::model::{AttrName, Chapter, DatasetId, Kind, Recorded, TimeProperty, Timestamp, Value};
@@ -101,8 +108,7 @@ impl Default for HistoryLimits {
 /// What is told of one entity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evolution {
-    /// Its scopes are those that began in the window, those that were removed in it, and the one
-    /// that held when it began.
+    /// Its changes of scope are those in the window, in the order of the window's time.
     pub chapter: Chapter,
     /// Attributes that have instances in the window. One whose instances were all cut off is there
     /// and has none.
@@ -154,3 +160,6 @@ pub enum TellError<E> {
     #[error(transparent)]
     Query(QueryError),
 }
+
+#[cfg(test)]
+mod tests;
