@@ -4,6 +4,7 @@
 //! No I/O, no wire form, no HTTP: names arrive expanded, time arrives as an argument.
 
 mod attribute;
+mod difference;
 mod entity;
 mod history;
 mod id;
@@ -20,6 +21,7 @@ mod write;
 pub use attribute::{
     Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageEntry, LanguageMap, More, Sealed,
 };
+pub use difference::{Difference, Turn, Turned};
 pub use entity::{Entity, Rendered, Stored};
 pub use history::{
     Chapter, Chronology, HistoryAction, HistoryChange, HistoryWrite, InstanceId, NotAnInstanceId,

@@ -21,6 +21,7 @@ mod plan;
 mod projection;
 mod scan;
 mod scope;
+mod spelling;
 mod term;
 #[cfg(test)]
 mod testing;
@@ -47,4 +48,5 @@ pub use pattern::Pattern;
 pub use plan::{Anchor, EntityPlan, Lookup, NoLookup, Page, Selector};
 pub use projection::{Branch, Item, Projection, Tree, View};
 pub use scope::{ScopeFilter, ScopePattern};
+pub use spelling::{Spelled, compacted, spelled};
 pub use term::Term;

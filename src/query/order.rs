@@ -127,6 +127,10 @@ impl Order {
         &self.elements
     }
 
+    pub(super) fn elements_mut(&mut self) -> &mut [OrderElement] {
+        &mut self.elements
+    }
+
     /// How texts compare.
     pub fn collation(&self) -> &Collation {
         &self.collation

@@ -186,6 +186,10 @@ impl Tree {
         &self.members
     }
 
+    pub(super) fn members_mut(&mut self) -> &mut [Branch] {
+        &mut self.members
+    }
+
     fn find(&self, is: impl Fn(&Item) -> bool) -> Option<&Branch> {
         self.members.iter().find(|branch| is(&branch.item))
     }

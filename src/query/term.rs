@@ -57,6 +57,11 @@ impl Term {
         }
     }
 
+    /// Writes the name otherwise; it means the same.
+    pub(super) fn rewrite(&mut self, written: &str) {
+        self.written = written.into();
+    }
+
     /// The name as it was written.
     pub fn written(&self) -> &str {
         &self.written

@@ -46,6 +46,16 @@ impl Text {
         self.expanded.as_deref().unwrap_or(&self.written)
     }
 
+    /// The text as it was written, without quotation marks.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// The IRI that it is short for, where `expandValues` asks for IRIs.
+    pub fn expanded(&self) -> Option<&str> {
+        self.expanded.as_deref()
+    }
+
     /// The date or time it says.
     pub fn moment(&self) -> Option<Moment> {
         self.moment

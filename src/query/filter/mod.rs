@@ -66,8 +66,9 @@ pub struct TypeHint {
 }
 
 impl PartialEq for TypeHint {
+    /// Whether the type was known when the text was read means nothing.
     fn eq(&self, other: &Self) -> bool {
-        self.term == other.term
+        self.term.to_string() == other.term.to_string()
     }
 }
 

@@ -3,18 +3,28 @@
 //! A Subscription is held twice: as the members that were accepted, in which every name is an IRI,
 //! for showing, changing and keeping; and as what they mean, for matching and notifying.
 
+mod accept;
 mod params;
+mod read;
+mod record;
 mod report;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
+pub use accept::Draft;
 pub use params::{Accept, Endpoint, KeyValuePair, NotificationParams};
+pub use read::Setting;
+pub use record::SubscriptionRecord;
 pub use report::{DeliveryReport, DeliveryStatus};
+pub use write::Showing;
 
-use super::write::SpecVersion;
+use super::{ReadError, write::SpecVersion};
 use crate::jsonld::Context;
-use crate::model::{AttrName, SubscriptionId, Timestamp};
-use crate::query::{EntityPlan, Filter};
+use crate::model::{AttrName, Difference, SubscriptionId, Timestamp, Turn, Turned};
+use crate::query::{self, EntityPlan, ErrorKind, Filter, QueryError};
 
 /// A Subscription (5.2.12), all names expanded. How often it was told of something is kept apart,
 /// in a [`DeliveryReport`], since that changes with every notification.
@@ -39,10 +49,60 @@ pub struct Subscription {
     pub notification: NotificationParams,
     /// By what names are compacted in notifications, and under which link: `jsonldContext`.
     pub context: Arc<Context>,
-    pub created_at: Timestamp,
-    pub modified_at: Timestamp,
     /// The address of that context, for `Link` headers.
     pub context_address: Arc<str>,
+    pub created_at: Timestamp,
+    pub modified_at: Timestamp,
+    /// The members that were accepted.
+    draft: Arc<Draft>,
+}
+
+/// How much a Subscription may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimits {
+    /// Of `q`, geometries, regular expressions.
+    pub query: query::Limits,
+    /// How many levels of linked entities a notification may hold.
+    pub join_level: usize,
+    /// How many linked entities a notification may hold.
+    pub join_entities: usize,
+}
+
+/// Why a Subscription was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscriptionError {
+    /// A member is not what it should be.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It asks for more work than is allowed.
+    #[error(transparent)]
+    TooComplex(QueryError),
+}
+
+impl SubscriptionError {
+    fn within(self, member: &str) -> Self {
+        match self {
+            Self::Read(error) => Self::Read(error.within(member)),
+            other => other,
+        }
+    }
+
+    fn within_item(self, index: usize) -> Self {
+        match self {
+            Self::Read(error) => Self::Read(error.within_item(index)),
+            other => other,
+        }
+    }
+}
+
+impl From<QueryError> for SubscriptionError {
+    /// What is wrong with a query is told by the member that holds it.
+    fn from(error: QueryError) -> Self {
+        match error.kind {
+            ErrorKind::TooComplex => Self::TooComplex(error),
+            _ => Self::Read(ReadError::new(error.message)),
+        }
+    }
 }
 
 /// When a Subscription has something to tell (5.8.6).
@@ -97,6 +157,16 @@ impl Trigger {
     /// The trigger of this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|trigger| trigger.word() == word)
+    }
+}
+
+impl From<Turn> for Trigger {
+    fn from(turn: Turn) -> Self {
+        match turn {
+            Turn::Created => Trigger::AttributeCreated,
+            Turn::Updated => Trigger::AttributeUpdated,
+            Turn::Deleted => Trigger::AttributeDeleted,
+        }
     }
 }
 
@@ -172,6 +242,11 @@ impl Subscription {
         }
     }
 
+    /// The members that were accepted.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
     /// The attributes whose changes count; all, if there are none.
     pub fn watched(&self) -> &[AttrName] {
         match &self.timing {
@@ -188,6 +263,22 @@ impl Subscription {
         }
     }
 
+    /// Whether what happened to an entity is something to tell (5.8.6); whether the entity is one
+    /// that it is about is for the plan to say. The creation of an entity is the creation of its
+    /// attributes too, and its deletion their deletion. Where attributes are watched, only
+    /// entities that have one of them are of interest.
+    pub fn concerns(&self, difference: &Difference) -> bool {
+        let Timing::OnChange { watched, triggers, .. } = &self.timing else { return false };
+        let is_watched = |turned: &&Turned| watched.is_empty() || watched.contains(&turned.name);
+        let mut turns = difference.turns.iter().filter(is_watched);
+        let whole = (difference.created && triggers.has(Trigger::EntityCreated))
+            || (difference.deleted && triggers.has(Trigger::EntityDeleted));
+        if whole && (watched.is_empty() || turns.clone().next().is_some()) {
+            return true;
+        }
+        turns.any(|turned| triggers.has(turned.turn.into()))
+    }
+
     /// What must pass at least between two notifications.
     pub fn throttling(&self) -> Option<Duration> {
         match self.timing {
@@ -199,21 +290,5 @@ impl Subscription {
     /// The version of the specification that notifications follow (`ngsildConformance`).
     pub fn version(&self) -> Option<SpecVersion> {
         self.notification.rendering.version
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_updated_entity_is_one_whose_attributes_changed() {
-        let updated = Triggers::of(&[Trigger::EntityUpdated]);
-        for trigger in Trigger::ALL {
-            let expected = !matches!(trigger, Trigger::EntityCreated | Trigger::EntityDeleted);
-            assert_eq!(updated.has(trigger), expected, "{}", trigger.word());
-            assert_eq!(Trigger::from_word(trigger.word()), Some(trigger));
-        }
-        assert!(!Triggers::default().meets(Triggers::of(&[Trigger::EntityDeleted])));
     }
 }
