@@ -112,12 +112,19 @@ impl GeoFilter {
     /// A condition that holds of every entity that passes.
     pub fn hint(&self) -> Hint {
         let Some(attribute) = self.property.name() else { return Hint::Nothing };
+        match self.reach() {
+            Some(rects) => Hint::Bounds { attribute, rects },
+            None => Hint::AnyAttribute(vec![attribute]),
+        }
+    }
+
+    /// Rectangles, one of which the bounds of every geometry that passes touch; None if it may be
+    /// anywhere.
+    pub fn reach(&self) -> Option<Vec<Rect>> {
         match &self.rule {
-            Rule::Within { reach, .. } => Hint::Bounds { attribute, rects: reach.clone() },
-            Rule::Related(Relation::Disjoint) | Rule::Beyond { .. } => {
-                Hint::AnyAttribute(vec![attribute])
-            }
-            Rule::Related(_) => Hint::Bounds { attribute, rects: vec![self.reference.bounds()] },
+            Rule::Within { reach, .. } => Some(reach.clone()),
+            Rule::Related(Relation::Disjoint) | Rule::Beyond { .. } => None,
+            Rule::Related(_) => Some(vec![self.reference.bounds()]),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::query::{OrderParams, Pattern, ScopeFilter, parse_attrs};
 use crate::store::samples::{self, attribute_name, place};
 
 /// A context in which the sample attributes are called `a0` to `a9` and the types `T0` to `T9`.
-fn context() -> &'static Context {
+pub(in crate::store) fn context() -> &'static Context {
     static CONTEXT: OnceLock<Arc<Context>> = OnceLock::new();
     CONTEXT.get_or_init(|| {
         let mut terms = serde_json::Map::new();
@@ -46,34 +46,95 @@ fn near(lon: f64, lat: f64, metres: u32) -> EntityPlan {
     EntityPlan { geo, ..EntityPlan::default() }
 }
 
-/// A term of `q` about one of the sample attributes.
-fn test() -> impl Strategy<Value = String> + Clone {
-    let literal = prop_oneof![
-        4 => (-6i32..6).prop_map(|half| (f64::from(half) / 2.0).to_string()),
-        1 => Just("\"แม่เมาะ\"".to_owned()),
-        1 => "\"[a-c]{1,2}\"",
-        1 => Just("2026-01-31T12:00:00Z".to_owned()),
-        1 => Just("2026-01-31".to_owned()),
-        1 => (0usize..8).prop_map(|id| format!("\"{}\"", entity_id(id))),
-        1 => (i64::MAX - 2..i64::MAX).prop_map(|number| number.to_string()),
-    ];
+/// A value as `q` writes it, like those of the samples and a little beside them.
+fn literal() -> impl Strategy<Value = String> + Clone {
+    prop_oneof![
+        8 => (-6i32..6).prop_map(|half| (f64::from(half) / 2.0).to_string()),
+        2 => Just("\"แม่เมาะ\"".to_owned()),
+        2 => "\"[a-c]{1,2}\"",
+        1 => Just("\"\"".to_owned()),
+        2 => Just("2026-01-31T12:00:00Z".to_owned()),
+        1 => Just("\"2026-01-31T12:00:00Z\"".to_owned()),
+        1 => Just("\"12:00:00Z\"".to_owned()),
+        2 => Just("2026-01-31".to_owned()),
+        2 => (0usize..8).prop_map(|id| format!("\"{}\"", entity_id(id))),
+        2 => (i64::MAX - 2..i64::MAX).prop_map(|number| number.to_string()),
+        1 => (9_007_199_254_740_990i64..9_007_199_254_740_996).prop_map(|n| n.to_string()),
+        1 => Just(format!("\"{}\"", "ก".repeat(43))),
+        2 => (-3i64..3).prop_map(|seconds| at(seconds * 30).to_string()),
+    ]
+}
+
+/// A range that goes between two values of one type.
+fn range() -> impl Strategy<Value = String> + Clone {
+    let seconds = (-100i64..100, 0i64..100);
+    prop_oneof![
+        4 => (-3i32..3, 0i32..4).prop_map(|(low, more)| format!("{low}..{}", low + more)),
+        1 => ("[a-c]{1,2}", "[a-c]{1,2}").prop_map(|(low, high)| format!("\"{low}\"..\"{high}\"")),
+        1 => Just("2026-01-31..2026-02-01".to_owned()),
+        1 => Just("\"\"..\"2026-02-01\"".to_owned()),
+        1 => Just("2026-01-31T00:00:00Z..2026-01-31".to_owned()),
+        1 => seconds.prop_map(|(low, more)| format!("{}..{}", at(low), at(low + more))),
+    ]
+}
+
+/// What a term of `q` is about.
+fn path() -> impl Strategy<Value = String> + Clone {
     let attribute = (0usize..6).prop_map(|number| format!("a{number}"));
-    let path = prop_oneof![
-        6 => attribute.clone(),
-        1 => (attribute.clone(), attribute.clone()).prop_map(|(a, b)| format!("{a}.{b}")),
-        1 => (attribute.clone(), attribute.clone()).prop_map(|(a, b)| format!("{a}[{b}]")),
-        1 => (attribute.clone(), attribute).prop_map(|(a, b)| format!("{a}{{T0,T1:{b}}}")),
+    let member = prop_oneof![
+        Just("observedAt"),
+        Just("unitCode"),
+        Just("datasetId"),
+        Just("modifiedAt"),
+        Just("createdAt"),
+        Just("expiresAt"),
     ];
+    let own = prop_oneof![
+        Just("id"),
+        Just("type"),
+        Just("scope"),
+        Just("createdAt"),
+        Just("modifiedAt"),
+        Just("expiresAt"),
+    ];
+    let two = (attribute.clone(), attribute.clone());
+    prop_oneof![
+        12 => attribute.clone(),
+        2 => two.clone().prop_map(|(a, b)| format!("{a}.{b}")),
+        1 => (two.clone(), attribute.clone()).prop_map(|((a, b), c)| format!("{a}.{b}.{c}")),
+        2 => two.clone().prop_map(|(a, b)| format!("{a}[{b}]")),
+        1 => attribute.clone().prop_map(|a| format!("{a}[*]")),
+        2 => two.prop_map(|(a, b)| format!("{a}{{T0,T1:{b}}}")),
+        3 => (attribute, member).prop_map(|(a, member)| format!("{a}.{member}")),
+        2 => own.prop_map(str::to_owned),
+    ]
+}
+
+/// A term of `q`.
+fn test() -> impl Strategy<Value = String> + Clone {
     let operator =
         prop_oneof![Just("=="), Just("!="), Just(">"), Just(">="), Just("<"), Just("<=")];
+    let equal = prop_oneof![Just("=="), Just("!=")];
+    let like = prop_oneof![Just("~="), Just("!~=")];
+    let pattern = prop_oneof![
+        Just("^[ab]"),
+        Just("เมาะ"),
+        Just("^$"),
+        Just("2026"),
+        Just("(a|b)+"),
+        Just("c?b$"),
+        Just(":[0-4]"),
+    ];
+    let path = path();
     prop_oneof![
-        1 => path.clone(),
-        1 => path.clone().prop_map(|a| format!("{a}==true")),
-        6 => (path.clone(), operator, literal.clone()).prop_map(|(a, b, c)| format!("{a}{b}{c}")),
-        1 => (path.clone(), literal.clone(), literal.clone())
-            .prop_map(|(a, b, c)| format!("{a}=={b},{c}")),
-        1 => (path.clone(), -3i32..3, 0i32..4).prop_map(|(a, b, c)| format!("{a}=={b}..{}", b + c)),
-        1 => path.prop_map(|a| format!("{a}~=^[ab]")),
+        2 => path.clone(),
+        1 => path.clone().prop_map(|a| format!("!{a}")),
+        1 => (path.clone(), equal.clone()).prop_map(|(a, b)| format!("{a}{b}true")),
+        12 => (path.clone(), operator, literal()).prop_map(|(a, b, c)| format!("{a}{b}{c}")),
+        3 => (path.clone(), equal.clone(), literal(), literal())
+            .prop_map(|(a, b, c, d)| format!("{a}{b}{c},{d}")),
+        4 => (path.clone(), equal, range()).prop_map(|(a, b, c)| format!("{a}{b}{c}")),
+        3 => (path, like, pattern).prop_map(|(a, b, c)| format!("{a}{b}{c}")),
     ]
 }
 
@@ -111,16 +172,22 @@ fn geo() -> impl Strategy<Value = GeoFilter> + Clone {
     let georel = prop_oneof![
         Just("near;maxDistance==5000"),
         Just("near;minDistance==3000"),
+        Just("near;maxDistance==9000000"),
         Just("within"),
+        Just("contains"),
+        Just("overlaps"),
         Just("intersects"),
         Just("disjoint"),
         Just("equals"),
     ];
     let property = (0usize..6).prop_map(|number| format!("a{number}"));
-    (georel, property, -8i32..8, -8i32..8).prop_map(|(georel, property, x, y)| {
-        let (lon, lat) = (99.7 + f64::from(x) / 100.0, 18.3 + f64::from(y) / 100.0);
+    let far = prop_oneof![3 => Just(1.0), 1 => Just(800.0)];
+    (georel, property, -8i32..8, -8i32..8, far).prop_map(|(georel, property, x, y, far)| {
+        // In the little town of the samples, or anywhere in the world.
+        let (x, y) = (f64::from(x) * far / 100.0, f64::from(y) * far / 100.0);
+        let (lon, lat) = ((99.7 + x).min(179.9), (18.3 + y).clamp(-90.0, 89.9));
         let point = format!("[{lon},{lat}]");
-        let (east, north) = (lon + 0.07, lat + 0.07);
+        let (east, north) = (lon + 0.07 * far.sqrt().min(1.1), lat + 0.07);
         let square = format!(
             "[[[{lon},{lat}],[{east},{lat}],[{east},{north}],[{lon},{north}],[{lon},{lat}]]]"
         );
@@ -141,6 +208,8 @@ fn order() -> impl Strategy<Value = Order> + Clone {
         Just("a1;desc,a2"),
         Just("id;desc"),
         Just("modifiedAt,id"),
+        Just("modifiedAt;desc"),
+        Just("createdAt,modifiedAt;desc"),
         Just("a3;dist-asc"),
     ];
     by.prop_map(|by| {
@@ -150,7 +219,7 @@ fn order() -> impl Strategy<Value = Order> + Clone {
     })
 }
 
-fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
+pub(in crate::store) fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
     let scope =
         prop_oneof![Just("/A/#"), Just("/+/B"), Just("/A;/B/C"), Just("/C,/A/A"), Just("/#")]
             .prop_map(|text| ScopeFilter::parse(text, &Limits::default()).unwrap());
