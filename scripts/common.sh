@@ -24,3 +24,24 @@ need_cargo() {
         exit 1
     fi
 }
+
+# Installs the MQTT server that the tests publish to, and what makes its certificates.
+need_mosquitto() {
+    if [ -x /usr/sbin/mosquitto ] && command -v openssl >/dev/null; then return; fi
+    if ! command -v apt-get >/dev/null; then
+        echo "mosquitto is not installed: the tests of MQTT will fail" >&2
+        return
+    fi
+    echo "installing mosquitto" >&2
+    as_root apt-get update -qq
+    # Debian would start it as a service, on the usual port, which nobody asked for.
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then policy=""; fi
+    if [ -n "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        mosquitto openssl >/dev/null
+    if [ -n "$policy" ]; then as_root rm -f "$policy"; fi
+}

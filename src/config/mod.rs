@@ -20,6 +20,7 @@ mod post;
 mod section;
 mod server;
 mod store;
+mod stream;
 mod value;
 
 pub use contexts::Contexts;
@@ -34,6 +35,7 @@ pub use post::Post;
 pub use section::{Key, Section};
 pub use server::Server;
 pub use store::{Durability, Store};
+pub use stream::Stream;
 pub use value::{ByteSize, Preload, Value};
 
 use section::config;
@@ -48,6 +50,7 @@ config! {
         egress: Egress,
         post: Post,
         mqtt: Mqtt,
+        stream: Stream,
         cors: Cors,
         log: Log,
     }

@@ -3,8 +3,8 @@
 //! connected to as checked, redirects of documents followed one by one and checked like the first
 //! URL, answers limited in size and time.
 //!
-//! [`Client`] fetches documents; [`Carrier`] brings messages to web servers and MQTT servers.
-//! Neither knows what a document or a message is for.
+//! [`Client`] fetches documents; [`Carrier`] brings messages to web servers and MQTT servers;
+//! [`Hub`] has them for those who listen. None knows what a document or a message is for.
 
 mod address;
 mod guard;
@@ -17,6 +17,7 @@ mod loader;
 
 mod carrier;
 mod courier;
+mod hub;
 mod mqtt;
 mod post;
 mod target;
@@ -29,6 +30,7 @@ pub use client::{Client, Fetched};
 pub use courier::{Courier, Message, SendError};
 pub use direct::{Direct, DirectAnswer};
 pub use guard::{Guard, Refused};
+pub use hub::{Hub, Listener, Missed, NoRoom, Told};
 pub use target::{STREAM, Target, TargetError};
 
 use std::time::Duration;

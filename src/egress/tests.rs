@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::config::{ByteSize, Egress};
+use crate::config::{ByteSize, Config, Egress};
 use crate::jsonld::{DocumentLoader, LoadError};
 
 /// A host that answers every request with what `answer` makes of its path.
@@ -186,4 +186,168 @@ async fn contexts_are_loaded_with_their_age() {
     assert!(matches!(load("/page").await, Err(LoadError::Invalid(_))));
     assert!(matches!(load("/large").await, Err(LoadError::Invalid(_))));
     assert!(matches!(load("/away").await, Err(LoadError::Unreachable(_))));
+}
+
+/// A receiver that keeps its connections, counts them, and answers each request with what `answer`
+/// makes of its path.
+async fn receiver(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Receiver {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let connections = Arc::new(Mutex::new(0));
+    let receiver = Receiver { port, taken: Arc::clone(&taken), connections: connections.clone() };
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            *connections.lock() += 1;
+            let (taken, answer) = (Arc::clone(&taken), Arc::clone(&answer));
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while let Ok(1..) = stream.read_buf(&mut request).await {
+                    let text = String::from_utf8_lossy(&request).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let length =
+                        head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+                    if length.is_none_or(|length| body.len() < length.parse::<usize>().unwrap()) {
+                        continue;
+                    }
+                    let reply = answer(head.split(' ').nth(1).unwrap());
+                    taken.lock().push(text);
+                    request.clear();
+                    if stream.write_all(reply.as_bytes()).await.is_err() || reply.is_empty() {
+                        break;
+                    }
+                    if reply.contains("keep it coming") {
+                        while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+                    }
+                }
+            });
+        }
+    });
+    receiver
+}
+
+struct Receiver {
+    port: u16,
+    taken: Arc<Mutex<Vec<String>>>,
+    connections: Arc<Mutex<usize>>,
+}
+
+impl Receiver {
+    fn at(&self, path: &str) -> Target {
+        let key = [("X-Key".to_owned(), "a b".to_owned())];
+        Target::parse(&format!("http://127.0.0.1:{}{path}", self.port), &key, &[], None).unwrap()
+    }
+}
+
+fn carrier(change: impl FnOnce(&mut Config)) -> Carrier {
+    let mut config = Config::default();
+    config.egress.allow_private = true;
+    config.post.timeout = Duration::from_secs(5);
+    change(&mut config);
+    Carrier::new(&config).unwrap()
+}
+
+fn message() -> Message {
+    Message {
+        body: "{\"type\":\"Notification\"}".into(),
+        headers: vec![
+            ("Content-Type", "application/json".to_owned()),
+            ("NGSILD-Tenant", "Lampang".to_owned()),
+        ],
+    }
+}
+
+const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+#[tokio::test]
+async fn a_message_is_posted_with_its_headers_over_a_kept_connection() {
+    let receiver = receiver(|path| match path {
+        "/ok" => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfine!".to_owned(),
+        _ => NO_CONTENT.to_owned(),
+    })
+    .await;
+    let carrier = carrier(|_| {});
+    for _ in 0..10 {
+        carrier.send(&receiver.at("/ok"), &message()).await.unwrap();
+        carrier.send(&receiver.at("/none?x=1"), &message()).await.unwrap();
+    }
+    assert_eq!((receiver.taken.lock().len(), *receiver.connections.lock()), (20, 1));
+    let taken = receiver.taken.lock()[1].clone();
+    assert!(taken.starts_with("POST /none?x=1 HTTP/1.1\r\n"), "{taken}");
+    for line in ["Content-Type: application/json", "X-Key: a b", "Ngsild-Tenant: Lampang"] {
+        assert!(taken.lines().any(|found| found == line), "{line} in {taken}");
+    }
+    assert!(taken.ends_with("{\"type\":\"Notification\"}"));
+}
+
+#[tokio::test]
+async fn receivers_that_will_not_take_it_are_told_apart() {
+    let receiver = receiver(|path| match path {
+        "/broken" => "HTTP/1.1 500 Oh\r\ncontent-length: 9\r\n\r\nno\n disk\t".to_owned(),
+        "/later" => "HTTP/1.1 503 Later\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        "/moved" => "HTTP/1.1 307 There\r\nlocation: http://169.254.169.254/\r\n\
+                     content-length: 0\r\n\r\n"
+            .to_owned(),
+        "/gone" => "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        _ => String::new(),
+    })
+    .await;
+    let carrier = carrier(|_| {});
+    let fails = async |path: &str| carrier.send(&receiver.at(path), &message()).await.unwrap_err();
+    assert_eq!(fails("/broken").await.to_string(), "the receiver answered 500: no disk");
+    let later = fails("/later").await;
+    assert_eq!((later.retry_after(), later.is_permanent()), (Some(Duration::from_secs(7)), false));
+    let moved = fails("/moved").await.to_string();
+    assert!(
+        moved.contains("307: it redirects to http://169.254.169.254/, which is not"),
+        "{moved}"
+    );
+    assert!(fails("/gone").await.is_permanent());
+    // It hangs up instead of answering, and is tried once more on a connection of its own.
+    let before = receiver.taken.lock().len();
+    assert!(matches!(fails("/hangs-up").await, SendError::Unreachable(_)));
+    assert_eq!(receiver.taken.lock().len(), before + 2);
+    let closed = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let closed = Target::parse(&format!("http://{closed}/"), &[], &[], None).unwrap();
+    assert!(matches!(carrier.send(&closed, &message()).await, Err(SendError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn a_receiver_that_floods_or_hangs_costs_little() {
+    let receiver = receiver(|path| match path {
+        "/flood" => "HTTP/1.1 200 OK\r\nconnection: close\r\nx: keep it coming\r\n\r\n".to_owned(),
+        "/endless" => "HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\nx".to_owned(),
+        // Never a whole head.
+        _ => "HTTP/1.1 200".to_owned(),
+    })
+    .await;
+    let carrier = carrier(|config| config.post.timeout_max = Duration::from_millis(300));
+    for path in ["/flood", "/endless"] {
+        carrier.send(&receiver.at(path), &message()).await.unwrap();
+    }
+    let error = carrier.send(&receiver.at("/hang"), &message()).await.unwrap_err();
+    assert_eq!(error, SendError::TimedOut(Duration::from_millis(300)));
+    let own = format!("http://127.0.0.1:{}/hang", receiver.port);
+    let own = Target::parse(&own, &[], &[], Some(Duration::from_millis(50))).unwrap();
+    let error = carrier.send(&own, &message()).await.unwrap_err();
+    assert_eq!(error, SendError::TimedOut(Duration::from_millis(50)));
+}
+
+#[tokio::test]
+async fn receivers_inside_are_refused_before_and_after_their_name_is_resolved() {
+    let receiver = receiver(|_| NO_CONTENT.to_owned()).await;
+    let carrier = carrier(|config| config.egress.allow_private = false);
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let url = format!("http://{host}:{}/", receiver.port);
+        let target = Target::parse(&url, &[], &[], None).unwrap();
+        let error = carrier.send(&target, &message()).await.unwrap_err();
+        assert!(
+            matches!(&error, SendError::Refused(why) if why.contains("of this machine")),
+            "{error}"
+        );
+        assert_eq!(carrier.admits(&target).is_err(), host != "localhost", "{host}");
+    }
+    assert_eq!(*receiver.connections.lock(), 0);
 }
