@@ -2,10 +2,13 @@
 
 /// One thing without a list around it, or several. `Many` may also hold one or none: what was
 /// sent as an array stays an array.
+///
+/// The list is boxed because it is rare: whoever has one thing does not pay for its three words.
 #[derive(Debug, Clone)]
+#[allow(clippy::box_collection, reason = "a million entities have one thing for each that has many")]
 pub enum OneOrMany<T> {
     One(T),
-    Many(Vec<T>),
+    Many(Box<Vec<T>>),
 }
 
 impl<T> OneOrMany<T> {
@@ -14,8 +17,13 @@ impl<T> OneOrMany<T> {
         match things.len() {
             0 => None,
             1 => things.pop().map(OneOrMany::One),
-            _ => Some(OneOrMany::Many(things)),
+            _ => Some(Self::many(things)),
         }
+    }
+
+    /// A list, however long.
+    pub fn many(things: Vec<T>) -> Self {
+        OneOrMany::Many(Box::new(things))
     }
 
     /// All of them.
@@ -38,15 +46,15 @@ impl<T> OneOrMany<T> {
     pub fn into_vec(self) -> Vec<T> {
         match self {
             OneOrMany::One(thing) => vec![thing],
-            OneOrMany::Many(things) => things,
+            OneOrMany::Many(things) => *things,
         }
     }
 
     /// Adds one at the end.
     pub fn push(&mut self, thing: T) {
-        let mut things = std::mem::replace(self, OneOrMany::Many(Vec::new())).into_vec();
+        let mut things = std::mem::replace(self, Self::many(Vec::new())).into_vec();
         things.push(thing);
-        *self = OneOrMany::Many(things);
+        *self = Self::many(things);
     }
 
     /// Whether there are none.

@@ -69,7 +69,7 @@ fn text(json: &Json) -> &str {
 
 fn one_or_many<T>(json: &Json, of: impl Fn(&Json) -> T) -> OneOrMany<T> {
     match json {
-        Json::Array(items) => OneOrMany::Many(items.iter().map(of).collect()),
+        Json::Array(items) => OneOrMany::many(items.iter().map(of).collect()),
         one => OneOrMany::One(of(one)),
     }
 }

@@ -196,7 +196,7 @@ fn languages() -> impl Strategy<Value = LanguageMap> {
             let text = texts[index * 2].clone();
             let strings = match index % 2 {
                 0 => OneOrMany::One(text),
-                _ => OneOrMany::Many(vec![text, texts[index * 2 + 1].clone()]),
+                _ => OneOrMany::many(vec![text, texts[index * 2 + 1].clone()]),
             };
             (tag.into(), strings)
         };
@@ -210,7 +210,7 @@ fn data() -> impl Strategy<Value = Datum> {
     ) -> impl Strategy<Value = OneOrMany<T>> {
         prop_oneof![
             things.clone().prop_map(OneOrMany::One),
-            vec(things, 1..3).prop_map(OneOrMany::Many)
+            vec(things, 1..3).prop_map(OneOrMany::many)
         ]
     }
     let raw = Just(serde_json::json!({"type": "raw", "speed": null, "a": [1, {"@context": 5.5}]}));

@@ -152,7 +152,7 @@ pub fn geometry() -> impl Strategy<Value = Geometry> + Clone {
 fn one_or_many<T: std::fmt::Debug + Clone>(
     one: impl Strategy<Value = T> + Clone,
 ) -> impl Strategy<Value = OneOrMany<T>> + Clone {
-    prop_oneof![one.clone().prop_map(OneOrMany::One), vec(one, 0..3).prop_map(OneOrMany::Many),]
+    prop_oneof![one.clone().prop_map(OneOrMany::One), vec(one, 0..3).prop_map(OneOrMany::many),]
 }
 
 pub fn datum() -> impl Strategy<Value = Datum> + Clone {

@@ -225,7 +225,7 @@ fn strings(value: &Value) -> Option<OneOrMany<Box<str>>> {
         _ => None,
     };
     match value {
-        Value::Array(items) => items.iter().map(string).collect::<Option<_>>().map(OneOrMany::Many),
+        Value::Array(items) => items.iter().map(string).collect::<Option<_>>().map(OneOrMany::many),
         single => string(single).map(OneOrMany::One),
     }
 }
@@ -235,7 +235,7 @@ fn targets(value: &Value) -> Option<OneOrMany<EntityId>> {
     match strings(value)? {
         OneOrMany::One(text) => target(&text).map(OneOrMany::One),
         OneOrMany::Many(texts) => {
-            texts.iter().map(|text| target(text)).collect::<Option<_>>().map(OneOrMany::Many)
+            texts.iter().map(|text| target(text)).collect::<Option<_>>().map(OneOrMany::many)
         }
     }
 }

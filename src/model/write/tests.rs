@@ -69,7 +69,7 @@ fn datum(written: &str) -> Datum {
         Some(("lang", map)) => Datum::LanguageProperty(LanguageMap(
             map.split(' ')
                 .map(|entry| match entry.split_once(':').unwrap() {
-                    (tag, "-") => (tag.into(), OneOrMany::Many(Vec::new())),
+                    (tag, "-") => (tag.into(), OneOrMany::many(Vec::new())),
                     (tag, text) => language(tag, text),
                 })
                 .collect(),

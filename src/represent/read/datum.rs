@@ -57,7 +57,7 @@ impl Reader<'_> {
                     .iter()
                     .enumerate()
                     .map(|(index, item)| self.word(item).map_err(|error| error.within_item(index)));
-                words.collect::<Result<_, _>>().map(OneOrMany::Many)
+                words.collect::<Result<_, _>>().map(OneOrMany::many)
             }
             Document::String(_) => self.word(document).map(OneOrMany::One),
             other => Err(wrong(other, "a string, or an array of strings")),
@@ -117,7 +117,7 @@ impl Reader<'_> {
         }
         match document {
             Document::String(text) if text == NGSI_LD_NULL => match self.reading {
-                Reading::Merge | Reading::MergeSimplified => Ok(OneOrMany::Many(Vec::new())),
+                Reading::Merge | Reading::MergeSimplified => Ok(OneOrMany::many(Vec::new())),
                 _ => Err(ReadError::new(
                     "an NGSI-LD Null for one language is for merging only (5.5.12)",
                 )),
@@ -131,7 +131,7 @@ impl Reader<'_> {
                     other => Err(wrong(other, "a string").within_item(index)),
                 })
                 .collect::<Result<_, _>>()
-                .map(OneOrMany::Many),
+                .map(OneOrMany::many),
             other => Err(wrong(other, "a string, or an array of strings")),
         }
     }
@@ -148,7 +148,7 @@ fn relationship(document: &Document<'_>) -> Result<OneOrMany<EntityId>, ReadErro
             .enumerate()
             .map(|(index, item)| object(item).map_err(|error| error.within_item(index)))
             .collect::<Result<_, _>>()
-            .map(OneOrMany::Many),
+            .map(OneOrMany::many),
         Document::String(_) => object(document).map(OneOrMany::One),
         other => Err(wrong(other, "a URI, or an array of URIs")),
     }

@@ -139,7 +139,7 @@ pub(in crate::represent) fn one_or_many<T>(
 ) {
     match things {
         OneOrMany::One(thing) => write(out, thing),
-        OneOrMany::Many(things) => array(out, things, write),
+        OneOrMany::Many(things) => array(out, things.iter(), write),
     }
 }
 

@@ -78,7 +78,9 @@ fn datum(datum: &Datum) -> usize {
 fn list<T>(things: &OneOrMany<T>, inner: impl Fn(&T) -> usize) -> usize {
     let own = match things {
         OneOrMany::One(_) => 0,
-        OneOrMany::Many(things) => block(size_of_val(things.as_slice())),
+        OneOrMany::Many(things) => {
+            block(size_of_val(&**things)) + block(size_of_val(things.as_slice()))
+        }
     };
     own + things.as_slice().iter().map(inner).sum::<usize>()
 }

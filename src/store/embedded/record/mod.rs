@@ -280,7 +280,7 @@ impl Encoder<'_> {
             }
             OneOrMany::Many(things) => {
                 self.out.count(things.len() + 1);
-                for thing in things {
+                for thing in things.iter() {
                     write(self, thing);
                 }
             }
@@ -509,7 +509,7 @@ impl<'a> Decoder<'a> {
                 if more - 1 > self.input.0.len() as u64 {
                     return Err(Damaged("a count is larger than what follows"));
                 }
-                (1..more).map(|_| read(self)).collect::<Result<_, _>>().map(OneOrMany::Many)
+                (1..more).map(|_| read(self)).collect::<Result<_, _>>().map(OneOrMany::many)
             }
         }
     }
