@@ -5,7 +5,10 @@
 ///
 /// The list is boxed because it is rare: whoever has one thing does not pay for its three words.
 #[derive(Debug, Clone)]
-#[allow(clippy::box_collection, reason = "a million entities have one thing for each that has many")]
+#[allow(
+    clippy::box_collection,
+    reason = "a million entities have one thing for each that has many"
+)]
 pub enum OneOrMany<T> {
     One(T),
     Many(Box<Vec<T>>),

@@ -113,18 +113,36 @@ impl Entries {
         }
     }
 
-    /// Builds the index into the others.
-    pub fn build(self, attribute: AttrName, index: &mut Index) {
+    /// Adds what was found in seats that were counted from this one.
+    pub fn append(&mut self, more: Entries, first: SeatNumber) {
+        match (self, more) {
+            (Entries::Values(all), Entries::Values(more)) => {
+                all.extend(more.into_iter().map(|(seat, key)| (first + seat, key)));
+            }
+            (Entries::Places(all), Entries::Places(more)) => {
+                all.extend(more.into_iter().map(|place| place.moved(first)));
+            }
+            // Both are of the wish's sort.
+            _ => {}
+        }
+    }
+
+    /// The index of what was found.
+    pub fn build(self) -> Ready {
         match self {
             Entries::Values(entries) => {
                 let entries = entries.into_iter().map(|(seat, key)| (key, seat)).collect();
-                index.values.insert(attribute, Values::build(entries));
+                Ready::Values(Values::build(entries))
             }
-            Entries::Places(entries) => {
-                index.places.insert(attribute, Places::build(entries));
-            }
+            Entries::Places(entries) => Ready::Places(Places::build(entries)),
         }
     }
+}
+
+/// An index that can be put to use.
+pub(super) enum Ready {
+    Values(Values),
+    Places(Places),
 }
 
 /// An index that is built but not in use yet.
@@ -250,17 +268,21 @@ impl Inner {
             let state = tenant.state.read();
             seats.iter().filter_map(|seat| Some((*seat, state.whereabouts(*seat)?))).collect()
         };
-        let mut entities = Vec::with_capacity(found.len());
-        for (seat, whereabouts) in found {
-            if let Some(entity) = self.obtain(tenant, &whereabouts)? {
-                entities.push((seat, entity));
-            }
-        }
-        Ok(entities)
+        let obtained = self.obtain_all(tenant, found.iter().map(|(_, whereabouts)| whereabouts))?;
+        let seated = found.iter().zip(obtained);
+        Ok(seated.filter_map(|((seat, _), entity)| Some((*seat, entity?))).collect())
     }
 }
 
 impl Index {
+    /// Puts an index to use.
+    pub fn put(&mut self, attribute: AttrName, ready: Ready) {
+        match ready {
+            Ready::Values(values) => drop(self.values.insert(attribute, values)),
+            Ready::Places(places) => drop(self.places.insert(attribute, places)),
+        }
+    }
+
     /// Whether an index is in use.
     pub fn has(&self, wish: Wish) -> bool {
         match wish.sort {

@@ -39,6 +39,11 @@ impl Cache {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Whether there is room for more than what is asked for, with some left for what will be.
+    pub fn has_room(&self) -> bool {
+        self.budget.is_none_or(|budget| self.used() < budget - budget / 8)
+    }
+
     /// Keeps an entity in memory.
     pub fn remember(&self, seat: &mut Seat, entity: Arc<Stored>, weight: u32) {
         self.forget(seat);

@@ -6,10 +6,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
+};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
@@ -38,6 +40,10 @@ impl EntityKey {
         })
     }
 }
+
+/// How many bytes of new records the engine gathers in memory before it writes them to a file, and
+/// reads again from its journal at the start.
+const MEMTABLE: u64 = 32 << 20;
 
 /// The letters that the keys of `rest` begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,16 +271,31 @@ impl Engine {
         self.with(|open| open.entities.get(key.bytes()))
     }
 
-    /// Shows the records of a tenant in the order of creation, beginning with a sequence, until
-    /// told to stop.
-    pub fn entities_from(
+    /// The first and the last sequence of a tenant's records; None if it has none.
+    pub fn sequences(&self, tenant: u32) -> Result<Option<(u64, u64)>, StoreError> {
+        let (first, last) =
+            (EntityKey { tenant, sequence: 0 }, EntityKey { tenant, sequence: u64::MAX });
+        self.with(|open| {
+            let mut all = open.entities.range(first.bytes()..=last.bytes());
+            let Some(first) = all.next().map(Guard::key).transpose()? else { return Ok(None) };
+            let last = all.next_back().map(Guard::key).transpose()?;
+            let sequence = |key: &[u8]| EntityKey::read(key).map(|key| key.sequence);
+            let first = sequence(&first);
+            Ok(first.zip(last.map_or(first, |key| sequence(&key))))
+        })
+    }
+
+    /// Shows the records of a tenant with these sequences in the order of creation, until told to
+    /// stop.
+    pub fn entities_within(
         &self,
-        first: EntityKey,
+        tenant: u32,
+        sequences: Range<u64>,
         mut show: impl FnMut(EntityKey, Slice) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let last = EntityKey { tenant: first.tenant, sequence: u64::MAX };
+        let key = |sequence| EntityKey { tenant, sequence }.bytes();
         self.with(|open| {
-            for entry in open.entities.range(first.bytes()..=last.bytes()) {
+            for entry in open.entities.range(key(sequences.start)..key(sequences.end)) {
                 let (key, record) = entry.into_inner()?;
                 let Some(key) = EntityKey::read(&key) else { continue };
                 if show(key, record).is_break() {
@@ -342,7 +363,9 @@ impl Open {
             let database = Database::builder(path).cache_size(cache_bytes).open()?;
             // Every key that is asked for is there, so filters for the last level would be idle.
             let entities = database.keyspace("entities", || {
-                KeyspaceCreateOptions::default().expect_point_read_hits(true)
+                KeyspaceCreateOptions::default()
+                    .expect_point_read_hits(true)
+                    .max_memtable_size(MEMTABLE)
             })?;
             // Most events are forgotten before they would leave memory.
             let events = database.keyspace("events", || {

@@ -19,8 +19,10 @@ const INLINE: usize = 2_000;
 /// To read and decode an entity takes as long as to evaluate so many.
 const AWAY: usize = 15;
 
-/// How many candidates are fetched before writers get a turn.
-const TURN: usize = 128;
+/// How many candidates are fetched before writers get a turn: few at first, since a page may be
+/// full soon, then more.
+const FIRST_TURN: usize = 32;
+const TURN: usize = 256;
 
 /// Finds the entities of a plan.
 pub(super) async fn find(
@@ -108,10 +110,11 @@ impl Inner {
         }
         drop(state);
         let next = found.last().filter(|_| page.more).map(|(sequence, _)| anchor(*sequence));
+        let obtained = self.obtain_all(tenant, found.iter().map(|(_, whereabouts)| whereabouts))?;
         let mut entities = Vec::with_capacity(found.len());
-        for (_, whereabouts) in found {
+        for ((_, whereabouts), entity) in found.into_iter().zip(obtained) {
             // Who is gone meanwhile was there when we looked.
-            let Some(entity) = self.obtain(tenant, &whereabouts)? else { continue };
+            let Some(entity) = entity else { continue };
             if let Whereabouts::Away(away) = whereabouts {
                 self.settle(tenant, away, &entity);
             }
@@ -130,10 +133,11 @@ impl Inner {
         most: usize,
     ) -> Result<bool, StoreError> {
         let lookup = TenantLookup { inner: self, tenant, now };
-        let mut left = most;
+        let (mut left, mut turn) = (most, FIRST_TURN);
         let mut fetched = Vec::with_capacity(TURN);
         while left > 0 {
-            let few = left.min(TURN);
+            let few = left.min(turn);
+            turn = (turn * 2).min(TURN);
             left -= few;
             self.fetch(tenant, scan, few, &mut fetched);
             if fetched.is_empty() {
@@ -141,8 +145,9 @@ impl Inner {
             }
             let away = |(_, _, place): &&(_, _, Whereabouts)| matches!(place, Whereabouts::Away(_));
             left = left.saturating_sub(fetched.iter().filter(away).count() * AWAY);
-            for (seat, sequence, whereabouts) in fetched.drain(..) {
-                let Some(entity) = self.obtain(tenant, &whereabouts)? else { continue };
+            let entities = self.obtain_all(tenant, fetched.iter().map(|(_, _, place)| place))?;
+            for ((seat, sequence, whereabouts), entity) in fetched.drain(..).zip(entities) {
+                let Some(entity) = entity else { continue };
                 if plan.matches(&entity, now, &lookup) {
                     scan.hit(plan, now, seat, Hit { sequence, entity, whereabouts });
                 }

@@ -1,5 +1,6 @@
 //! The threads of the store: the writer, the keeper who sweeps and mends, the builder of indexes,
-//! and in the relaxed mode the one who follows with the disk.
+//! the one who fills memory after a start, and in the relaxed mode the one who follows with the
+//! disk.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -57,8 +58,11 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StoreErro
             .spawn(move || run(&inner))
             .map_err(|error| StoreError::Unusable(format!("cannot start a thread: {error}")))
     };
-    let mut threads =
-        vec![spawn("lanna-keeper", keep)?, spawn("lanna-builder", |inner| inner.build_indexes())?];
+    let mut threads = vec![
+        spawn("lanna-keeper", keep)?,
+        spawn("lanna-builder", |inner| inner.build_indexes())?,
+        spawn("lanna-filler", |inner| inner.fill_memory())?,
+    ];
     threads.push(match inner.settings.durability {
         Durability::Commit => spawn("lanna-writer", write)?,
         Durability::Every(_) => spawn("lanna-sync", follow)?,

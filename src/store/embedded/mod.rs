@@ -12,11 +12,13 @@ mod engine;
 mod events;
 #[cfg(test)]
 mod faults;
+mod fetch;
 mod find;
 mod folder;
 mod group;
 mod index;
 mod keeper;
+mod load;
 mod names;
 mod open;
 mod queue;

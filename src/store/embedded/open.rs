@@ -1,24 +1,22 @@
 //! Opening: what the engine holds becomes what memory needs.
 
-use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use super::build::{Entries, Wishes};
+use super::build::Wishes;
 use super::cache::Cache;
-use super::engine::{Engine, EntityKey, Rest};
+use super::engine::{Engine, Rest};
 use super::folder::Folder;
 use super::group::{Writer, read_index_key};
 use super::index::Wish;
 use super::keeper::Stop;
+use super::load::load;
 use super::names::{Dictionary, Names};
 use super::queue::Queue;
-use super::record::{Damaged, Head, decode_head};
 use super::recovery::Failure;
-use super::seats::SeatNumber;
-use super::tenants::{State, Tenant, Tenants};
+use super::tenants::{Tenant, Tenants};
 use super::{Inner, Settings, events};
-use crate::model::{EntityId, Name, TenantId};
+use crate::model::{Name, TenantId};
 use crate::store::StoreError;
 
 /// The default tenant's number.
@@ -36,14 +34,14 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
         let own = indexes.iter().filter(move |(tenant, _)| *tenant == number);
         own.map(|(_, wish)| *wish).collect::<Vec<_>>()
     };
-    let load = |id, number| {
-        let state = load(&engine, &names, number, wanted(number))?;
+    let tenant = |id, number| {
+        let state = load(&engine, &names, number, &wanted(number))?;
         Ok::<_, StoreError>(Tenant::new(id, number, state))
     };
-    let default = load(TenantId::DEFAULT, DEFAULT)?;
+    let default = tenant(TenantId::DEFAULT, DEFAULT)?;
     let mut others = Vec::new();
     for (number, id) in read_tenants(&engine)? {
-        others.push(load(id, number)?);
+        others.push(tenant(id, number)?);
     }
     let next_tenant = others.iter().map(|tenant| tenant.number).max().unwrap_or(DEFAULT) + 1;
     let ceiling = read_ceiling(&engine)?;
@@ -125,68 +123,4 @@ fn read_ceiling(engine: &Engine) -> Result<u64, StoreError> {
             Ok(u64::from_be_bytes(bytes))
         }
     }
-}
-
-/// Reads the heads of a tenant's records, in the order of creation, into memory.
-fn load(
-    engine: &Engine,
-    names: &Names,
-    tenant: u32,
-    wishes: Vec<Wish>,
-) -> Result<State, StoreError> {
-    let mut state = State::default();
-    let mut building: Vec<(Wish, Entries)> =
-        wishes.into_iter().map(|wish| (wish, Entries::new(wish.sort))).collect();
-    let mut failed = None;
-    engine.entities_from(EntityKey { tenant, sequence: 0 }, |key, record| {
-        let loaded = decode_head(&record, names)
-            .and_then(|head| load_head(&mut state, key, &head, names, &mut building));
-        match loaded {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(damage) => {
-                failed = Some((key, damage));
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    if let Some((key, damage)) = failed {
-        return Err(StoreError::Unusable(format!(
-            "the store is damaged at entity {} of tenant number {tenant}: {damage}",
-            key.sequence
-        )));
-    }
-    for (wish, entries) in building {
-        entries.build(wish.attribute, &mut state.index);
-    }
-    Ok(state)
-}
-
-fn load_head(
-    state: &mut State,
-    key: EntityKey,
-    head: &Head<'_>,
-    names: &Names,
-    building: &mut [(Wish, Entries)],
-) -> Result<(), Damaged> {
-    let id = EntityId::from_trusted(head.id);
-    let seat: SeatNumber =
-        state.seats.take(id, key.sequence).ok_or(Damaged("there are too many entities"))?;
-    let index = &mut state.index;
-    index.all.insert(seat);
-    for name in &head.types {
-        index.add_type(*name, seat);
-    }
-    for scope in &head.scopes {
-        index.add_scope(scope, seat);
-    }
-    index.set_expiry(seat, None, head.expiry);
-    for attribute in &head.attributes {
-        index.add_attribute(attribute.name, attribute.kinds, seat);
-        for (wish, entries) in building.iter_mut() {
-            if wish.attribute == attribute.name {
-                entries.add(seat, &head.attribute(attribute, names)?);
-            }
-        }
-    }
-    Ok(())
 }

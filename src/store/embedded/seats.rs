@@ -57,22 +57,27 @@ struct Block {
     taken: usize,
 }
 
+/// How the ids of a tenant are hashed; nobody outside can guess it.
+#[derive(Clone, Default)]
+pub(super) struct Hasher(DefaultHashBuilder);
+
+impl Hasher {
+    pub fn hash(&self, id: &str) -> u64 {
+        self.0.hash_one(id)
+    }
+}
+
 /// All seats of a tenant.
 pub(super) struct Seats {
     blocks: Vec<Block>,
     next: usize,
     by_id: HashTable<SeatNumber>,
-    hasher: DefaultHashBuilder,
+    hasher: Hasher,
 }
 
 impl Default for Seats {
     fn default() -> Self {
-        Self {
-            blocks: Vec::new(),
-            next: 0,
-            by_id: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-        }
+        Self { blocks: Vec::new(), next: 0, by_id: HashTable::new(), hasher: Hasher::default() }
     }
 }
 
@@ -90,7 +95,7 @@ impl Seats {
     /// Where the entity of this id sits.
     pub fn find(&self, id: &str) -> Option<SeatNumber> {
         let is_it = |number: &SeatNumber| self.has_id(*number, id);
-        self.by_id.find(self.hasher.hash_one(id), is_it).copied()
+        self.by_id.find(self.hasher.hash(id), is_it).copied()
     }
 
     fn has_id(&self, number: SeatNumber, id: &str) -> bool {
@@ -113,7 +118,15 @@ impl Seats {
     /// if all numbers are used up.
     pub fn take(&mut self, id: EntityId, sequence: u64) -> Option<SeatNumber> {
         let number = SeatNumber::try_from(self.next).ok().filter(|n| *n < SeatNumber::MAX)?;
-        let hash = self.hasher.hash_one(id.as_str());
+        let hash = self.hasher.hash(id.as_str());
+        self.append(id, sequence);
+        self.list(hash, number);
+        Some(number)
+    }
+
+    /// Gives an entity the next seat, where it is not found by its id until
+    /// [`Seats::index`] was called. There must be one left.
+    pub fn append(&mut self, id: EntityId, sequence: u64) {
         let seat = Seat {
             id: Some(id),
             sequence,
@@ -127,17 +140,33 @@ impl Seats {
             let seats = Vec::with_capacity(if self.next == 0 { 0 } else { BLOCK });
             self.blocks.push(Block { first_sequence: sequence, seats, taken: 0 });
         }
-        let block = self.blocks.last_mut()?;
+        let Some(block) = self.blocks.last_mut() else { return };
         block.seats.push(seat);
         block.taken += 1;
         self.next += 1;
+    }
+
+    /// Lets all seats be found by the ids of their entities, which have these hashes. Nobody has
+    /// left yet.
+    pub fn index(&mut self, hashes: &[u64]) {
+        self.by_id = HashTable::with_capacity(hashes.len());
+        for (number, hash) in hashes.iter().enumerate() {
+            self.list(*hash, number as SeatNumber);
+        }
+    }
+
+    fn list(&mut self, hash: u64, number: SeatNumber) {
         let Self { blocks, by_id, hasher, .. } = self;
         by_id.insert_unique(hash, number, |other| {
             let other = *other as usize;
             let id = blocks[other / BLOCK].seats[other % BLOCK].id.as_ref();
-            hasher.hash_one(id.map_or("", EntityId::as_str))
+            hasher.hash(id.map_or("", EntityId::as_str))
         });
-        Some(number)
+    }
+
+    /// How ids are hashed here.
+    pub fn hasher(&self) -> Hasher {
+        self.hasher.clone()
     }
 
     /// Frees a seat for good.
@@ -146,7 +175,7 @@ impl Seats {
         let Some(id) = seat.id.take() else { return };
         seat.entity = None;
         seat.version = seat.version.wrapping_add(1);
-        let hash = self.hasher.hash_one(id.as_str());
+        let hash = self.hasher.hash(id.as_str());
         if let Ok(entry) = self.by_id.find_entry(hash, |other| *other == number) {
             entry.remove();
         }

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::engine::EntityKey;
 use super::index::Index;
-use super::seats::{SeatNumber, Seats};
+use super::seats::{Seat, SeatNumber, Seats};
 use crate::model::{EntityId, Stored, TenantId};
 use crate::store::StoreError;
 
@@ -52,6 +52,12 @@ pub(super) struct Located {
     pub whereabouts: Whereabouts,
 }
 
+impl Away {
+    fn from(number: SeatNumber, seat: &Seat) -> Self {
+        Self { seat: number, sequence: seat.sequence, version: seat.version }
+    }
+}
+
 impl Tenant {
     pub fn new(id: TenantId, number: u32, state: State) -> Arc<Self> {
         Arc::new(Self { id, number, state: RwLock::new(state) })
@@ -80,12 +86,14 @@ impl State {
                 seat.touch();
                 Whereabouts::Here(entity.clone())
             }
-            None => Whereabouts::Away(Away {
-                seat: number,
-                sequence: seat.sequence,
-                version: seat.version,
-            }),
+            None => Whereabouts::Away(Away::from(number, seat)),
         })
+    }
+
+    /// Where the entity of a seat lies, if it is only in the engine.
+    pub fn away(&self, number: SeatNumber) -> Option<Away> {
+        let seat = self.seats.get(number)?;
+        (seat.id().is_some() && seat.entity.is_none()).then(|| Away::from(number, seat))
     }
 }
 

@@ -42,6 +42,15 @@ impl Holders {
         }
     }
 
+    /// The seats of a kind, to be filled.
+    pub fn of_kind(&mut self, kind: Kind) -> &mut RoaringBitmap {
+        let place = self.0.iter().position(|(own, _)| *own == kind).unwrap_or_else(|| {
+            self.0.push((kind, RoaringBitmap::new()));
+            self.0.len() - 1
+        });
+        &mut self.0[place].1
+    }
+
     fn set(&mut self, kinds: u8, seat: SeatNumber, there: bool) {
         for kind in Kind::ALL.into_iter().filter(|kind| kinds & 1 << *kind as u8 != 0) {
             let place = self.0.iter().position(|(own, _)| *own == kind);

@@ -45,6 +45,11 @@ impl Place {
         }
     }
 
+    /// The same place of a seat so much further on.
+    pub fn moved(self, offset: SeatNumber) -> Self {
+        Self { seat: self.seat + offset, ..self }
+    }
+
     /// Where it sits.
     pub fn seat(&self) -> SeatNumber {
         self.seat
