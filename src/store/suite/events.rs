@@ -92,6 +92,10 @@ pub async fn wanted_changes_are_kept_as_events<B: Backend>() {
     assert_eq!(third.change.outcome.updated, [attribute_name(0)]);
     assert_eq!(value(&last.change.before), Some(Datum::Property(6.into())));
     assert!(last.change.after.is_none());
+    // Whoever wrote is answered first.
+    while watch.told.lock().len() < events.len() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let told: Vec<_> = watch.told.lock().clone();
     let kept: Vec<_> =
         events.iter().map(|event| (event.sequence, event.change.id.clone())).collect();
