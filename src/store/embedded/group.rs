@@ -351,7 +351,7 @@ impl<'a> Group<'a> {
 
     /// Writes the batch, makes its changes visible, and answers everyone. If it could not be
     /// written nothing changes, and the error comes with the batch.
-    pub fn finish(mut self, depth: Depth) -> Result<(), (WriteFailure, Batch)> {
+    pub fn finish(mut self, depth: Depth) -> Result<(), (WriteFailure, Box<Batch>)> {
         let (ceiling, next_event) = (self.writer.ceiling, self.writer.next_event);
         self.fill_batch();
         let written = if self.batch.is_empty() {
@@ -379,7 +379,7 @@ impl<'a> Group<'a> {
         if let Some(watch) = self.inner.watch.get().filter(|_| !self.events.is_empty()) {
             watch.committed(self.events);
         }
-        written.map_err(|failure| (failure, self.batch))
+        written.map_err(|failure| (failure, Box::new(self.batch)))
     }
 
     fn fill_batch(&mut self) {
