@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::write::{JoinForm, Rendering};
 use crate::model::{AttrName, EntityId, Stored, Timestamp};
-use crate::query::{Projection, View};
+use crate::query::{Lookup, Projection, View};
 
 /// Linked entities that were found for an answer.
 #[derive(Debug, Default)]
@@ -26,6 +26,11 @@ impl Linked {
         self.entities.get(id).map(Arc::as_ref)
     }
 
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
     /// Whether entities follow those of the answer.
     pub fn has_flat(&self) -> bool {
         !self.flat.is_empty()
@@ -37,6 +42,12 @@ impl Linked {
         projection: &'a Projection,
     ) -> impl Iterator<Item = (&'a Stored, View<'a>)> {
         self.flat.iter().map(|(stored, route)| (stored.as_ref(), view_along(projection, route)))
+    }
+}
+
+impl Lookup for Linked {
+    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>> {
+        self.entities.get(id).cloned()
     }
 }
 

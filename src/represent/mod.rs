@@ -8,6 +8,7 @@ mod error;
 mod terms;
 
 pub mod discovery;
+pub mod notification;
 pub mod results;
 pub mod subscription;
 

@@ -21,7 +21,10 @@ pub use record::SubscriptionRecord;
 pub use report::{DeliveryReport, DeliveryStatus};
 pub use write::Showing;
 
-use super::{ReadError, write::SpecVersion};
+use super::{
+    ReadError,
+    write::{Rendering, SpecVersion},
+};
 use crate::jsonld::Context;
 use crate::model::{AttrName, Difference, SubscriptionId, Timestamp, Turn, Turned};
 use crate::query::{self, EntityPlan, ErrorKind, Filter, QueryError};
@@ -34,6 +37,9 @@ pub struct Subscription {
     /// Whom it is about: `entities`, `q`, `geoQ`, `scopeQ` and `ordering`; without `entities`,
     /// every entity that has one of the watched attributes. The page is left open.
     pub plan: EntityPlan,
+    /// Where `q` follows links: a join that finds all entities they lead to, so that what was
+    /// [`Linked`](crate::represent::Linked) can be the plan's lookup.
+    pub lookup: Option<Rendering>,
     /// When there is something to tell.
     pub timing: Timing,
     /// `csf`: which sources the entities may come from (4.9).

@@ -61,10 +61,10 @@ impl Draft {
         let plan = reading.plan(watched.as_deref(), local_only)?;
         let timing = reading.timing(watched, &plan, local_only.unwrap_or(false))?;
         let notification = reading.notification()?;
-        check_links(&plan, &notification.rendering)?;
         Ok(Subscription {
             id: setting.id,
             sources: reading.filter("csf")?,
+            lookup: reading.lookup(&plan)?,
             plan,
             timing,
             local_only: local_only.unwrap_or(false),
@@ -266,6 +266,24 @@ impl Reading<'_> {
         read().map_err(|error| error.within("ordering"))
     }
 
+    /// How the entities are found that `q` follows links to.
+    fn lookup(&self, plan: &EntityPlan) -> Result<Option<Rendering>, SubscriptionError> {
+        let depth = plan.link_depth();
+        if depth > self.limits.join_level {
+            let most = self.limits.join_level;
+            let why = format!("it follows relationships over more than {most} entities");
+            return Err(ReadError::new(why).within("q").into());
+        }
+        let join = |level| Join {
+            form: JoinForm::Flat,
+            level,
+            contained_by: Vec::new(),
+            limit: self.limits.join_entities,
+        };
+        let join = (depth > 0).then(|| join(depth as u32));
+        Ok(join.map(|join| Rendering { join: Some(join), ..Rendering::default() }))
+    }
+
     fn timing(
         &self,
         watched: Option<Vec<AttrName>>,
@@ -405,18 +423,6 @@ impl Reading<'_> {
             contained_by: contained_by.unwrap_or_default(),
             limit: self.limits.join_entities,
         }))
-    }
-}
-
-/// Links are followed only where notifications are joined, and no farther (5.7.2.4).
-fn check_links(plan: &EntityPlan, rendering: &Rendering) -> Result<(), SubscriptionError> {
-    let level = rendering.join.as_ref().map_or(0, |join| join.level as usize);
-    match plan.link_depth() <= level {
-        true => Ok(()),
-        false => {
-            let why = "it follows relationships, which needs a notification.join that reaches them";
-            Err(ReadError::new(why).within("q").into())
-        }
     }
 }
 

@@ -33,11 +33,14 @@ impl<'a> Writer<'_, 'a> {
     /// The geometry of the instance that was asked for by its datasetId, or else of the default
     /// instance, or else of the only one.
     fn geometry(&self, entity: &'a Entity, geojson: &GeoJson) -> Option<&'a Geometry> {
-        let attribute = entity.attributes.get(geojson.geometry_property?)?;
+        let name = geojson.geometry_property?;
+        let attribute = entity.attributes.get(name)?;
+        let gone = |instance: &Instance| self.past.is_some_and(|past| past.is_gone(name, instance));
         let mut shown = attribute
             .instances()
             .iter()
-            .filter(|instance| instance.is_alive(self.now) && self.rendering.asks_for(instance));
+            .filter(|instance| instance.is_alive(self.now) && self.rendering.asks_for(instance))
+            .filter(|instance| !gone(instance));
         let first: &Instance = shown.clone().find(|i| i.dataset().is_none()).or_else(|| {
             let first = shown.next()?;
             let chosen = shown.next().is_none() || !self.rendering.datasets.is_empty();

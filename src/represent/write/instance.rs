@@ -15,11 +15,21 @@ impl<'a> Writer<'_, 'a> {
         alone: bool,
     ) {
         let concise = self.rendering.format == Format::Concise;
-        if concise && alone && self.is_bare(instance) {
+        let past = match place {
+            Place::Entity(..) => self.past_of(name, instance),
+            Place::Attribute => None,
+        };
+        match past {
+            Some(past) if past.deleted_at.is_some() => return self.gone(instance, past, alone),
+            _ => {}
+        }
+        let changed = past.is_some_and(|past| past.previous.is_some());
+        if concise && alone && !changed && self.is_bare(instance) {
             return self.bare(&instance.datum);
         }
         self.out.push(b'{');
         self.datum(instance, concise);
+        past.iter().for_each(|past| self.previous(past));
         if let Place::Entity(view, links @ 1..) = place {
             self.inlined(name, &instance.datum, view, links);
         }
@@ -121,6 +131,11 @@ impl<'a> Writer<'_, 'a> {
         self.altered |= kind != own;
         let inferable = concise && kind == own && !self.misleads(datum);
         self.head(kind, inferable);
+        self.value_of(datum, kind == own && !concise);
+    }
+
+    /// Appends what a value member holds; `wrapped`: the ids of a list stand in objects.
+    pub(super) fn value_of(&mut self, datum: &Datum, wrapped: bool) {
         match datum {
             Datum::Property(value) => json::value(self.out, value, self.context),
             Datum::GeoProperty(geometry) => geometry.write_json(self.out),
@@ -136,7 +151,7 @@ impl<'a> Writer<'_, 'a> {
             Datum::ListProperty(items) => {
                 json::array(self.out, items, |out, item| json::value(out, item, self.context));
             }
-            Datum::ListRelationship(objects) if kind == own && !concise => {
+            Datum::ListRelationship(objects) if wrapped => {
                 json::array(self.out, objects, |out, id| {
                     out.extend_from_slice(b"{\"object\":");
                     json::string(out, id.as_str());
@@ -151,7 +166,7 @@ impl<'a> Writer<'_, 'a> {
     }
 
     /// Appends the type of a kind and the name of its value member.
-    fn head(&mut self, kind: Kind, inferable: bool) {
+    pub(super) fn head(&mut self, kind: Kind, inferable: bool) {
         let full: &[u8] = match kind {
             Kind::Property => b"\"type\":\"Property\",\"value\":",
             Kind::GeoProperty => b"\"type\":\"GeoProperty\",\"value\":",

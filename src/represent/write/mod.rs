@@ -6,6 +6,7 @@ mod fallback;
 mod feature;
 mod instance;
 mod json;
+mod past;
 mod rendering;
 mod simplified;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::model::{
 use crate::query::View;
 
 pub(in crate::represent) use json::{comma, string};
+pub use past::{Past, PastInstance};
 pub use rendering::{Format, GeoJson, Join, JoinForm, NotAVersion, Rendering, SpecVersion};
 
 /// What there is to know about an entity that was written.
@@ -45,9 +47,11 @@ pub fn write_entity(
     now: Timestamp,
     linked: &Linked,
 ) -> Written {
-    write_view(out, entity, rendering, rendering.projection.view(), context, now, linked)
+    let view = rendering.projection.view();
+    write_view(out, entity, rendering, view, context, now, linked, None)
 }
 
+#[expect(clippy::too_many_arguments, reason = "each says another thing about one entity")]
 fn write_view<'a>(
     out: &mut Vec<u8>,
     entity: &'a Entity,
@@ -56,6 +60,7 @@ fn write_view<'a>(
     context: &Context,
     now: Timestamp,
     linked: &'a Linked,
+    past: Option<&'a Past>,
 ) -> Written {
     let mut writer = Writer {
         out,
@@ -67,6 +72,7 @@ fn write_view<'a>(
         altered: false,
         around: Vec::new(),
         inlined: 0,
+        past,
     };
     let links = rendering.inline_levels();
     let shown = match &rendering.geojson {
@@ -130,19 +136,32 @@ impl<'a> Renderer<'a> {
     /// Entities of which the projection leaves nothing are left out; those that were joined flat
     /// follow the others.
     pub fn all(&self, out: &mut Vec<u8>, entities: &[Arc<Stored>]) -> Written {
+        self.all_with(out, entities.iter().map(|entity| (&**entity, None)))
+    }
+
+    /// Like [`Renderer::all`], with what happened to the entities. One that was deleted is shown
+    /// with its id and type, whatever is picked.
+    pub fn all_with<'e>(
+        &self,
+        out: &mut Vec<u8>,
+        entities: impl IntoIterator<Item = (&'e Stored, Option<&'e Past>)>,
+    ) -> Written {
         let collection = self.rendering.geojson.is_some();
         if collection {
             out.extend_from_slice(b"{\"type\":\"FeatureCollection\",\"features\":");
         }
         let mut all = Written { empty: true, altered: false };
         out.push(b'[');
-        for entity in entities {
-            self.item(out, &mut all, |out| self.fragment(out, entity));
+        for (entity, past) in entities {
+            self.item(out, &mut all, |out| match past {
+                None => self.fragment(out, entity),
+                Some(past) => self.changed(out, entity, past),
+            });
         }
         for (entity, view) in self.linked.flat(&self.rendering.projection) {
             let Self { rendering, context, now, linked, .. } = *self;
             self.item(out, &mut all, |out| {
-                write_view(out, entity, rendering, view, context, now, linked)
+                write_view(out, entity, rendering, view, context, now, linked, None)
             });
         }
         out.push(b']');
@@ -171,6 +190,15 @@ impl<'a> Renderer<'a> {
                 self.close(out);
             }
         }
+    }
+
+    fn changed(&self, out: &mut Vec<u8>, entity: &Entity, past: &Past) -> Written {
+        let Self { rendering, context, now, linked, .. } = *self;
+        let view = match past.deleted_at {
+            Some(_) => View::WHOLE,
+            None => rendering.projection.view(),
+        };
+        write_view(out, entity, rendering, view, context, now, linked, Some(past))
     }
 
     fn fragment(&self, out: &mut Vec<u8>, stored: &Stored) -> Written {
@@ -214,6 +242,8 @@ struct Writer<'w, 'a> {
     around: Vec<&'a EntityId>,
     /// How many entities were written inside others.
     inlined: usize,
+    /// What happened to the entity that is written, and not to those inside it.
+    past: Option<&'a Past>,
 }
 
 /// Where an attribute stands.
@@ -286,6 +316,11 @@ impl<'a> Writer<'_, 'a> {
 
     /// The system's members of an entity, shown only where they are asked for (4.8).
     fn stamps(&mut self, entity: &Entity) {
+        if let Some(time) = self.past.and_then(|past| past.deleted_at)
+            && self.around.is_empty()
+        {
+            self.stamp(b"\"deletedAt\":", time);
+        }
         if !self.rendering.sys_attrs {
             return;
         }

@@ -7,6 +7,11 @@ use crate::query::View;
 impl<'a> Writer<'_, 'a> {
     /// Appends the value of an instance alone.
     pub(super) fn simplified(&mut self, name: AttrName, instance: &'a Instance, place: Place<'a>) {
+        if let Place::Entity(..) = place
+            && self.past_of(name, instance).is_some_and(|past| past.deleted_at.is_some())
+        {
+            return self.gone_simplified();
+        }
         if let Place::Entity(view, links @ 1..) = place
             && !instance.datum.targets().is_empty()
         {
