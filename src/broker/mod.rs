@@ -11,6 +11,7 @@ mod delete_entity;
 mod discovery;
 mod error;
 mod merge_entity;
+mod models;
 mod open;
 mod pages;
 mod partial_update;
@@ -31,6 +32,7 @@ pub use contexts::StoredContexts;
 pub use delete_attribute::delete_instances;
 pub use error::Error;
 pub use merge_entity::Merging;
+pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Models};
 pub use open::{OpenError, shipped_context};
 pub use purge_entities::Purging;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
@@ -50,6 +52,7 @@ use crate::store::Store;
 pub struct Broker {
     store: Arc<dyn Store>,
     contexts: Arc<Contexts>,
+    models: Arc<Models>,
     limits: Limits,
     query_limits: query::Limits,
     pages: pages::Pages,
@@ -65,7 +68,12 @@ pub struct Call {
 
 impl Broker {
     /// A broker over a store.
-    pub fn new(store: Arc<dyn Store>, contexts: Arc<Contexts>, limits: Limits) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        contexts: Arc<Contexts>,
+        models: Arc<Models>,
+        limits: Limits,
+    ) -> Self {
         let query_limits = query::Limits {
             nodes: limits.query_terms,
             pattern_bytes: limits.regex.bytes(),
@@ -75,6 +83,7 @@ impl Broker {
         Self {
             store,
             contexts,
+            models,
             limits,
             query_limits,
             pages: pages::Pages::default(),

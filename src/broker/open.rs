@@ -4,11 +4,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Broker, StoredContexts};
+use super::{Broker, FolderError, Models, StoredContexts};
 use crate::config::{self, Config};
 use crate::egress;
 use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfError};
 use crate::model::{Name, Timestamp};
+use crate::schema;
 use crate::store::embedded::{Durability, Embedded, Settings};
 use crate::store::{Store, StoreError};
 
@@ -21,6 +22,8 @@ pub enum OpenError {
     Egress(#[from] egress::EgressError),
     #[error(transparent)]
     Shelf(#[from] ShelfError),
+    #[error(transparent)]
+    Models(#[from] FolderError),
     /// A file that is to answer for a context URL.
     #[error("the file for the context {url} cannot be used: {why}")]
     Preload { url: String, why: String },
@@ -36,8 +39,19 @@ impl Broker {
             .map_err(|error| StoreError::Unusable(error.to_string()))??;
         let store: Arc<dyn Store> = Arc::new(store);
         let contexts = open_contexts(config, store.clone()).await?;
-        Ok(Self::new(store, contexts, config.limits.clone()))
+        let models = open_models(config, &store).await?;
+        Ok(Self::new(store, contexts, models, config.limits.clone()))
     }
+}
+
+/// The models, which from now on see every entity before it is kept.
+async fn open_models(config: &Config, store: &Arc<dyn Store>) -> Result<Arc<Models>, OpenError> {
+    let models = Arc::new(Models::new(&config.models)?);
+    models.load(&**store).await?;
+    store.guard(models.clone());
+    // Compiling them takes a moment, which the first write should not have to wait for.
+    std::thread::spawn(schema::prepare);
+    Ok(models)
 }
 
 /// The address of a context that comes with the broker, by its local id.

@@ -14,6 +14,7 @@ mod error;
 mod limits;
 mod load;
 mod log;
+mod models;
 mod mqtt;
 mod nearest;
 mod post;
@@ -30,6 +31,7 @@ pub use error::ConfigError;
 pub use limits::Limits;
 pub use load::{Choice, Sources};
 pub use log::{Log, LogFormat};
+pub use models::{Models, Validation};
 pub use mqtt::Mqtt;
 pub use post::Post;
 pub use section::{Key, Section};
@@ -46,6 +48,7 @@ config! {
         server: Server,
         store: Store,
         contexts: Contexts,
+        models: Models,
         limits: Limits,
         egress: Egress,
         post: Post,

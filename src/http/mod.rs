@@ -32,6 +32,7 @@ pub mod routes;
 mod cors;
 mod health;
 pub mod metrics;
+mod models;
 mod openapi;
 mod pack;
 mod root;

@@ -41,6 +41,18 @@ places! {
     Ready = "/ready" [GET];
     /// Counters for Prometheus.
     Metrics = "/metrics" [GET];
+    /// The models of data.
+    Models = "/models" [GET PATCH];
+    /// What models find in entities that are not kept.
+    ModelsCheck = "/models/check" [POST];
+    /// Entities that were not as their models say.
+    ModelsFindings = "/models/findings" [GET];
+    /// A model of data.
+    Model = "/models/{model}" [GET PUT PATCH DELETE];
+    /// Its JSON Schema.
+    ModelSchema = "/models/{model}/schema" [GET];
+    /// An entity that is as it says.
+    ModelExample = "/models/{model}/example" [GET];
     /// 6.4
     Entities = "/ngsi-ld/v1/entities" [GET POST DELETE];
     /// 6.5
@@ -88,7 +100,8 @@ impl Place {
                 "/health" => Self::Health,
                 "/ready" => Self::Ready,
                 "/metrics" => Self::Metrics,
-                _ => return None,
+                "/models" => Self::Models,
+                _ => return Self::of_model(path.strip_prefix("/models/")?),
             });
         };
         let mut parts = rest.splitn(5, '/');
@@ -115,6 +128,19 @@ impl Place {
             ("jsonldContexts", Some(_), None, ..) => Self::Context,
             ("info", Some("sourceIdentity"), None, ..) => Self::SourceIdentity,
             _ => return None,
+        })
+    }
+
+    fn of_model(rest: &str) -> Option<Self> {
+        Some(match rest.split_once('/') {
+            None => match rest {
+                "check" => Self::ModelsCheck,
+                "findings" => Self::ModelsFindings,
+                _ => Self::Model,
+            },
+            Some((_, "schema")) => Self::ModelSchema,
+            Some((_, "example")) => Self::ModelExample,
+            Some(_) => return None,
         })
     }
 

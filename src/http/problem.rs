@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::broker::Error;
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
-use crate::model::Refusal;
+use crate::model::{Refusal, Violation};
 use crate::query::{self, QueryError};
 use crate::store::StoreError;
 
@@ -132,6 +132,8 @@ pub struct Problem {
     pub detail: String,
     /// Headers that belong to the status, such as `Allow`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is wrong with an entity that is not as its model says.
+    pub violations: Vec<Violation>,
     /// True where the specification wants no body (411, 415).
     pub bare: bool,
 }
@@ -145,6 +147,7 @@ impl Problem {
             title: Cow::Borrowed(kind.title()),
             detail: detail.into(),
             headers: Vec::new(),
+            violations: Vec::new(),
             bare: false,
         }
     }
@@ -206,6 +209,7 @@ impl Problem {
             title: &self.title,
             detail: &self.detail,
             status: self.status,
+            violations: &self.violations,
         }
     }
 }
@@ -219,6 +223,9 @@ impl From<Error> for Problem {
             Error::Body(error) => Self::new(body_kind(&error), detail),
             Error::Context(error) => Self::new(context_kind(&error), detail),
             Error::Query(error) => Self::new(query_kind(&error), detail),
+            Error::Refused(Refusal::Unfit { violations, .. }) => {
+                Self { violations, ..Self::bad_request(detail) }
+            }
             Error::Refused(refusal) => Self::new(refusal_kind(&refusal), detail),
             Error::HostContext(error) => Self::new(host_kind(&error), detail),
             Error::ServeContext(error) => Self::new(serve_kind(error), detail),
@@ -245,9 +252,10 @@ fn refusal_kind(refusal: &Refusal) -> ErrorKind {
         | Refusal::NoSuchAttribute { .. }
         | Refusal::NoSuchInstance { .. }
         | Refusal::NoScope => ErrorKind::ResourceNotFound,
-        Refusal::KindChange { .. } | Refusal::Incomplete(_) | Refusal::TooLarge(_) => {
-            ErrorKind::BadRequestData
-        }
+        Refusal::KindChange { .. }
+        | Refusal::Incomplete(_)
+        | Refusal::TooLarge(_)
+        | Refusal::Unfit { .. } => ErrorKind::BadRequestData,
     }
 }
 
@@ -328,6 +336,8 @@ pub struct ProblemDetails<'a> {
     title: &'a str,
     detail: &'a str,
     status: u16,
+    #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
+    violations: &'a [Violation],
 }
 
 impl fmt::Display for Problem {

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use super::state::Report;
-use crate::broker::Broker;
+use crate::broker::{Broker, Counts};
 use crate::model::Name;
 
 /// Reports on a broker.
@@ -39,6 +39,19 @@ impl Report for Reporter {
     }
 
     fn metrics(&self, out: &mut String) {
+        let _ = write!(
+            out,
+            "# HELP lanna_models_checked_total Entities that were checked against a model.\n# TYPE lanna_models_checked_total counter\n"
+        );
+        for (model, counts) in self.broker.models().counts() {
+            let Counts { passed, warned, refused } = counts;
+            for (outcome, count) in [("passed", passed), ("warned", warned), ("refused", refused)] {
+                let _ = writeln!(
+                    out,
+                    "lanna_models_checked_total{{model=\"{model}\",outcome=\"{outcome}\"}} {count}"
+                );
+            }
+        }
         let contexts = self.broker.contexts().compiled_count();
         // Writing into a string does not fail.
         let _ = write!(

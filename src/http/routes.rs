@@ -8,7 +8,7 @@ use super::params::decode_percent;
 use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
-use super::{attributes, batch, contexts, discovery, entities, info};
+use super::{attributes, batch, contexts, discovery, entities, info, models};
 use crate::broker::{Broker, Error};
 
 /// Mounts the API. It answers whatever the frame lets through and nobody else answers, so that
@@ -67,6 +67,16 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
         (Place::Context, &Method::DELETE) => contexts::delete(incoming, &part(0)?).await,
         (Place::Context, _) => contexts::serve(incoming, &part(0)?).await,
         (Place::SourceIdentity, _) => info::source_identity(incoming).await,
+        (Place::Models, &Method::PATCH) => models::decide_all(incoming).await,
+        (Place::Models, _) => models::list(incoming).await,
+        (Place::ModelsCheck, _) => models::check(incoming).await,
+        (Place::ModelsFindings, _) => models::findings(incoming).await,
+        (Place::Model, &Method::PUT) => models::put(incoming, &models::name(path)?).await,
+        (Place::Model, &Method::PATCH) => models::decide(incoming, &models::name(path)?).await,
+        (Place::Model, &Method::DELETE) => models::delete(incoming, &models::name(path)?).await,
+        (Place::Model, _) => models::show(incoming, &models::name(path)?).await,
+        (Place::ModelSchema, _) => models::schema(incoming, &models::name(path)?).await,
+        (Place::ModelExample, _) => models::example(incoming, &models::name(path)?).await,
         _ => Err(Problem::not_found("no operation of the API is here")),
     }
 }

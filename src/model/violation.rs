@@ -2,14 +2,19 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// One thing that is not as a model says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// The short name of the attribute; empty if it is the entity as a whole.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub attribute: Box<str>,
     /// The datasetId of the instance, absent for the default one.
+    #[serde(rename = "datasetId", skip_serializing_if = "Option::is_none")]
     pub dataset: Option<Box<str>>,
     /// Where within the value, as a JSON Pointer; empty for the value itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// What should be there, in words.
     pub expected: String,

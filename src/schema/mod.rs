@@ -13,7 +13,7 @@ mod simplify;
 mod tests;
 
 pub use model::{Model, Property};
-pub use shipped::{Refused, Shipped, Unit, shipped, shipped_for, unit};
+pub use shipped::{Refused, Shipped, Unit, prepare, shipped, shipped_for, unit};
 
 /// Why a document is no model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -122,19 +122,25 @@ pub fn shipped() -> &'static [Shipped] {
     &SHIPPED
 }
 
+static BY_TYPE: LazyLock<FxHashMap<TypeName, usize>> = LazyLock::new(|| {
+    let mut by_type = FxHashMap::default();
+    for (place, shipped) in SHIPPED.iter().enumerate() {
+        let model = shipped.model();
+        by_type.insert(model.type_name, place);
+        by_type.extend(model.other_names().iter().map(|other| (*other, place)));
+    }
+    by_type
+});
+
 /// The one for entities of a type, by its official name, by its former name, or by the name that
 /// it has without any @context.
 pub fn shipped_for(name: TypeName) -> Option<&'static Shipped> {
-    static BY_TYPE: LazyLock<FxHashMap<TypeName, usize>> = LazyLock::new(|| {
-        let mut by_type = FxHashMap::default();
-        for (place, shipped) in SHIPPED.iter().enumerate() {
-            let model = shipped.model();
-            by_type.insert(model.type_name, place);
-            by_type.extend(model.other_names().iter().map(|other| (*other, place)));
-        }
-        by_type
-    });
     BY_TYPE.get(&name).map(|place| &SHIPPED[*place])
+}
+
+/// Compiles all of them now instead of when the first is asked for.
+pub fn prepare() {
+    LazyLock::force(&BY_TYPE);
 }
 
 /// What a UN/CEFACT code stands for, of those that the models use.

@@ -16,10 +16,12 @@ use crate::model::{Timestamp, TypeName, Write};
 use crate::query::{Anchor, EntityPlan};
 
 pub use events::{Event, Watch};
+pub use guard::Guard;
 
 /// The store within this process, on a folder.
 pub mod embedded;
 mod events;
+mod guard;
 
 #[cfg(test)]
 mod samples;
@@ -112,6 +114,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// All records of a shelf with their keys, ordered by key.
     async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
+
+    /// From now on every entity is shown to `guard` before it is kept. To be called once, before
+    /// anything is written; a later call has no effect.
+    fn guard(&self, guard: Arc<dyn Guard>);
 
     /// From now on changes that `watch` wants are kept as events, each in the same atomic step as
     /// the change it tells of. Changes are what writes do and what expiry does once it is noticed.

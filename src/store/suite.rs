@@ -5,6 +5,7 @@
 //! ```
 
 mod events;
+mod guards;
 mod lifetimes;
 mod pages;
 mod queries;
@@ -23,6 +24,7 @@ use crate::model::{TypeSelection, Write};
 use crate::query::{EntityPlan, Page, Selector};
 
 pub use events::*;
+pub use guards::*;
 pub use lifetimes::*;
 pub use pages::*;
 pub use queries::*;
@@ -58,6 +60,7 @@ macro_rules! store_suite {
             concurrent_changes_to_one_entity_lose_nothing,
             what_is_too_deep_is_refused,
             a_change_tells_what_was_and_what_is,
+            what_a_guard_refuses_is_not_kept,
             // tenants
             tenants_do_not_see_each_other,
             a_tenant_comes_into_being_with_its_first_entity,

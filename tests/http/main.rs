@@ -5,6 +5,7 @@ mod contexts;
 mod discovery;
 mod entities;
 mod entity;
+mod models;
 mod operations;
 mod support;
 mod tenants;

@@ -70,6 +70,16 @@ impl TestBroker {
         self.client.request(method.parse().expect("a method"), url)
     }
 
+    /// A request to a path that is no part of NGSI-LD, with a body if there is one.
+    pub async fn beside(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.client.request(method.parse().expect("a method"), url);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        self.send(request).await
+    }
+
     /// Sends a request that was built.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer");

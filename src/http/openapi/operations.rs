@@ -66,6 +66,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (BATCH, "Many entities in one request."),
     (DISCOVERY, "Which types and attributes there are."),
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
+    (MODELS, "What the entities of a city look like."),
     (BROKER, "The broker itself."),
 ];
 
@@ -73,6 +74,7 @@ const ENTITIES: &str = "Entities";
 const BATCH: &str = "Batch operations";
 const DISCOVERY: &str = "Discovery";
 const CONTEXTS: &str = "Contexts";
+const MODELS: &str = "Models";
 const BROKER: &str = "Broker";
 
 const LOCAL: &[&str] = &["local"];
@@ -101,11 +103,18 @@ const PROJECTION: &[&str] =
     &["pick", "omit", "lang", "datasetId", "join", "joinLevel", "containedBy"];
 
 const READS: &[&str] = &["NGSILD-Tenant", "Link", "Prefer"];
+const TENANT: &[&str] = &["NGSILD-Tenant"];
 const WRITES: &[&str] = &["NGSILD-Tenant", "Link"];
 
 const JSON: &str = "application/json";
 const LD: &str = "application/ld+json";
 const GEO: &str = "application/geo+json";
+const HTML: &str = "text/html";
+
+const DECISION: Body = Body {
+    about: "What happens: off, warn or enforce; null takes a decision back.",
+    media: &[(JSON, "ValidationDecision")],
+};
 
 const ENTITY: Body = Body {
     about: "The entity, normalized or concise.",
@@ -370,6 +379,60 @@ operations! {
     { headers: &["NGSILD-Tenant"],
       answers: &[Answer { status: 200, about: "Its identity.", media: &[(JSON, "SourceIdentity")],
         headers: &[] }] }
+
+    Get Models "listModels" in MODELS (""):
+    "List the models" "A browser gets a page."
+    { headers: TENANT, answers: &[Answer { status: 200, about: "The models that the tenant sees.",
+        media: &[(JSON, "Models"), (HTML, "text")], headers: &[] }] }
+
+    Patch Models "decideValidation" in MODELS (""):
+    "Decide what happens to entities that are not as their models say"
+    "For the models of which nothing else was decided."
+    { headers: TENANT, body: Some(DECISION), answers: &[DONE] }
+
+    Post ModelsCheck "checkEntities" in MODELS (""):
+    "Ask what the models say of entities" "They are not kept."
+    { parameters: &[&["format", "options"]], headers: WRITES,
+      body: Some(Body { about: "The entities.", media: &[(JSON, "Entities"), (LD, "EntitiesLd")] }),
+      answers: &[Answer { status: 200, about: "What was found, in the same order.",
+        media: &[(JSON, "Checked")], headers: &[] }] }
+
+    Get ModelsFindings "listFindings" in MODELS (""):
+    "List the last entities that were not as their models say"
+    "Newest first, since the broker was started."
+    { parameters: &[&["model", "limit"]], headers: TENANT,
+      answers: &[Answer { status: 200, about: "What was found.", media: &[(JSON, "Findings")],
+        headers: &[] }] }
+
+    Get Model "showModel" in MODELS (""):
+    "Show a model" "A browser gets a page."
+    { headers: TENANT, answers: &[Answer { status: 200, about: "The model.",
+        media: &[(JSON, "Model"), (HTML, "text")], headers: &[] }] }
+
+    Put Model "putModel" in MODELS (""):
+    "Add a model of one's own, or replace it"
+    "A JSON Schema (2020-12) of the simplified form; its title is the name of the type."
+    { headers: WRITES, body: Some(Body { about: "The schema.", media: &[(JSON, "JsonSchema")] }),
+      answers: &[Answer { status: 201, about: "There was none.", media: &[], headers: &["Location"] },
+        DONE] }
+
+    Patch Model "decideModelValidation" in MODELS (""):
+    "Decide what happens to entities that are not as this model says" ""
+    { headers: TENANT, body: Some(DECISION), answers: &[DONE] }
+
+    Delete Model "deleteModel" in MODELS (""):
+    "Remove a model of one's own" ""
+    { headers: TENANT, answers: &[DONE] }
+
+    Get ModelSchema "modelSchema" in MODELS (""):
+    "Get the JSON Schema of a model" ""
+    { headers: TENANT, answers: &[Answer { status: 200, about: "The schema.",
+        media: &[("application/schema+json", "JsonSchema")], headers: &[] }] }
+
+    Get ModelExample "modelExample" in MODELS (""):
+    "Get an entity that is as a model says" "In the simplified form."
+    { headers: TENANT, answers: &[Answer { status: 200, about: "The entity.",
+        media: &[(JSON, "ModelExample")], headers: &[] }] }
 
     Get Health "health" in BROKER (""):
     "Version, limits and state" ""

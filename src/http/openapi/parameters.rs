@@ -157,6 +157,7 @@ const QUERY: &[Row] = &[
         "Hosted",
         "Which contexts are listed.",
     ),
+    ("model", NAME, "", "The short name of a model; all of them if absent."),
     ("reload", Flag, "true", "Whether a cached context is fetched anew instead of deleted."),
     (
         "observedAt",
@@ -228,6 +229,7 @@ const PATH: &[Row] = &[
     ("entityId", Uri, "urn:ngsi-ld:AirQualityObserved:example", "The id of the entity."),
     ("attrId", NAME, "pm25", "The name of the attribute, short or as a URI."),
     ("type", NAME, "AirQualityObserved", "The name of the type, short or as a URI."),
+    ("model", NAME, "AirQualityObserved", "The short name of the model."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
 ];
 

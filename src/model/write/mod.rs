@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{
     AttrName, AttributePatch, DatasetId, Entity, EntityId, Fragment, Instance, InstanceId,
-    InstancePatch, Kind, Scope, Stored, Timestamp, TypeSelection,
+    InstancePatch, Kind, Scope, Stored, Timestamp, TypeSelection, Violation,
 };
 
 /// An intention towards one entity.
@@ -92,9 +92,17 @@ pub enum Refusal {
     /// The fragment lacks something, or has something that the operation cannot take.
     #[error("{0}")]
     Incomplete(String),
+    /// The entity would not be as the model of its type says, and the model is enforced.
+    #[error("the entity {id} would not be as the model {model} says: {}", told(.violations))]
+    Unfit { id: EntityId, model: Box<str>, violations: Vec<Violation> },
     /// The entity would become larger, or nest deeper, than the store takes.
     #[error("the entity {0} would be larger or deeper than this broker stores")]
     TooLarge(EntityId),
+}
+
+fn told(violations: &[Violation]) -> String {
+    let told: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    told.join("; ")
 }
 
 impl Refusal {

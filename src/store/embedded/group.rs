@@ -240,6 +240,11 @@ impl<'a> Group<'a> {
                 if !is_storable(&after) || weight > self.inner.settings.max_entity_bytes {
                     return Ok(Err(Refusal::TooLarge(id)));
                 }
+                if let Some(Err(refusal)) =
+                    self.inner.guard.get().map(|g| g.check(&tenant.id, &after))
+                {
+                    return Ok(Err(refusal));
+                }
                 Some(Stored::new(after))
             }
             (_, None) => None,

@@ -49,7 +49,7 @@ use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
 use self::weight::weigh;
-use super::{Census, Event, Found, Shelf, Store, StoreError, Watch};
+use super::{Census, Event, Found, Guard, Shelf, Store, StoreError, Watch};
 use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
 use crate::query::EntityPlan;
 
@@ -119,6 +119,8 @@ struct Inner {
     writer: Mutex<Writer>,
     queue: Queue,
     failure: Failure,
+    /// Says what may be kept.
+    guard: OnceLock<Arc<dyn Guard>>,
     /// Says which changes are kept as events.
     watch: OnceLock<Arc<dyn Watch>>,
     builder: build::Wishes,
@@ -383,6 +385,10 @@ impl Store for Embedded {
                 Ok((key, record))
             })
             .collect()
+    }
+
+    fn guard(&self, guard: Arc<dyn Guard>) {
+        let _ = self.inner.guard.set(guard);
     }
 
     fn watch(&self, watch: Arc<dyn Watch>) {

@@ -66,6 +66,7 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
             .into(),
         queue: Queue::new(settings.queue),
         failure: Failure::default(),
+        guard: OnceLock::new(),
         watch: OnceLock::new(),
         builder: Wishes::default(),
         unsynced: AtomicBool::new(false),

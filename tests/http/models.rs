@@ -1,0 +1,173 @@
+//! `/models`: what the entities of a city look like, and what happens when one does not.
+
+use serde_json::{Value, json};
+
+use crate::support::TestBroker;
+
+const AIR: &str = "https://smartdatamodels.org/dataModel.Environment/";
+
+fn air(id: u32, humidity: f64) -> Value {
+    json!({
+        "id": format!("urn:ngsi-ld:AirQualityObserved:{id}"),
+        "type": format!("{AIR}AirQualityObserved"),
+        "https://smartdatamodels.org/dateObserved": { "value": "2026-03-12T08:00:00Z" },
+        format!("{AIR}relativeHumidity"): { "value": humidity },
+        "location": { "value": { "type": "Point", "coordinates": [99.66, 18.28] } },
+    })
+}
+
+async fn decide(broker: &TestBroker, path: &str, validation: Value) {
+    let answer = broker.beside("PATCH", path, Some(json!({ "validation": validation }))).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+}
+
+async fn findings(broker: &TestBroker) -> Value {
+    broker.beside("GET", "/models/findings", None).await.json()
+}
+
+#[actix_web::test]
+async fn a_warning_takes_the_entity_and_remembers_what_is_wrong() {
+    let broker = TestBroker::start().await;
+    broker.has(air(1, 71.0)).await;
+    let found = findings(&broker).await;
+    assert_eq!(found[0]["id"], "urn:ngsi-ld:AirQualityObserved:1");
+    assert_eq!(found[0]["outcome"], "warned");
+    let violation = json!({
+        "attribute": "relativeHumidity",
+        "expected": "a number from 0 to 1",
+        "received": "71.0",
+    });
+    assert_eq!(found[0]["violations"], json!([violation]));
+    let metrics = broker.beside("GET", "/metrics", None).await.text;
+    let counted = "lanna_models_checked_total{model=\"AirQualityObserved\",outcome=\"warned\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[actix_web::test]
+async fn an_enforced_model_refuses_whatever_would_break_it() {
+    let broker = TestBroker::start().await;
+    decide(&broker, "/models/AirQualityObserved", "enforce".into()).await;
+    let refused = broker.body("POST", "/entities", air(1, 71.0)).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (400, "BadRequestData"));
+    assert_eq!(refused.json()["violations"][0]["attribute"], "relativeHumidity");
+    assert_eq!(broker.get("/entities/urn:ngsi-ld:AirQualityObserved:1").await.status, 404);
+
+    broker.has(air(1, 0.71)).await;
+    let path = "/entities/urn:ngsi-ld:AirQualityObserved:1";
+    let wrong = json!({ format!("{AIR}relativeHumidity"): { "value": 1.2 } });
+    let attribute = format!("{path}/attrs/{}", urlencode(&format!("{AIR}relativeHumidity")));
+    for (method, path, body) in [
+        ("PATCH", path.to_owned(), wrong.clone()),
+        ("PATCH", format!("{path}/attrs"), wrong.clone()),
+        ("POST", format!("{path}/attrs"), wrong.clone()),
+        ("PATCH", attribute.clone(), json!({ "value": 1.2 })),
+        ("PUT", attribute.clone(), json!({ "type": "Property", "value": 1.2 })),
+        ("PUT", path.to_owned(), air(1, 1.2)),
+    ] {
+        let answer = broker.body(method, &path, body).await;
+        assert_eq!(answer.status, 400, "{method} {path}: {}", answer.text);
+        assert_eq!(answer.json()["violations"][0]["received"], "1.2", "{method} {path}");
+    }
+    let gone = broker.delete(&format!("{path}/attrs/location")).await;
+    assert_eq!(gone.status, 400, "{}", gone.text);
+    assert_eq!(gone.json()["violations"][0]["received"], "nothing");
+    let good = json!({ format!("{AIR}relativeHumidity"): { "value": 0.5 } });
+    assert_eq!(broker.body("PATCH", path, good).await.status, 204);
+    assert_eq!(broker.delete(path).await.status, 204);
+}
+
+#[actix_web::test]
+async fn a_batch_tells_of_each_entity_what_is_wrong_with_it() {
+    let broker = TestBroker::start().await;
+    decide(&broker, "/models", "enforce".into()).await;
+    let batch = json!([air(1, 0.4), air(2, 40.0), { "id": "urn:x:3", "type": "Other" }]);
+    let answer = broker.body("POST", "/entityOperations/upsert", batch).await;
+    assert_eq!(answer.status, 207, "{}", answer.text);
+    let result = answer.json();
+    assert_eq!(result["success"].as_array().map(Vec::len), Some(2));
+    assert_eq!(result["errors"][0]["entityId"], "urn:ngsi-ld:AirQualityObserved:2");
+    assert_eq!(result["errors"][0]["error"]["violations"][0]["attribute"], "relativeHumidity");
+}
+
+#[actix_web::test]
+async fn a_tenant_brings_a_model_of_its_own_and_nobody_else_has_it() {
+    let broker = TestBroker::start().await;
+    let schema = json!({
+        "title": "Gate",
+        "type": "object",
+        "properties": { "open": { "type": "boolean", "x-labels": { "en": "Open", "th": "เปิด" } } },
+        "required": ["open"],
+    });
+    let faulty = json!({ "title": "Gate", "properties": { "open": { "type": "truth" } } });
+    let answer = broker.beside("PUT", "/models/Gate", Some(faulty)).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    let other = broker.beside("PUT", "/models/Door", Some(schema.clone())).await;
+    assert_eq!(other.status, 400, "{}", other.text);
+    let answer = broker.beside("PUT", "/models/Gate", Some(schema.clone())).await;
+    assert_eq!((answer.status, answer.header("location")), (201, "/models/Gate"));
+    assert_eq!(broker.beside("PUT", "/models/Gate", Some(schema)).await.status, 204);
+    decide(&broker, "/models/Gate", "enforce".into()).await;
+
+    let gate = json!({ "id": "urn:x:1", "type": "Gate", "open": { "value": "yes" } });
+    let refused = broker.body("POST", "/entities", gate.clone()).await;
+    assert_eq!(refused.json()["violations"][0]["expected"], "true or false");
+    let elsewhere = broker
+        .request("POST", "/entities")
+        .header("NGSILD-Tenant", "other")
+        .header("content-type", "application/json")
+        .body(gate.to_string());
+    assert_eq!(broker.send(elsewhere).await.status, 201);
+
+    let shown = broker.beside("GET", "/models/Gate", None).await.json();
+    assert_eq!((&shown["origin"], &shown["validation"]), (&"tenant".into(), &"enforce".into()));
+    assert_eq!(shown["attributes"][0]["labels"]["th"], "เปิด");
+    assert_eq!(broker.beside("DELETE", "/models/Gate", None).await.status, 204);
+    assert_eq!(broker.beside("GET", "/models/Gate", None).await.status, 404);
+    assert_eq!(broker.beside("DELETE", "/models/AirQualityObserved", None).await.status, 404);
+    broker.has(gate).await;
+}
+
+#[actix_web::test]
+async fn entities_can_be_checked_without_being_kept() {
+    let broker = TestBroker::start().await;
+    let path = "/models/check?format=simplified";
+    let body = json!([
+        { "id": "urn:ngsi-ld:Device:1", "type": "Device", "controlledProperty": ["airPollution"] },
+        { "id": "urn:ngsi-ld:Device:2", "type": "Device", "batteryLevel": "low" },
+        { "id": "urn:x:3", "type": "Unheard" },
+        { "id": "no uri", "type": "Device" },
+    ]);
+    let answer = broker.beside("POST", path, Some(body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let told = answer.json();
+    assert_eq!(told[0]["models"], json!([{ "model": "Device", "valid": true, "violations": [] }]));
+    assert_eq!(told[1]["models"][0]["violations"].as_array().map(Vec::len), Some(2));
+    assert_eq!(told[2]["models"], json!([]));
+    assert_eq!(told[3]["error"]["status"], 400);
+    assert_eq!(broker.get("/entities?type=Device").await.json(), json!([]));
+}
+
+#[actix_web::test]
+async fn models_are_shown_to_programs_and_to_people() {
+    let broker = TestBroker::start().await;
+    let list = broker.beside("GET", "/models", None).await.json();
+    assert!(list.as_array().is_some_and(|list| list.len() >= 69));
+    for path in ["", "/schema", "/example"] {
+        let answer = broker.beside("GET", &format!("/models/EnergyMeter{path}"), None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json();
+    }
+    assert_eq!(broker.beside("GET", "/models/Nothing", None).await.status, 404);
+    assert_eq!(broker.beside("POST", "/models/Device", None).await.status, 405);
+}
+
+fn urlencode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
