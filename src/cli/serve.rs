@@ -10,8 +10,10 @@ use lanna::http::routes::routes;
 use lanna::http::server::{self, Running, ServeError};
 use lanna::http::state::State;
 use lanna::import::{ImportError, load_sample};
+use lanna::model::Timestamp;
 use lanna::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 use super::args::Serve;
 
@@ -46,7 +48,9 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
             routes(config);
         })?;
         greet(&running);
+        let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
         let ended = until_told(running, &state).await;
+        renewing.abort();
         broker.store().close().await?;
         Ok(ended?)
     })
@@ -56,6 +60,16 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
 fn speak_of_the_sample(config: &mut Config) {
     if config.contexts.default.is_none() {
         config.contexts.default = shipped_context(config, "mae-moh").parse().ok();
+    }
+}
+
+/// Looks every few seconds for copies of contexts that are in use and about to expire.
+async fn renew_contexts(broker: Arc<Broker>) {
+    let mut turns = tokio::time::interval(Duration::from_secs(5));
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        broker.contexts().renew_due(Timestamp::now()).await;
     }
 }
 

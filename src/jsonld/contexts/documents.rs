@@ -18,6 +18,15 @@ use super::{
 };
 use crate::model::{TenantId, Timestamp};
 
+/// A copy that was used within this time is fetched anew before it expires.
+const USED_LATELY: Duration = Duration::from_secs(3_600);
+
+/// How long before.
+const RENEW_BEFORE: Duration = Duration::from_secs(15);
+
+/// How many hosts are asked at once.
+const RENEW_AT_ONCE: usize = 8;
+
 pub(super) struct Documents {
     pub loader: Arc<dyn DocumentLoader>,
     pub shelf: Arc<dyn ContextShelf>,
@@ -137,6 +146,39 @@ impl Documents {
         {
             return Ok(entry.clone());
         }
+        self.renew(url, known, now).await
+    }
+
+    /// Fetches anew what was used lately and is about to expire, so that no request need wait for
+    /// it. What nobody uses any more is left to expire.
+    pub(super) async fn renew_due(&self, now: Timestamp) {
+        let due: Vec<Arc<Entry>> = {
+            let entries = self.entries.read();
+            let cached = entries.by_id.values().filter(|e| e.kind == ContextKind::Cached);
+            let used = i64::try_from(USED_LATELY.as_micros()).unwrap_or(i64::MAX);
+            let since = now.micros().saturating_sub(used);
+            let due = |entry: &&Arc<Entry>| {
+                !entry.is_fresh(after(now, RENEW_BEFORE)) && entry.last_usage() >= since
+            };
+            cached.filter(due).cloned().collect()
+        };
+        for some in due.chunks(RENEW_AT_ONCE) {
+            let renewals = some.iter().map(|entry| async move {
+                let url: Box<str> = (*entry.url).into();
+                let renewal = self.renew(&entry.url, Some(entry.clone()), now);
+                // Why it failed was said, and the old copy serves on.
+                let _ = self.fetching.join(&url, renewal).await;
+            });
+            join_all(renewals).await;
+        }
+    }
+
+    async fn renew(
+        &self,
+        url: &str,
+        known: Option<Arc<Entry>>,
+        now: Timestamp,
+    ) -> Result<Arc<Entry>, ContextError> {
         match (self.download(url, now).await, known) {
             (Ok((content, expires_at)), known) => {
                 let entry = match known {

@@ -165,6 +165,12 @@ impl Contexts {
         compiled.serve(tenant, now)
     }
 
+    /// Fetches anew the copies that were used lately and are about to expire. To be called every
+    /// few seconds; then no request waits for a host that it asked before.
+    pub async fn renew_due(&self, now: Timestamp) {
+        self.documents.renew_due(now).await;
+    }
+
     /// How many compiled contexts are held.
     pub fn compiled_count(&self) -> usize {
         self.compiled.count()

@@ -207,6 +207,33 @@ async fn copies_age_and_are_renewed() {
 }
 
 #[tokio::test]
+async fn what_is_in_use_is_renewed_before_it_expires() {
+    let web = Web::with(&[
+        (A, json!({ "speed": "https://example.org/old" })),
+        (B, json!({ "speed": "https://example.org/unused" })),
+    ]);
+    let contexts = contexts(&web);
+    by_url(&contexts, A, at(0)).await.expect("a context");
+    by_url(&contexts, B, at(0)).await.expect("a context");
+    by_url(&contexts, A, at(3_500)).await.expect("a context");
+    web.put(A, json!({ "speed": "https://example.org/new" }));
+    contexts.renew_due(at(3_580)).await;
+    assert_eq!(web.asked(), 2, "it is not time yet");
+    contexts.renew_due(at(3_590)).await;
+    assert_eq!(web.asked(), 4);
+    let new = by_url(&contexts, A, at(3_602)).await.expect("a context");
+    assert_eq!(new.expand_text("speed"), "https://example.org/new");
+    contexts.renew_due(at(7_185)).await;
+    assert_eq!(web.asked(), 5, "nobody asked for the other one within the hour");
+    web.go_away(true);
+    by_url(&contexts, A, at(10_000)).await.expect("a context");
+    contexts.renew_due(at(10_780)).await;
+    let asked = web.asked();
+    by_url(&contexts, A, at(10_790)).await.expect("the old copy");
+    assert_eq!(web.asked(), asked, "a request does not wait for a host that is away");
+}
+
+#[tokio::test]
 async fn the_host_says_how_long_a_copy_lasts_within_bounds() {
     let web = Web::with(&[(A, json!({})), (B, json!({}))]);
     let contexts = contexts(&web);

@@ -153,10 +153,8 @@ impl Rendering {
         }
         let mut hasher = HASHER.build_hasher();
         (context, self.format, self.sys_attrs, &self.datasets, &self.geojson).hash(&mut hasher);
-        if !self.projection.is_whole() {
-            format!("{:?}", self.projection).hash(&mut hasher);
-        }
-        self.lang.as_ref().map(LanguageFilter::to_string).hash(&mut hasher);
+        self.projection.hash(&mut hasher);
+        self.lang.hash(&mut hasher);
         Some(hasher.finish())
     }
 

@@ -132,14 +132,24 @@ pub(super) enum Depth {
 #[derive(Debug, Clone)]
 pub(super) struct WriteFailure {
     pub error: StoreError,
-    /// Whether the engine can be trusted again once it was reopened: after want of room, and when
-    /// it had stopped before it touched anything.
-    pub mendable: bool,
+    pub mend: Mend,
+}
+
+/// Whether the engine can be trusted again once it was reopened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mend {
+    /// After want of room, and when it had stopped before it touched anything.
+    Yes,
+    /// After a failure of the disk: what was synced before is there, what was only written may
+    /// not be.
+    IfAllWasSynced,
+    No,
 }
 
 impl From<StoreError> for WriteFailure {
     fn from(error: StoreError) -> Self {
-        Self { mendable: matches!(error, StoreError::Full(_)), error }
+        let mend = if matches!(error, StoreError::Full(_)) { Mend::Yes } else { Mend::No };
+        Self { mend, error }
     }
 }
 
@@ -195,7 +205,7 @@ impl Engine {
     /// Writes a batch, whole or not at all.
     pub fn write(&self, batch: &Batch, depth: Depth) -> Result<(), WriteFailure> {
         #[cfg(test)]
-        self.faults.check().map_err(WriteFailure::from)?;
+        self.faults.check()?;
         let mode = match depth {
             Depth::Disk => PersistMode::SyncAll,
             Depth::System => PersistMode::Buffer,
@@ -246,7 +256,7 @@ impl Engine {
     /// Brings everything that was written to the disk.
     pub fn sync(&self) -> Result<(), WriteFailure> {
         #[cfg(test)]
-        self.faults.check().map_err(WriteFailure::from)?;
+        self.faults.check()?;
         self.try_write(|open| open.database.persist(PersistMode::SyncAll))
     }
 
@@ -254,14 +264,20 @@ impl Engine {
         &self,
         act: impl FnOnce(&Open) -> Result<(), fjall::Error>,
     ) -> Result<(), WriteFailure> {
-        let mut stopped = false;
+        let (mut stopped, mut disk) = (false, false);
         let written = self.with(|open| {
-            act(open).inspect_err(|error| stopped = matches!(error, fjall::Error::Poisoned))
+            act(open).inspect_err(|error| {
+                stopped = matches!(error, fjall::Error::Poisoned);
+                disk = is_io(error);
+            })
         });
         written.map_err(|error| match (stopped, probe(&self.path)) {
             // It stopped when something went wrong in the background, most likely for want of room.
             (true, Err(probe)) => StoreError::from_io(&probe).into(),
-            (true, Ok(())) => WriteFailure { error, mendable: true },
+            (true, Ok(())) => WriteFailure { error, mend: Mend::Yes },
+            (false, _) if disk && !matches!(error, StoreError::Full(_)) => {
+                WriteFailure { error, mend: Mend::IfAllWasSynced }
+            }
             (false, _) => error.into(),
         })
     }
@@ -426,6 +442,10 @@ fn rewrite(file: &mut File) -> std::io::Result<()> {
             file.write_all(&bytes[..count])?;
         }
     }
+}
+
+fn is_io(error: &fjall::Error) -> bool {
+    matches!(error, fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)))
 }
 
 fn store_error(error: &fjall::Error) -> StoreError {

@@ -2,21 +2,21 @@
 
 use parking_lot::Mutex;
 
-use crate::store::StoreError;
+use super::engine::WriteFailure;
 
 /// What the next writes will fail with.
 #[derive(Default)]
-pub(super) struct Faults(Mutex<Option<StoreError>>);
+pub(super) struct Faults(Mutex<Option<WriteFailure>>);
 
 impl Faults {
     /// Lets every write fail, or none.
-    pub fn set(&self, error: Option<StoreError>) {
-        *self.0.lock() = error;
+    pub fn set(&self, failure: Option<impl Into<WriteFailure>>) {
+        *self.0.lock() = failure.map(Into::into);
     }
 
-    pub fn check(&self) -> Result<(), StoreError> {
+    pub fn check(&self) -> Result<(), WriteFailure> {
         match &*self.0.lock() {
-            Some(error) => Err(error.clone()),
+            Some(failure) => Err(failure.clone()),
             None => Ok(()),
         }
     }

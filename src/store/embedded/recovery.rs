@@ -1,10 +1,10 @@
 //! Carrying out jobs, and what happens when the disk refuses.
 //!
 //! After a failed write nothing is acknowledged and nothing changes in memory; further writes are
-//! refused at once, reads go on. When the disk was full the store tries again now and then: it
-//! opens the engine anew, undoes what may have been written of the failed batch, and goes on. After
-//! most other failures it cannot know what the disk holds, and stays closed to writes until a
-//! restart reads it again.
+//! refused at once, reads go on. When the disk was full, or failed while every acknowledged write
+//! had been synced, the store tries again now and then: it opens the engine anew, undoes what may
+//! have been written of the failed batch, and goes on. After other failures it cannot know what the
+//! disk holds, and stays closed to writes until a restart reads it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::engine::{Batch, Depth, WriteFailure};
+use super::engine::{Batch, Depth, Mend, WriteFailure};
 use super::group::Group;
 use super::queue::Job;
 use super::{Durability, Inner};
@@ -117,7 +117,12 @@ impl Inner {
     }
 
     fn failed(&self, failure: WriteFailure, undo: Option<Batch>) {
-        let undo = undo.filter(|_| failure.mendable);
+        let mendable = match failure.mend {
+            Mend::Yes => true,
+            Mend::IfAllWasSynced => self.settings.durability == Durability::Commit,
+            Mend::No => false,
+        };
+        let undo = undo.filter(|_| mendable);
         let error = match (failure.error, &undo) {
             (StoreError::Broken(why), None) => {
                 StoreError::Broken(format!("{why}; reading goes on, but writing needs a restart"))
@@ -137,7 +142,7 @@ impl Inner {
         }
     }
 
-    /// Tries to go on after the disk was full.
+    /// Tries to go on after the disk was full or failed.
     pub(super) fn recover(&self) {
         if self.failure.check().is_ok() {
             return;

@@ -1,5 +1,6 @@
 //! What only the embedded store promises; the rest is in the suite.
 
+use super::engine::{Mend, WriteFailure};
 use super::*;
 use crate::model::Action;
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
@@ -115,7 +116,7 @@ async fn a_full_disk_loses_nothing_and_is_overcome() {
     assert!(store.get(&here, &entity_id(1), at(0)).await.unwrap().is_none());
     store.inner.recover();
     assert_eq!(store.check().await.unwrap_err(), full, "it is still full");
-    store.inner.engine.faults.set(None);
+    store.inner.engine.faults.set(NO_FAULT);
     store.inner.recover();
     store.check().await.unwrap();
     assert!(store.commit(&here, vec![create(2)], at(0)).await.unwrap()[0].is_ok());
@@ -123,6 +124,39 @@ async fn a_full_disk_loses_nothing_and_is_overcome() {
     let found = on_disk.store.find(&here, &EntityPlan::default(), at(0)).await.unwrap();
     let ids: Vec<_> = found.entities.iter().map(|entity| entity.id.clone()).collect();
     assert_eq!(ids, [entity_id(0), entity_id(2)]);
+}
+
+const NO_FAULT: Option<StoreError> = None;
+
+fn failing_disk() -> Option<WriteFailure> {
+    let error = StoreError::Broken("input/output error".into());
+    Some(WriteFailure { error, mend: Mend::IfAllWasSynced })
+}
+
+#[tokio::test]
+async fn a_disk_that_failed_for_a_while_is_overcome_if_all_was_synced() {
+    let on_disk = OnDisk::start(quiet);
+    let (store, here) = (&on_disk.store, TenantId::DEFAULT);
+    store.commit(&here, vec![create(0)], at(0)).await.unwrap();
+    store.inner.engine.faults.set(failing_disk());
+    store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
+    store.inner.engine.faults.set(NO_FAULT);
+    store.inner.recover();
+    assert!(store.commit(&here, vec![create(2)], at(0)).await.unwrap()[0].is_ok());
+    let on_disk = on_disk.reopen().await;
+    let found = on_disk.store.find(&here, &EntityPlan::default(), at(0)).await.unwrap();
+    let ids: Vec<_> = found.entities.iter().map(|entity| entity.id.clone()).collect();
+    assert_eq!(ids, [entity_id(0), entity_id(2)]);
+
+    let on_disk = OnDisk::start(relaxed);
+    let store = &on_disk.store;
+    store.commit(&here, vec![create(0)], at(0)).await.unwrap();
+    store.inner.engine.faults.set(failing_disk());
+    store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
+    store.inner.engine.faults.set(NO_FAULT);
+    store.inner.recover();
+    let error = store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
+    assert!(error.to_string().contains("restart"), "{error}");
 }
 
 #[tokio::test]
@@ -133,7 +167,7 @@ async fn a_broken_disk_closes_the_store_to_writes_only() {
     store.inner.engine.faults.set(Some(StoreError::Broken("the disk is on fire".into())));
     let error = store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Broken(_)));
-    store.inner.engine.faults.set(None);
+    store.inner.engine.faults.set(NO_FAULT);
     store.inner.recover();
     let error = store.commit(&here, vec![create(1)], at(0)).await.unwrap_err();
     assert!(error.to_string().contains("restart"), "{error}");
