@@ -9,6 +9,7 @@ use lanna::import::{Format, Mode, Options};
 use lanna::model::TenantId;
 
 use super::import::Import;
+use super::models::Models;
 
 /// What was asked for.
 #[derive(Debug, PartialEq)]
@@ -28,6 +29,8 @@ pub enum Command {
     Serve(Serve),
     /// Import entities.
     Import(Import),
+    /// Ask about models of data.
+    Models(Models),
     /// Print the configuration.
     ShowConfig,
 }
@@ -77,6 +80,7 @@ fn clap() -> Clap {
         .args(Config::keys().map(flag))
         .subcommand(Clap::new("serve").about("Serve the API (the default)").arg(sample))
         .subcommand(import())
+        .subcommand(models())
         .subcommand(
             Clap::new("config")
                 .about("Ask about the configuration")
@@ -125,6 +129,34 @@ fn import() -> Clap {
                 .value_parser(clap::value_parser!(u16).range(1..))
                 .default_value("500"),
         )
+}
+
+fn models() -> Clap {
+    let name = Arg::new("name").value_name("TYPE").required(true);
+    let file = Arg::new("file").value_name("FILE").help("The file; standard input when absent");
+    Clap::new("models")
+        .about("Ask what the entities of a city look like")
+        .subcommand_required(true)
+        .subcommand(Clap::new("list").about("List the models that are shipped"))
+        .subcommand(Clap::new("show").about("Show a model").arg(name))
+        .subcommand(
+            Clap::new("check")
+                .about("Check the entities of a file against the models of their types")
+                .arg(file),
+        )
+}
+
+fn understood_models(below: &ArgMatches) -> (Models, &ArgMatches) {
+    match below.subcommand() {
+        Some(("show", show)) => {
+            (Models::Show(show.get_one("name").cloned().unwrap_or_default()), show)
+        }
+        Some(("check", check)) => {
+            let file = check.get_one::<String>("file").filter(|file| *file != "-");
+            (Models::Check(file.map(PathBuf::from)), check)
+        }
+        other => (Models::List, other.map_or(below, |(_, list)| list)),
+    }
 }
 
 fn understood_import(matches: &ArgMatches) -> Import {
@@ -180,6 +212,10 @@ fn understood(matches: &ArgMatches) -> Invocation {
     let (command, deepest) = match matches.subcommand() {
         Some(("config", below)) => {
             (Command::ShowConfig, below.subcommand().map_or(below, |(_, show)| show))
+        }
+        Some(("models", below)) => {
+            let (asked, deepest) = understood_models(below);
+            (Command::Models(asked), deepest)
         }
         Some(("import", import)) => (Command::Import(understood_import(import)), import),
         Some((_, serve)) => {

@@ -3,6 +3,7 @@
 mod args;
 mod import;
 mod logging;
+mod models;
 mod serve;
 
 use std::{io::Write, process::ExitCode};
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ended(import::run(&config, import)),
             Err(why) => refuse(&why),
         },
+        Command::Models(asked) => ended(models::run(asked)),
         Command::ShowConfig => ended(print(&config.to_toml())),
     }
 }

@@ -1,8 +1,8 @@
 //! The core contexts that come with the broker, so that it needs no network to know NGSI-LD.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use super::{Document, ParseLimits};
+use super::{Context, Document, ParseLimits};
 
 /// Where unmapped names live (4.4).
 pub const DEFAULT_VOCABULARY: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
@@ -63,6 +63,13 @@ domain_contexts![
     "water-quality",
     "weather",
 ];
+
+/// The context of this local id that comes with the broker.
+pub fn shipped_context(local_id: &str) -> Option<Arc<Context>> {
+    let (_, text) = DOMAIN_CONTEXTS.iter().find(|(id, _)| *id == local_id)?;
+    let mut document = Document::parse(text.as_bytes(), &ParseLimits::default()).ok()?;
+    Context::local(&document.remove("@context")?).ok()
+}
 
 /// Whether a context of this local id comes with the broker.
 pub(super) fn is_domain(local_id: &str) -> bool {

@@ -16,6 +16,9 @@ use crate::model::{AttrName, Entity, Instance, Kind, Name, TypeName, Violation};
 /// Where the global context of former years had the names of all models.
 const FORMER_VOCABULARY: &str = "https://uri.fiware.org/ns/data-models#";
 
+/// Where the names of all subjects are.
+const SMART_DATA_MODELS: &str = "https://smartdatamodels.org/";
+
 /// How many violations of one entity are told.
 const MAX_VIOLATIONS: usize = 100;
 
@@ -36,6 +39,7 @@ pub struct Model {
     pub required: Vec<Box<str>>,
     properties: Vec<Property>,
     by_name: FxHashMap<AttrName, usize>,
+    by_term: FxHashMap<Box<str>, usize>,
     other_names: Vec<TypeName>,
     schema: Value,
     validator: Validator,
@@ -76,6 +80,7 @@ impl Model {
             required: document.required.iter().map(|term| term.as_str().into()).collect(),
             properties: Vec::new(),
             by_name: FxHashMap::default(),
+            by_term: FxHashMap::default(),
             other_names: Vec::new(),
             schema: Value::Null,
             validator,
@@ -97,6 +102,7 @@ impl Model {
 
     fn add(&mut self, property: Property) -> Result<(), ModelError> {
         let place = self.properties.len();
+        self.by_term.insert(property.term.clone(), place);
         if self.by_name.insert(property.name, place).is_some() {
             let why = format!("two properties are {}", property.name.as_str());
             return Err(ModelError::unfit(format!("properties/{}", property.term), why));
@@ -119,9 +125,14 @@ impl Model {
         &self.properties
     }
 
-    /// The property that an attribute is, by any of its names.
+    /// The property that an attribute is, by any of its names. A context for many subjects gives a
+    /// term the IRI of one of them, so the same term of another subject is meant too.
     pub fn property(&self, name: AttrName) -> Option<&Property> {
-        self.by_name.get(&name).map(|place| &self.properties[*place])
+        let place = self.by_name.get(&name).or_else(|| {
+            let path = name.as_str().strip_prefix(SMART_DATA_MODELS)?;
+            self.by_term.get(path.rsplit('/').next()?)
+        });
+        place.map(|place| &self.properties[*place])
     }
 
     /// The JSON Schema.

@@ -156,6 +156,23 @@ fn every_violation_says_where_it_is_what_was_expected_and_what_came() {
 }
 
 #[test]
+fn a_term_that_several_subjects_have_is_the_same_attribute() {
+    let weather = Name::intern("https://smartdatamodels.org/dataModel.Weather/WeatherObserved");
+    let model = shipped_for(weather.expect("a name")).expect("a model").model();
+    let entity = read(&json!({
+        "id": "urn:ngsi-ld:WeatherObserved:1",
+        "type": model.type_name.as_str(),
+        "https://smartdatamodels.org/dateObserved": { "value": "2026-03-12T08:00:00Z" },
+        "https://smartdatamodels.org/dataModel.Environment/relativeHumidity": { "value": 48 },
+        "location": { "value": { "type": "Point", "coordinates": [99.6, 18.2] } },
+    }));
+    assert_eq!(
+        told(&model.check(&entity)),
+        ["relativeHumidity: expected a number from 0 to 1, received 48"]
+    );
+}
+
+#[test]
 fn a_schema_that_cannot_be_used_is_refused_with_the_reason() {
     let read = |schema: Value| Model::read(schema, &Context::core()).map(|_| ()).unwrap_err();
     for (schema, reason) in [

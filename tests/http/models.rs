@@ -1,5 +1,7 @@
 //! `/models`: what the entities of a city look like, and what happens when one does not.
 
+use lanna::import::normalize;
+use lanna::schema::shipped;
 use serde_json::{Value, json};
 
 use crate::support::TestBroker;
@@ -170,4 +172,46 @@ fn urlencode(text: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
+}
+
+/// Every shipped type comes back from every representation as it went in, and one that is as its
+/// model says stays so.
+#[actix_web::test]
+async fn every_shipped_type_goes_through_every_representation_without_loss() {
+    let broker = TestBroker::start().await;
+    decide(&broker, "/models", "enforce".into()).await;
+    let link = format!(
+        "<{}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"",
+        broker.url("/ngsi-ld/v1/jsonldContexts/mae-moh"),
+    );
+    let send = async |method: &str, path: &str, body: Option<Value>| {
+        let mut request = broker.request(method, path).header("link", &link);
+        if let Some(body) = body {
+            let json = "application/json";
+            request = request.header("content-type", json).body(body.to_string());
+        }
+        broker.send(request).await
+    };
+    for shipped in shipped() {
+        let example = shipped.example();
+        let members = example.as_object().cloned().expect("an object");
+        let mut form = Value::Object(normalize(members));
+        let path = format!("/entities/{}", example["id"].as_str().expect("an id"));
+        for representation in ["normalized", "concise", "normalized"] {
+            let created = send("POST", "/entities", Some(form.clone())).await;
+            assert_eq!(created.status, 201, "{} {representation}: {}", shipped.name, created.text);
+            let simplified = send("GET", &format!("{path}?format=simplified"), None).await;
+            assert_eq!(simplified.json(), example, "{} {representation}", shipped.name);
+            let again = send("PATCH", &path, Some(json!({ "type": shipped.name }))).await;
+            assert_eq!(again.status, 204, "{}: {}", shipped.name, again.text);
+            form = send("GET", &format!("{path}?format={representation}"), None).await.json();
+            let feature = broker
+                .request("GET", &path)
+                .header("link", &link)
+                .header("accept", "application/geo+json");
+            let feature = broker.send(feature).await.json();
+            assert_eq!(feature["properties"]["type"], example["type"], "{}", shipped.name);
+            assert_eq!(send("DELETE", &path, None).await.status, 204, "{}", shipped.name);
+        }
+    }
 }

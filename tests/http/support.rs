@@ -70,6 +70,11 @@ impl TestBroker {
         self.client.request(method.parse().expect("a method"), url)
     }
 
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// A request to a path that is no part of NGSI-LD, with a body if there is one.
     pub async fn beside(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let url = format!("{}{path}", self.base);
