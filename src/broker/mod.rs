@@ -33,7 +33,7 @@ pub use delete_attribute::delete_instances;
 pub use error::Error;
 pub use merge_entity::Merging;
 pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Models};
-pub use open::{OpenError, shipped_context};
+pub use open::{OpenError, open_store, shipped_context};
 pub use purge_entities::Purging;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
 pub use retrieve_entity::Answer;

@@ -11,6 +11,7 @@ use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfE
 use crate::model::{Name, Timestamp};
 use crate::schema;
 use crate::store::embedded::{Durability, Embedded, Settings};
+use crate::store::mongo::{self, Mongo};
 use crate::store::{Store, StoreError};
 
 /// Why a broker cannot be opened.
@@ -33,11 +34,7 @@ impl Broker {
     /// Opens the broker that a configuration describes. Reading a large store takes seconds.
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
         Name::set_limit(config.limits.names);
-        let settings = store_settings(config);
-        let store = tokio::task::spawn_blocking(|| Embedded::open(settings))
-            .await
-            .map_err(|error| StoreError::Unusable(error.to_string()))??;
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store = open_store(config).await?;
         let contexts = open_contexts(config, store.clone()).await?;
         let models = open_models(config, &store).await?;
         Ok(Self::new(store, contexts, models, config.limits.clone()))
@@ -57,6 +54,32 @@ async fn open_models(config: &Config, store: &Arc<dyn Store>) -> Result<Arc<Mode
 /// The address of a context that comes with the broker, by its local id.
 pub fn shipped_context(config: &Config, id: &str) -> String {
     [&base_url(config), HOSTED_PATH, id].concat()
+}
+
+/// Opens the store that a configuration describes: the MongoDB it names, or else the folder.
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    if let Some(url) = &config.store.url {
+        return Ok(Arc::new(Mongo::open(mongo_settings(config, url.as_str())).await?));
+    }
+    let settings = store_settings(config);
+    let store = tokio::task::spawn_blocking(|| Embedded::open(settings))
+        .await
+        .map_err(|error| StoreError::Unusable(error.to_string()))??;
+    Ok(Arc::new(store))
+}
+
+fn mongo_settings(config: &Config, url: &str) -> mongo::Settings {
+    let own = &config.mongodb;
+    mongo::Settings {
+        database: own.database.clone(),
+        pool: u32::try_from(own.pool).unwrap_or(u32::MAX),
+        queue: own.queue,
+        majority: own.majority,
+        time_limit: own.time_limit,
+        patience: own.patience,
+        cache_bytes: own.cache.0,
+        ..mongo::Settings::new(url)
+    }
 }
 
 fn store_settings(config: &Config) -> Settings {

@@ -103,6 +103,9 @@ impl Config {
         if self.server.listen.is_empty() {
             return refuse("server.listen is empty: the broker would listen nowhere");
         }
+        if self.mongodb.pool == 0 {
+            return refuse("mongodb.pool must be more than 0");
+        }
         let limits = &self.limits;
         if limits.page_default > limits.page_max {
             return refuse("limits.page_default is larger than limits.page_max");

@@ -15,6 +15,7 @@ mod limits;
 mod load;
 mod log;
 mod models;
+mod mongodb;
 mod mqtt;
 mod nearest;
 mod post;
@@ -32,6 +33,7 @@ pub use limits::Limits;
 pub use load::{Choice, Sources};
 pub use log::{Log, LogFormat};
 pub use models::{Models, Validation};
+pub use mongodb::{MongoUrl, Mongodb};
 pub use mqtt::Mqtt;
 pub use post::Post;
 pub use section::{Key, Section};
@@ -47,6 +49,7 @@ config! {
     pub struct Config {
         server: Server,
         store: Store,
+        mongodb: Mongodb,
         contexts: Contexts,
         models: Models,
         limits: Limits,

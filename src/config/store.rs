@@ -2,11 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{ByteSize, Value, section::settings};
+use super::{ByteSize, MongoUrl, Value, section::settings};
 
 settings! {
     /// Where entities are kept, and how safely.
     pub struct Store = "store" {
+        /// A MongoDB that holds everything in place of the folder, and that several brokers may
+        /// share, like mongodb://127.0.0.1/?replicaSet=rs0. See `[mongodb]`.
+        #[flag = "store"]
+        url: Option<MongoUrl> = None,
         /// The folder that holds everything. Only one process uses it at a time.
         #[flag = "data"]
         data: PathBuf = PathBuf::from("data"),

@@ -309,6 +309,7 @@ fn store_problem(error: &StoreError, detail: String) -> Problem {
         StoreError::UnknownTenant(_) => Problem::new(ErrorKind::NonexistentTenant, detail),
         StoreError::BadAnchor(_) => Problem::bad_request(detail),
         StoreError::Busy => later("The broker has too much to do"),
+        StoreError::TooSlow => Problem::new(ErrorKind::TooComplexQuery, detail),
         StoreError::Full(_) => {
             Problem::plain(StatusCode::INSUFFICIENT_STORAGE, "The disk is full", detail)
         }

@@ -22,6 +22,11 @@ pub use guard::Guard;
 pub mod embedded;
 mod events;
 mod guard;
+mod record;
+mod weight;
+
+/// The store in a MongoDB that several brokers share.
+pub mod mongo;
 
 #[cfg(test)]
 mod samples;
@@ -164,6 +169,9 @@ pub enum StoreError {
     /// The store did not answer in time: what was asked may have been done or not.
     #[error("the store did not say whether it did what was asked: {0}")]
     Uncertain(String),
+    /// What was asked took longer than the store is configured to work on one thing.
+    #[error("it took longer than the store may work on one request: narrow it down")]
+    TooSlow,
     /// The store cannot be opened.
     #[error("{0}")]
     Unusable(String),

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::Inner;
 use super::engine::Rest;
 use super::names::Dictionary;
-use super::record::{decode_event, encode_event};
 use crate::model::{Change, TenantId};
+use crate::store::record::{decode_event, encode_event};
 use crate::store::{Event, StoreError};
 
 /// How many bytes of events are read at once, whatever the limit of their number; one event is

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Inner;
-use super::record::{Damaged, decode};
 use super::seats::SeatNumber;
 use super::tenants::{Away, Tenant, Whereabouts};
-use super::weight::weigh;
 use crate::model::Stored;
 use crate::store::StoreError;
+use crate::store::record::{Damaged, decode};
+use crate::store::weight::weigh;
 
 /// To step over this many records takes as long as to look one up.
 const STEPS: u64 = 8;

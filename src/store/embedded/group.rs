@@ -12,13 +12,13 @@ use super::events::Told;
 use super::index::{Sort, Wish};
 use super::names::{Dictionary, Names};
 use super::queue::{Job, RecordChange, RecordJob, Results};
-use super::record::{Damaged, encode, is_storable};
 use super::seats::SeatNumber;
 use super::tenants::{State, Tenant};
-use super::weight::weigh;
 use crate::model::{
     Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
 };
+use crate::store::record::{Damaged, encode, is_storable};
+use crate::store::weight::weigh;
 use crate::store::{Event, StoreError};
 
 /// How many sequences are set aside at a time; those not used when the process ends are lost.

@@ -16,11 +16,11 @@ use super::build::Entries;
 use super::engine::{Engine, EntityKey};
 use super::index::{Wish, scope_key};
 use super::names::Names;
-use super::record::{Damaged, Head, decode_head};
 use super::seats::{Hasher, SeatNumber};
 use super::tenants::State;
 use crate::model::{EntityId, Kind, Name, Timestamp};
 use crate::store::StoreError;
+use crate::store::record::{Damaged, Head, decode_head};
 
 /// How many sequences a stretch has at least: fewer are not worth handing over.
 const STRETCH: u64 = 8_192;

@@ -19,16 +19,14 @@ mod group;
 mod index;
 mod keeper;
 mod load;
-mod names;
+pub(super) mod names;
 mod open;
 mod queue;
-mod record;
 mod recovery;
 mod seats;
 mod tenants;
 #[cfg(test)]
 mod tests;
-mod weight;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,10 +46,11 @@ use self::names::Names;
 use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
-use self::weight::weigh;
 use super::{Census, Event, Found, Guard, Shelf, Store, StoreError, Watch};
 use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
 use crate::query::EntityPlan;
+use crate::store::record::decode;
+use crate::store::weight::weigh;
 
 /// How the embedded store is set up.
 #[derive(Debug, Clone)]
@@ -256,7 +255,7 @@ impl Inner {
             Whereabouts::Away(away) => {
                 let record = self.engine.entity(tenant.key(away.sequence))?;
                 match record {
-                    Some(record) => Ok(Some(Stored::new(record::decode(&record, &self.names)?))),
+                    Some(record) => Ok(Some(Stored::new(decode(&record, &self.names)?))),
                     None => Ok(None),
                 }
             }

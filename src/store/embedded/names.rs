@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use crate::model::Name;
+use crate::store::record;
 
 /// The name of every number, for whoever reads records. Append-only and lock-free.
 #[derive(Clone, Default)]
-pub(super) struct Names(Arc<boxcar::Vec<Name>>);
+pub(in crate::store) struct Names(Arc<boxcar::Vec<Name>>);
 
 impl Names {
     /// The name of this number.
@@ -22,9 +23,21 @@ impl Names {
     }
 }
 
+impl record::Names for Names {
+    fn name(&self, number: u64) -> Option<Name> {
+        self.get(number)
+    }
+}
+
+impl record::Numbers for Dictionary {
+    fn number(&mut self, name: Name) -> u32 {
+        Dictionary::number(self, name)
+    }
+}
+
 /// The dictionary as the one writer holds it.
 #[derive(Default)]
-pub(super) struct Dictionary {
+pub(in crate::store) struct Dictionary {
     names: Names,
     /// By [`Name::index`]: the number and one, or zero.
     numbers: Vec<u32>,

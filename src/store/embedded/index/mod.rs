@@ -13,9 +13,9 @@ use rustc_hash::FxHashMap;
 pub(super) use self::narrow::{Sort, Wish, page};
 pub(super) use self::places::{Place, Places, places};
 pub(super) use self::values::{Values, keys};
-use super::record::{first_expiry, kinds_of};
 use super::seats::SeatNumber;
 use crate::model::{AttrName, Attribute, Entity, Kind, Scope, Timestamp, TypeName};
+use crate::store::record::{first_expiry, kinds_of};
 
 /// Seats with an attribute, by kind.
 #[derive(Debug, Default)]

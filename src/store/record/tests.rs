@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::embedded::names::Dictionary;
 use crate::store::samples;
 
 proptest! {

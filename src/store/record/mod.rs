@@ -1,25 +1,38 @@
-//! Records: an entity as the engine keeps it.
+//! Records: an entity as a backend keeps it.
 //!
 //! A record begins with what the indexes need (a head: id, types, scopes, the names and kinds of
-//! its attributes, its first expiry), so that a start reads no further. Names are numbers of the
-//! store's dictionary, times are distances from the entity's own.
+//! its attributes, its first expiry), so that a start reads no further. Names are numbers of a
+//! dictionary, the store's own or the one that a whole record brings along; times are distances
+//! from the entity's own.
 
 mod codec;
 mod event;
+pub(super) mod short;
 #[cfg(test)]
 mod tests;
 mod values;
+mod whole;
 
 use self::codec::{In, Out};
 pub(super) use self::event::{decode_event, encode_event};
 use self::values::{MAX_DEPTH, read_geometry, write_geometry, write_json};
-use super::names::{Dictionary, Names};
+pub(super) use self::whole::{decode_whole, decode_whole_event, encode_whole, encode_whole_event};
 use crate::model::{AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId};
 use crate::model::{Instance, Kind, LanguageMap, More, Name, OneOrMany, Scope, Sealed};
 use crate::model::{Timestamp, TypeName};
 
 /// The version that every record begins with.
 const VERSION: u8 = 1;
+
+/// Gives a name its number in a dictionary; a new one if it has none.
+pub(super) trait Numbers {
+    fn number(&mut self, name: Name) -> u32;
+}
+
+/// Tells which name a number of a dictionary means.
+pub(super) trait Names {
+    fn name(&self, number: u64) -> Option<Name>;
+}
 
 /// A record that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +127,7 @@ fn json_fits(json: &serde_json::Value, left: usize) -> bool {
 }
 
 /// Writes the record of an entity. Names that are new get a number.
-pub(super) fn encode(entity: &Entity, dictionary: &mut Dictionary) -> Vec<u8> {
+pub(super) fn encode(entity: &Entity, dictionary: &mut dyn Numbers) -> Vec<u8> {
     let attributes = entity.attributes.len();
     let mut encoder = Encoder {
         out: Out(Vec::with_capacity(64 * attributes)),
@@ -137,7 +150,7 @@ pub(super) fn encode(entity: &Entity, dictionary: &mut Dictionary) -> Vec<u8> {
 
 struct Encoder<'a> {
     out: Out,
-    dictionary: &'a mut Dictionary,
+    dictionary: &'a mut dyn Numbers,
     /// What times are written as distances from.
     base: Timestamp,
 }
@@ -328,7 +341,7 @@ impl Encoder<'_> {
 }
 
 /// Reads the head of a record.
-pub(super) fn decode_head<'a>(record: &'a [u8], names: &'a Names) -> Result<Head<'a>, Damaged> {
+pub(super) fn decode_head<'a>(record: &'a [u8], names: &'a dyn Names) -> Result<Head<'a>, Damaged> {
     let mut input = In(record);
     if input.byte()? != VERSION {
         return Err(Damaged("it is of another version"));
@@ -370,7 +383,7 @@ impl Head<'_> {
     pub fn attribute(
         &self,
         attribute: &HeadAttribute<'_>,
-        names: &Names,
+        names: &dyn Names,
     ) -> Result<Attribute, Damaged> {
         let mut decoder = Decoder { input: attribute.body, names, base: self.base, depth: 0 };
         let attribute = decoder.attribute()?;
@@ -383,7 +396,7 @@ impl Head<'_> {
 }
 
 /// Reads the entity of a record.
-pub(super) fn decode(record: &[u8], names: &Names) -> Result<Entity, Damaged> {
+pub(super) fn decode(record: &[u8], names: &dyn Names) -> Result<Entity, Damaged> {
     let head = decode_head(record, names)?;
     let mut decoder = Decoder { input: head.rest, names, base: head.base, depth: 0 };
     let created_at = decoder.time()?;
@@ -406,7 +419,7 @@ pub(super) fn decode(record: &[u8], names: &Names) -> Result<Entity, Damaged> {
 #[derive(Clone, Copy)]
 struct Decoder<'a> {
     input: In<'a>,
-    names: &'a Names,
+    names: &'a dyn Names,
     base: Timestamp,
     depth: usize,
 }
@@ -428,7 +441,7 @@ impl<'a> Decoder<'a> {
 
     fn name(&mut self) -> Result<Name, Damaged> {
         let number = self.input.number()?;
-        self.names.get(number).ok_or(Damaged("it uses a name that the dictionary lacks"))
+        self.names.name(number).ok_or(Damaged("it uses a name that the dictionary lacks"))
     }
 
     fn names(&mut self) -> Result<Vec<Name>, Damaged> {

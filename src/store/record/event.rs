@@ -2,9 +2,8 @@
 //! and after.
 
 use super::codec::{In, Out};
-use super::{Damaged, decode, encode};
+use super::{Damaged, Names, Numbers, decode, encode};
 use crate::model::{AttrName, Change, EntityId, Outcome, Stored, TenantId, Timestamp};
-use crate::store::embedded::names::{Dictionary, Names};
 
 /// The version that every record of an event begins with.
 const VERSION: u8 = 1;
@@ -14,10 +13,10 @@ const BEFORE: u8 = 2;
 const AFTER: u8 = 4;
 
 /// Writes an event's record.
-pub(in crate::store::embedded) fn encode_event(
+pub(in crate::store) fn encode_event(
     tenant: &TenantId,
     change: &Change,
-    dictionary: &mut Dictionary,
+    dictionary: &mut dyn Numbers,
 ) -> Vec<u8> {
     let before = change.before.as_deref().map(|entity| encode(entity, dictionary));
     let after = change.after.as_deref().map(|entity| encode(entity, dictionary));
@@ -48,9 +47,9 @@ pub(in crate::store::embedded) fn encode_event(
 }
 
 /// Reads an event's record.
-pub(in crate::store::embedded) fn decode_event(
+pub(in crate::store) fn decode_event(
     record: &[u8],
-    names: &Names,
+    names: &dyn Names,
 ) -> Result<(TenantId, Change), Damaged> {
     let mut input = In(record);
     if input.byte()? != VERSION {
@@ -77,8 +76,8 @@ pub(in crate::store::embedded) fn decode_event(
     Ok((tenant, Change { id, at, before, after, outcome }))
 }
 
-fn read_names(input: &mut In<'_>, names: &Names) -> Result<Vec<AttrName>, Damaged> {
+fn read_names(input: &mut In<'_>, names: &dyn Names) -> Result<Vec<AttrName>, Damaged> {
     let count = input.count()?;
-    let name = |number| names.get(number).ok_or(Damaged("an event uses an unknown name"));
+    let name = |number| names.name(number).ok_or(Damaged("an event uses an unknown name"));
     (0..count).map(|_| input.number().and_then(name)).collect()
 }

@@ -1,0 +1,239 @@
+//! What becomes of one entity, decided purely upon what it is taken to be.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use mongodb::bson::RawDocumentBuf;
+
+use super::cache::Held;
+use super::clock::Clock;
+use super::document::{self, Stamps};
+use crate::model::{Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
+use crate::model::{Timestamp, Write};
+use crate::store::record::is_storable;
+use crate::store::weight::weigh;
+use crate::store::{Guard, StoreError, Watch};
+
+/// The largest document, in bytes: MongoDB takes 16 MiB, and the command needs some.
+const MAX_DOCUMENT: usize = 15 << 20;
+
+/// The largest entity, as bytes in memory.
+const MAX_ENTITY: u32 = 64 << 20;
+
+/// Writes to one entity, in order, with their places in the commit.
+pub(super) type Writes = Vec<(usize, Write)>;
+
+/// What is to become of an entity.
+#[derive(Debug, Clone)]
+pub(super) struct Decision {
+    pub id: EntityId,
+    /// What it was decided upon.
+    pub before: Option<Arc<Held>>,
+    pub end: End,
+    /// The stamp of the write.
+    pub stamp: i64,
+    /// By the places in the commit.
+    pub results: Vec<(usize, Result<Change, Refusal>)>,
+    /// The changes that somebody wants to be told of, in order.
+    pub told: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum End {
+    /// Nothing is to be written.
+    Same,
+    Put(Arc<Held>, RawDocumentBuf),
+    Gone,
+}
+
+/// What a decision needs to know.
+pub(super) struct Circumstances<'a> {
+    pub tenant: &'a TenantId,
+    pub now: Timestamp,
+    pub clock: &'a Clock,
+    pub watch: Option<&'a dyn Watch>,
+    pub guard: Option<&'a dyn Guard>,
+}
+
+impl Circumstances<'_> {
+    /// Decides the writes to one entity.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if deciding failed by a mistake of ours.
+    pub fn decide(
+        &self,
+        id: &EntityId,
+        writes: &Writes,
+        before: Option<Arc<Held>>,
+    ) -> Result<Decision, StoreError> {
+        if let Some(before) = &before {
+            self.clock.saw(before.stamps.version);
+        }
+        let mut state = State {
+            entity: before.as_ref().map(|held| held.entity.clone()),
+            created: before.as_ref().map(|held| held.stamps.created),
+            told: Vec::new(),
+        };
+        let mut results = Vec::with_capacity(writes.len());
+        for (place, write) in writes {
+            results.push((*place, self.decide_one(&mut state, write)?));
+        }
+        let mut decision = Decision {
+            id: id.clone(),
+            before,
+            end: End::Same,
+            stamp: self.clock.stamp(),
+            results,
+            told: state.told,
+        };
+        self.finish(&mut decision, state.entity, state.created);
+        Ok(decision)
+    }
+
+    fn decide_one(
+        &self,
+        state: &mut State,
+        write: &Write,
+    ) -> Result<Result<Change, Refusal>, StoreError> {
+        let id = write.id.clone();
+        let before = state.entity.clone();
+        let intention = write.clone();
+        let decide =
+            AssertUnwindSafe(|| intention.apply(before.as_deref().map(|b| &b.entity), self.now));
+        let applied = match catch_unwind(decide) {
+            Ok(Ok(applied)) => applied,
+            Ok(Err(refusal)) => return Ok(Err(refusal)),
+            Err(_) => {
+                tracing::error!(entity = %id, "deciding a write panicked; it had no effect");
+                return Err(StoreError::Broken(format!("deciding a write to {id} failed")));
+            }
+        };
+        let Applied { after, outcome } = applied;
+        // An entity that has expired and was not swept away yet is not there.
+        let (before, ended) = match before {
+            Some(before) if !before.is_alive(self.now) => (None, Some(before)),
+            before => (before, None),
+        };
+        let after = match (&before, after) {
+            (Some(before), Some(after)) if outcome.updated.is_empty() && before.entity == after => {
+                Some(before.clone())
+            }
+            (_, Some(after)) if !is_storable(&after) || weigh(&after) > MAX_ENTITY => {
+                return Ok(Err(Refusal::TooLarge(id)));
+            }
+            (_, Some(after)) => {
+                let check = self.guard.map_or(Ok(()), |guard| guard.check(self.tenant, &after));
+                if let Err(refusal) = check {
+                    return Ok(Err(refusal));
+                }
+                Some(Stored::new(after))
+            }
+            (_, None) => None,
+        };
+        if let Some(ended) = ended.filter(|_| after.is_some()) {
+            self.tell(&mut state.told, &expiry(&ended, None, self.now));
+        }
+        if before.is_none() && after.is_some() {
+            state.created = Some(self.clock.stamp());
+        }
+        state.entity = after.clone();
+        let change = Change { id, at: self.now, before, after, outcome };
+        self.tell(&mut state.told, &change);
+        Ok(Ok(change))
+    }
+
+    /// Keeps a change, if it is one and somebody wants it.
+    fn tell(&self, told: &mut Vec<Change>, change: &Change) {
+        let Some(watch) = self.watch else { return };
+        let same = match (&change.before, &change.after) {
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        if !same && watch.wants(self.tenant, change) {
+            told.push(change.clone());
+        }
+    }
+
+    /// What is to be written in the end.
+    fn finish(&self, decision: &mut Decision, after: Option<Arc<Stored>>, created: Option<i64>) {
+        let before = decision.before.as_ref();
+        decision.end = match (before, after) {
+            (None, None) => End::Same,
+            (Some(_), None) => End::Gone,
+            (Some(before), Some(after)) if Arc::ptr_eq(&before.entity, &after) => End::Same,
+            (before, Some(after)) => {
+                let mut stamps = match before {
+                    Some(before) => before.stamps.next(decision.stamp),
+                    None => Stamps::new(decision.stamp),
+                };
+                stamps.created = created.unwrap_or(decision.stamp);
+                let document = document::write(self.tenant, &after, &stamps);
+                if document.as_bytes().len() > MAX_DOCUMENT {
+                    return decision.refuse_as_too_large();
+                }
+                End::Put(Arc::new(Held { stamps, entity: after }), document)
+            }
+        };
+    }
+
+    /// Decides what expiry leaves of an entity; None if nothing has expired.
+    pub fn expire(&self, before: Arc<Held>) -> Option<Decision> {
+        let entity = &before.entity;
+        let left = entity.is_alive(self.now).then(|| entity.without_expired(self.now));
+        if left.as_ref().is_some_and(|left| *left == entity.entity) {
+            return None;
+        }
+        let left: Option<Arc<Stored>> = left.map(|left: Entity| Stored::new(left));
+        let mut told = Vec::new();
+        self.tell(&mut told, &expiry(entity, left.clone(), self.now));
+        self.clock.saw(before.stamps.version);
+        let mut decision = Decision {
+            id: entity.id.clone(),
+            end: End::Same,
+            stamp: self.clock.stamp(),
+            results: Vec::new(),
+            told,
+            before: None,
+        };
+        let created = before.stamps.created;
+        decision.before = Some(before);
+        self.finish(&mut decision, left, Some(created));
+        Some(decision)
+    }
+}
+
+/// An entity while writes are decided one after the other.
+struct State {
+    entity: Option<Arc<Stored>>,
+    /// The stamp of its creation.
+    created: Option<i64>,
+    told: Vec<Change>,
+}
+
+impl Decision {
+    /// Whether it stands only if it was decided upon what really is there: nothing that is written
+    /// would show otherwise.
+    pub fn rests_on_reading(&self) -> bool {
+        matches!(self.end, End::Same) || self.results.iter().any(|(_, result)| result.is_err())
+    }
+
+    /// MongoDB could not hold what these writes leave.
+    fn refuse_as_too_large(&mut self) {
+        self.end = End::Same;
+        self.told.clear();
+        for (_, result) in &mut self.results {
+            if result.is_ok() {
+                *result = Err(Refusal::TooLarge(self.id.clone()));
+            }
+        }
+    }
+}
+
+/// What expiry does to an entity: all of it ends, or what is left of it stays.
+fn expiry(before: &Arc<Stored>, after: Option<Arc<Stored>>, now: Timestamp) -> Change {
+    let left = |name| after.as_deref().and_then(|after| after.attributes.get(name));
+    let changed = before.attributes.iter().filter(|(name, was)| left(*name) != Some(was));
+    let updated = changed.map(|(name, _)| name).collect();
+    let outcome = Outcome { updated, ..Outcome::default() };
+    Change { id: before.id.clone(), at: now, before: Some(before.clone()), after, outcome }
+}

@@ -1,0 +1,314 @@
+//! The document of an entity: what queries are compiled against, and the whole record.
+//!
+//! ```text
+//! _id  { t: tenant, "" for the default one, i: id }
+//! s    stamp of its creation: the order of pages       v   stamp of its last write
+//! p    stamps of the writes before that, the last first
+//! ty   types, spelled short                            sc  scopes; absent if there are none
+//! k    [{a: attribute, v: key}]: each attribute at least once; without v if it has no key
+//! g    [{a: attribute, p: place}]: a Point, or an area that covers the geometry
+//! odd  attributes of which k or g do not tell all: they are candidates of every query
+//! c, m when it was created and modified (µs)           e, x when it, and anything in it, expires
+//! h    hash of its shape: equal for equal types, attributes and kinds
+//! r    the whole record
+//! ```
+//!
+//! Attributes stand in values, never in keys, so that BSON dislikes none; what it cannot hold
+//! (numbers beyond 2⁶³, deep nesting) is in the record only.
+
+use mongodb::bson::raw::{RawArrayBuf, RawBsonRef, cstr};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{DateTime, RawBinaryRef, RawDocument, RawDocumentBuf};
+
+use super::place;
+use crate::model::{Attribute, Datum, Entity, EntityId, TenantId};
+use crate::query::{Key, keys_of};
+use crate::store::StoreError;
+use crate::store::record::short::shorten;
+use crate::store::record::{decode_whole, encode_whole, first_expiry, kinds_of};
+
+/// More keys than this of one attribute are not indexed one by one.
+pub(super) const MAX_KEYS: usize = 256;
+/// So many keys in all, and no more, are indexed of an entity.
+pub(super) const MAX_ALL_KEYS: usize = 4_096;
+/// More geometries than this of one attribute are not indexed one by one.
+pub(super) const MAX_PLACES: usize = 32;
+/// How many earlier writes a document remembers, so that a writer who lost the connection can
+/// tell whether its write was done though others wrote after it.
+const EARLIER: usize = 4;
+
+/// Stamps of an entity in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamps {
+    /// Of its creation.
+    pub created: i64,
+    /// Of its last write.
+    pub version: i64,
+    /// Of the writes before, the last first.
+    pub earlier: Vec<i64>,
+}
+
+impl Stamps {
+    /// Of an entity that comes into being.
+    pub fn new(stamp: i64) -> Self {
+        Self { created: stamp, version: stamp, earlier: Vec::new() }
+    }
+
+    /// Of what is there after another write.
+    pub fn next(&self, stamp: i64) -> Self {
+        let earlier = std::iter::once(self.version).chain(self.earlier.iter().copied());
+        Self { created: self.created, version: stamp, earlier: earlier.take(EARLIER).collect() }
+    }
+
+    /// Whether the write of this stamp was done; None if too much happened since to know.
+    pub fn tells(&self, stamp: i64) -> Option<bool> {
+        if self.version == stamp || self.earlier.contains(&stamp) {
+            return Some(true);
+        }
+        let forgotten = self.earlier.len() == EARLIER && self.earlier.iter().all(|s| *s > stamp);
+        (!forgotten).then_some(false)
+    }
+}
+
+/// The `_id` of an entity.
+pub(super) fn key(tenant: &TenantId, id: &EntityId) -> RawDocumentBuf {
+    let mut key = RawDocumentBuf::new();
+    key.append(cstr!("t"), tenant_name(tenant));
+    key.append(cstr!("i"), id.as_str());
+    key
+}
+
+/// How a tenant is called in the database.
+pub(super) fn tenant_name(tenant: &TenantId) -> &str {
+    tenant.name().unwrap_or("")
+}
+
+/// Writes the document of an entity.
+pub(super) fn write(tenant: &TenantId, entity: &Entity, stamps: &Stamps) -> RawDocumentBuf {
+    let record = encode_whole(entity);
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), key(tenant, &entity.id));
+    document.append(cstr!("s"), stamps.created);
+    document.append(cstr!("v"), stamps.version);
+    if !stamps.earlier.is_empty() {
+        document.append(cstr!("p"), array(stamps.earlier.iter().copied()));
+    }
+    let types = entity.types.as_slice();
+    document
+        .append(cstr!("ty"), array(types.iter().map(|name| shorten(name.as_str()).into_owned())));
+    if !entity.scopes.is_empty() {
+        document.append(cstr!("sc"), array(entity.scopes.iter().map(|scope| scope.as_str())));
+    }
+    indexed(&mut document, entity);
+    document.append(cstr!("c"), entity.created_at.micros());
+    document.append(cstr!("m"), entity.modified_at.micros());
+    if let Some(end) = entity.expires_at {
+        document.append(cstr!("e"), end.micros());
+    }
+    if let Some(first) = first_expiry(entity) {
+        document.append(cstr!("x"), first.micros());
+    }
+    document.append(cstr!("h"), shape(entity));
+    let record = RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &record };
+    document.append(cstr!("r"), record);
+    document
+}
+
+/// Appends `k`, `g` and `odd`.
+fn indexed(document: &mut RawDocumentBuf, entity: &Entity) {
+    let (mut keys, mut places, mut odd) =
+        (RawArrayBuf::new(), RawArrayBuf::new(), RawArrayBuf::new());
+    let (mut left, mut has_places, mut has_odd) = (MAX_ALL_KEYS, false, false);
+    let mut own = Vec::new();
+    for (name, attribute) in entity.attributes.iter() {
+        let name = &*shorten(name.as_str());
+        own.clear();
+        keys_of(attribute, &mut own);
+        own.sort_unstable();
+        own.dedup();
+        let fits = own.len() <= MAX_KEYS.min(left);
+        if fits && !own.is_empty() {
+            left -= own.len();
+            own.iter().for_each(|key| keys.push(key_of(name, Some(key))));
+        } else {
+            keys.push(key_of(name, None));
+        }
+        let all_placed = push_places(&mut places, name, attribute, &mut has_places);
+        if !fits || !all_placed {
+            has_odd = true;
+            odd.push(name);
+        }
+    }
+    document.append(cstr!("k"), keys);
+    if has_places {
+        document.append(cstr!("g"), places);
+    }
+    if has_odd {
+        document.append(cstr!("odd"), odd);
+    }
+}
+
+/// Appends what covers the geometries of an attribute; whether that is all of them.
+fn push_places(
+    places: &mut RawArrayBuf,
+    name: &str,
+    attribute: &Attribute,
+    any: &mut bool,
+) -> bool {
+    let geometries = attribute.instances().iter().filter_map(|instance| match &instance.datum {
+        Datum::GeoProperty(geometry) => Some(&**geometry),
+        _ => None,
+    });
+    let mut found = Vec::new();
+    for geometry in geometries {
+        match place::covering(geometry) {
+            Some(place) if found.len() < MAX_PLACES => found.push(place),
+            _ => return false,
+        }
+    }
+    for place in found {
+        *any = true;
+        let mut element = RawDocumentBuf::new();
+        element.append(cstr!("a"), name);
+        element.append(cstr!("p"), place);
+        places.push(element);
+    }
+    true
+}
+
+fn key_of(name: &str, key: Option<&Key>) -> RawDocumentBuf {
+    let mut element = RawDocumentBuf::new();
+    element.append(cstr!("a"), name);
+    match key {
+        None => {}
+        Some(Key::Bool(truth)) => element.append(cstr!("v"), *truth),
+        Some(Key::Number(number)) => element.append(cstr!("v"), *number),
+        Some(Key::Instant(micros)) => element.append(cstr!("v"), instant(*micros)),
+        Some(Key::Text(text)) => element.append(cstr!("v"), text_key(text)),
+    }
+    element
+}
+
+/// The millisecond in which an instant lies.
+pub(super) fn instant(micros: i64) -> DateTime {
+    DateTime::from_millis(micros.div_euclid(1_000))
+}
+
+/// The text of a key; a character that was cut in half is left out.
+pub(super) fn text_key(text: &[u8]) -> &str {
+    match std::str::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default(),
+    }
+}
+
+fn array<T: mongodb::bson::raw::BindRawBsonRef>(items: impl Iterator<Item = T>) -> RawArrayBuf {
+    let mut array = RawArrayBuf::new();
+    items.for_each(|item| array.push(item));
+    array
+}
+
+/// What entities with the same types, attributes and kinds have in common: FNV-1a over the types
+/// and the attributes, both in order, each attribute with its kinds.
+pub(super) fn shape(entity: &Entity) -> i64 {
+    let mut types: Vec<&str> = entity.types.as_slice().iter().map(|name| name.as_str()).collect();
+    types.sort_unstable();
+    let attributes = entity.attributes.iter();
+    let mut attributes: Vec<_> =
+        attributes.map(|(name, attribute)| (name.as_str(), kinds_of(attribute))).collect();
+    attributes.sort_unstable();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for name in types {
+        add(name.as_bytes());
+        add(&[0]);
+    }
+    for (name, kinds) in attributes {
+        // No name begins with this byte, so types and attributes do not run into each other.
+        add(&[1, kinds]);
+        add(name.as_bytes());
+        add(&[0]);
+    }
+    hash as i64
+}
+
+/// The stamps of a document that was read; `p` is only there if it was asked for.
+pub(super) fn stamps(document: &RawDocument) -> Result<Stamps, StoreError> {
+    let stamp = |name| document.get_i64(name).map_err(damaged);
+    let mut earlier = Vec::new();
+    if let Some(RawBsonRef::Array(all)) = document.get("p").map_err(damaged)? {
+        for one in all {
+            earlier.extend(one.map_err(damaged)?.as_i64());
+        }
+    }
+    Ok(Stamps { created: stamp("s")?, version: stamp("v")?, earlier })
+}
+
+/// The entity of a document that was read with its record.
+pub(super) fn entity(document: &RawDocument) -> Result<Entity, StoreError> {
+    let record = document.get_binary("r").map_err(damaged)?;
+    decode_whole(record.bytes).map_err(damaged)
+}
+
+/// What is in the database cannot be read.
+pub(super) fn damaged(why: impl std::fmt::Display) -> StoreError {
+    StoreError::Broken(format!("a document cannot be read: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::samples::{self, attribute_name, bare_entity, place as at_place, property};
+
+    proptest! {
+        #[test]
+        fn an_entity_comes_back_from_its_document(entity in samples::entity()) {
+            let stamps = Stamps::new(5).next(7).next(9);
+            let document = write(&TenantId::DEFAULT, &entity, &stamps);
+            prop_assert_eq!(super::entity(&document).unwrap(), entity);
+            prop_assert_eq!(super::stamps(&document).unwrap(), stamps);
+        }
+    }
+
+    #[test]
+    fn attributes_are_found_by_keys_and_places() {
+        let mut entity = bare_entity(1, 1);
+        entity.attributes.insert(attribute_name(0), property(2.5));
+        entity.attributes.insert(attribute_name(1), at_place(100.0, 18.0));
+        let many: Vec<_> = (0..300i64).map(crate::model::Value::from).collect();
+        let many = crate::model::Value::Array(many.into());
+        entity.attributes.insert(attribute_name(2), property(many));
+        let document = write(&TenantId::named("ลำปาง").unwrap(), &entity, &Stamps::new(1));
+        let document = mongodb::bson::Document::try_from(&*document).unwrap();
+        let name = |number| attribute_name(number).as_str();
+        assert_eq!(
+            document.get_array("k").unwrap()[..],
+            [
+                mongodb::bson::bson!({"a": name(0), "v": 2.5}),
+                mongodb::bson::bson!({"a": name(1)}),
+                mongodb::bson::bson!({"a": name(2)}),
+            ]
+        );
+        assert_eq!(document.get_array("g").unwrap().len(), 1);
+        assert_eq!(document.get_array("odd").unwrap()[..], [name(2).into()]);
+        assert_eq!(document.get_document("_id").unwrap().get_str("t").unwrap(), "ลำปาง");
+    }
+
+    #[test]
+    fn a_document_remembers_some_writes() {
+        let mut stamps = Stamps::new(1);
+        for stamp in 2..9 {
+            stamps = stamps.next(stamp);
+        }
+        assert_eq!((stamps.created, stamps.version), (1, 8));
+        assert_eq!((stamps.tells(8), stamps.tells(5)), (Some(true), Some(true)));
+        assert_eq!((stamps.tells(9), stamps.tells(2)), (Some(false), None));
+        assert_eq!(Stamps::new(3).tells(2), Some(false));
+    }
+}

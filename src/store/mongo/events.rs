@@ -1,0 +1,112 @@
+//! The event log. An event's number comes from a counter that the same transaction raises, so the
+//! order of numbers is the order of commits: who has read up to a number has missed none before.
+
+use futures_util::TryStreamExt;
+use mongodb::ClientSession;
+use mongodb::bson::raw::cstr;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Document, RawBinaryRef, RawDocument, RawDocumentBuf, doc};
+use mongodb::error::Error;
+use mongodb::options::{ReadConcern, ReturnDocument};
+
+use super::{Inner, document, error};
+use crate::model::{Change, TenantId};
+use crate::store::record::{decode_whole_event, encode_whole_event};
+use crate::store::{Event, StoreError};
+
+/// How many bytes of events are read at once; one event is read in any case.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// How many events are read at once at most, before their bytes are known.
+const PAGE: usize = 1_000;
+
+/// The counter's document among the few that tell about the database.
+pub(super) const COUNTER: &str = "events";
+
+impl Inner {
+    /// Numbers changes and lays them down as events, within a transaction.
+    pub async fn append_events(
+        &self,
+        session: &mut ClientSession,
+        tenant: &TenantId,
+        told: Vec<Change>,
+    ) -> Result<Vec<Event>, Error> {
+        let count = told.len() as i64;
+        let raise =
+            self.meta.find_one_and_update(doc! { "_id": COUNTER }, doc! { "$inc": { "n": count } });
+        let raised = raise.upsert(true).return_document(ReturnDocument::After);
+        let raised = raised.session(&mut *session).await?.unwrap_or_default();
+        let last = raised.get_i64("n").unwrap_or(count);
+        let mut events = Vec::with_capacity(told.len());
+        let mut documents = Vec::with_capacity(told.len());
+        for (change, sequence) in told.into_iter().zip(last - count + 1..) {
+            let record = encode_whole_event(tenant, &change);
+            let mut document = RawDocumentBuf::new();
+            document.append(cstr!("_id"), sequence);
+            let binary = RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &record };
+            document.append(cstr!("r"), binary);
+            documents.push(document);
+            let (tenant, bytes) = (tenant.clone(), record.len());
+            events.push(Event { sequence: sequence as u64, tenant, change, bytes });
+        }
+        self.events.insert_many(documents).session(session).await?;
+        Ok(events)
+    }
+
+    /// Events after a number, in order: only those that a majority has, since a number that could
+    /// be taken back would be given to another event.
+    pub async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let few = limit.min(PAGE);
+        if few == 0 {
+            return Ok(Vec::new());
+        }
+        let find = self.events.find(doc! { "_id": { "$gt": after } }).sort(doc! { "_id": 1 });
+        let find = find.read_concern(ReadConcern::majority()).limit(few as i64);
+        let found = self.reading(async {
+            let mut cursor = find.await?;
+            let (mut some, mut bytes) = (Vec::new(), 0);
+            while let Some(document) = cursor.try_next().await? {
+                bytes += document.as_bytes().len();
+                some.push(document);
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+            }
+            Ok(some)
+        });
+        let mut events = Vec::new();
+        for document in found.await? {
+            match read(&document) {
+                Ok(event) => events.push(event),
+                // What stands before the damage can still be told; then the damage is met first.
+                Err(damage) if events.is_empty() => return Err(damage),
+                Err(_) => break,
+            }
+        }
+        Ok(events)
+    }
+
+    /// Forgets events up to a number.
+    pub async fn forget_events(&self, up_to: u64) -> Result<(), StoreError> {
+        let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
+        let filter = doc! { "_id": { "$lte": up_to } };
+        let _permit = self.gate.enter().await?;
+        match self.events.delete_many(filter).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(error::from_write(&failure)),
+        }
+    }
+}
+
+fn read(document: &RawDocument) -> Result<Event, StoreError> {
+    let sequence = document.get_i64("_id").map_err(document::damaged)? as u64;
+    let record = document.get_binary("r").map_err(document::damaged)?.bytes;
+    let (tenant, change) = decode_whole_event(record).map_err(document::damaged)?;
+    Ok(Event { sequence, tenant, change, bytes: record.len() })
+}
+
+/// The counter as a new database has it.
+pub(super) fn new_counter() -> Document {
+    doc! { "_id": COUNTER, "n": 0_i64 }
+}

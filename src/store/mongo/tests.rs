@@ -1,0 +1,87 @@
+//! What the suite promises, on a real MongoDB.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Mongo, Settings};
+use crate::model::Timestamp;
+use crate::store::Store;
+use crate::store::suite::{Backend, store_suite};
+
+/// Where a MongoDB for tests is: `scripts/test` starts one and says so.
+fn url() -> String {
+    std::env::var("TEST_MONGODB").unwrap_or_else(|_| {
+        panic!("these tests need a MongoDB: run scripts/test, or scripts/mongod and what it says")
+    })
+}
+
+/// Settings for a database of one test, under which nothing happens by itself.
+pub(super) fn settings() -> Settings {
+    Settings {
+        database: format!("lanna-test-{}", uuid::Uuid::new_v4().simple()),
+        sweep_every: Duration::from_secs(3_600),
+        pool: 16,
+        ..Settings::new(url())
+    }
+}
+
+/// A database of its own, removed in the end.
+struct Own {
+    settings: Settings,
+    store: Arc<Mongo>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let database = self.store.inner.database.clone();
+        // The test's runtime is about to end; the removal needs one that does not.
+        let removal = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let url = url();
+                let client = mongodb::Client::with_uri_str(url).await.unwrap();
+                client.database(database.name()).drop().await.unwrap();
+            });
+        });
+        let _ = removal.join();
+    }
+}
+
+struct InMongo(Option<Own>);
+
+impl InMongo {
+    fn own(&self) -> &Own {
+        self.0.as_ref().unwrap()
+    }
+}
+
+#[async_trait]
+impl Backend for InMongo {
+    async fn start() -> Self {
+        let settings = settings();
+        let store = Arc::new(Mongo::open(settings.clone()).await.unwrap());
+        Self(Some(Own { settings, store }))
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        self.own().store.clone()
+    }
+
+    async fn restart(mut self) -> Self {
+        let own = self.0.as_mut().unwrap();
+        own.store.close().await.unwrap();
+        own.store = Arc::new(Mongo::open(own.settings.clone()).await.unwrap());
+        self
+    }
+
+    async fn sweep(&self, now: Timestamp) {
+        self.own().store.sweep(now).await.unwrap();
+    }
+
+    async fn settle(&self) {}
+}
+
+store_suite!(mongo, super::InMongo);

@@ -1,0 +1,401 @@
+//! Carrying decisions out: one by one, many in one command, or with their events in a transaction.
+
+use std::future::Future;
+use std::time::Duration;
+
+use mongodb::ClientSession;
+use mongodb::bson::raw::{RawArrayBuf, cstr};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::options::ReadConcern;
+
+use super::commit::was_done;
+use super::decide::{Decision, End};
+use super::read::key;
+use super::{Inner, document, error};
+use crate::model::TenantId;
+use crate::store::{Event, StoreError};
+
+/// What became of a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fate {
+    Done,
+    /// The entity is not what it was decided upon.
+    Conflict,
+    Failed(Failure),
+}
+
+/// Why a decision could not be carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Failure {
+    /// Nothing was written, and another try may do.
+    Passing,
+    /// It may have been written.
+    Doubtful(String),
+    /// Nothing was written, and nothing will be.
+    Error(StoreError),
+}
+
+/// How many bytes of documents one command takes: a command is a document too.
+const MAX_COMMAND: usize = 12 << 20;
+/// How many statements one command takes.
+const MAX_STATEMENTS: usize = 10_000;
+
+impl Inner {
+    /// Carries decisions out, each by itself; the fates are in their order. Those that somebody
+    /// wants to be told of go together with their events.
+    pub async fn write(&self, tenant: &TenantId, decisions: &[Decision]) -> Vec<Fate> {
+        let mut fates = vec![Fate::Failed(Failure::Passing); decisions.len()];
+        let permit = match self.gate.enter().await {
+            Ok(permit) => permit,
+            Err(error) => return vec![Fate::Failed(Failure::Error(error)); decisions.len()],
+        };
+        let told = |place: &usize| !decisions[*place].told.is_empty();
+        let (told, plain): (Vec<usize>, Vec<usize>) = (0..decisions.len()).partition(told);
+        for some in portions(decisions, &plain) {
+            let chosen: Vec<&Decision> = some.iter().map(|place| &decisions[*place]).collect();
+            let written = match chosen[..] {
+                [one] => vec![self.write_one(tenant, one).await],
+                _ => self.write_many(tenant, &chosen).await,
+            };
+            some.into_iter().zip(written).for_each(|(place, fate)| fates[place] = fate);
+        }
+        for some in portions(decisions, &told) {
+            let chosen: Vec<&Decision> = some.iter().map(|place| &decisions[*place]).collect();
+            let fate = self.write_with_events(tenant, &chosen).await;
+            some.into_iter().for_each(|place| fates[place] = fate.clone());
+        }
+        drop(permit);
+        fates
+    }
+
+    /// What was written is what is there, until somebody else writes.
+    pub fn remember(&self, tenant: &TenantId, decision: &Decision) {
+        match &decision.end {
+            End::Put(held, _) => self.cache.remember(tenant, held.clone()),
+            End::Gone => self.cache.forget(tenant, &decision.id),
+            End::Same => {}
+        }
+    }
+
+    /// One round trip, which the driver repeats safely by itself if the connection is lost.
+    async fn write_one(&self, tenant: &TenantId, decision: &Decision) -> Fate {
+        let before = decision.before.as_ref();
+        let filter = before.map(|held| {
+            doc! { "_id": key(tenant, &decision.id), "v": held.stamps.version }
+        });
+        let matched = match (&decision.end, filter) {
+            (End::Same, _) => return Fate::Done,
+            (End::Put(_, document), None) => {
+                let insert = self.entities.insert_one(document);
+                self.in_time(async { insert.await.map(|_| 1) }).await
+            }
+            (End::Put(_, document), Some(filter)) => {
+                let replace = self.entities.replace_one(filter, document);
+                self.in_time(async { replace.await.map(|result| result.matched_count) }).await
+            }
+            (End::Gone, filter) => {
+                let delete = self.entities.delete_one(filter.unwrap_or_default());
+                self.in_time(async { delete.await.map(|result| result.deleted_count) }).await
+            }
+        };
+        match matched {
+            Ok(0) => Fate::Conflict,
+            Ok(_) => Fate::Done,
+            Err(failure) => failure.into_fate(),
+        }
+    }
+
+    /// All puts in one command and all deletions in another.
+    async fn write_many(&self, tenant: &TenantId, decisions: &[&Decision]) -> Vec<Fate> {
+        let mut fates = vec![Fate::Done; decisions.len()];
+        let (puts, gone): (Vec<usize>, Vec<usize>) =
+            (0..decisions.len()).partition(|place| matches!(decisions[*place].end, End::Put(..)));
+        for places in [puts, gone] {
+            if places.is_empty() {
+                continue;
+            }
+            let chosen: Vec<&Decision> = places.iter().map(|place| decisions[*place]).collect();
+            let mut command = command(tenant, &chosen, false);
+            command.append(cstr!("writeConcern"), self.concern());
+            let run = self.database.run_raw_command(command);
+            let reply = self.in_time(async { run.await }).await;
+            let written = match reply {
+                Ok(reply) => self.read_reply(tenant, &chosen, &reply).await,
+                Err(failure) => vec![failure.into_fate(); chosen.len()],
+            };
+            places.into_iter().zip(written).for_each(|(place, fate)| fates[place] = fate);
+        }
+        fates
+    }
+
+    /// When a write counts as done: the driver says so with its own operations only.
+    fn concern(&self) -> RawDocumentBuf {
+        let mut concern = RawDocumentBuf::new();
+        if self.settings.majority {
+            concern.append(cstr!("w"), "majority");
+            concern.append(cstr!("j"), true);
+        } else {
+            concern.append(cstr!("w"), 1);
+        }
+        concern
+    }
+
+    /// What a command's reply says of each statement. Where it says only how many met what they
+    /// looked for, it is looked up which.
+    async fn read_reply(
+        &self,
+        tenant: &TenantId,
+        decisions: &[&Decision],
+        reply: &Document,
+    ) -> Vec<Fate> {
+        let reply = Reply::read(reply);
+        let mut fates = vec![Fate::Done; decisions.len()];
+        for (place, code, why) in &reply.errors {
+            if let Some(fate) = fates.get_mut(*place) {
+                *fate = if error::is_duplicate(*code) {
+                    Fate::Conflict
+                } else if error::is_passing_code(*code) {
+                    Fate::Failed(Failure::Doubtful(why.clone()))
+                } else {
+                    Fate::Failed(Failure::Error(error::from_code(*code, why)))
+                };
+            }
+        }
+        if let Some(why) = reply.concern {
+            // It is written, but a majority was slow to say that it has it.
+            fates.iter_mut().filter(|fate| **fate == Fate::Done).for_each(|fate| {
+                *fate = Fate::Failed(Failure::Doubtful(why.clone()));
+            });
+            return fates;
+        }
+        if reply.met + reply.errors.len() as i64 >= decisions.len() as i64 {
+            return fates;
+        }
+        let ids: Vec<_> = decisions.iter().map(|decision| decision.id.clone()).collect();
+        let there = match self.fetch_many(tenant, &ids, false).await {
+            Ok(there) => there,
+            Err(_) => {
+                let doubt = Failure::Doubtful("the outcome could not be read".to_owned());
+                return vec![Fate::Failed(doubt); decisions.len()];
+            }
+        };
+        for (fate, decision) in fates.iter_mut().zip(decisions) {
+            if *fate == Fate::Done {
+                *fate = match was_done(decision, there.get(&decision.id).map(|held| &**held)) {
+                    Some(true) => Fate::Done,
+                    Some(false) => Fate::Conflict,
+                    None => Fate::Failed(Failure::Doubtful("others wrote since".to_owned())),
+                };
+            }
+        }
+        fates
+    }
+
+    /// All of it or nothing, with the events. Transactions that number events cannot run side by
+    /// side, so those of one broker wait for each other rather than try in vain.
+    async fn write_with_events(&self, tenant: &TenantId, decisions: &[&Decision]) -> Fate {
+        let _turn = self.events_turn.lock().await;
+        match self.in_time(self.transact(tenant, decisions)).await {
+            Ok(Transacted::Conflict) => Fate::Conflict,
+            Ok(Transacted::Done(events)) => {
+                if let Some(watch) = self.watch.get() {
+                    watch.committed(events);
+                }
+                Fate::Done
+            }
+            Err(failure) => failure.into_fate(),
+        }
+    }
+
+    async fn transact(
+        &self,
+        tenant: &TenantId,
+        decisions: &[&Decision],
+    ) -> Result<Transacted, Error> {
+        let mut session = self.client.start_session().await?;
+        session.start_transaction().read_concern(ReadConcern::majority()).await?;
+        let prepared = self.prepare(&mut session, tenant, decisions).await;
+        let events = match prepared {
+            Ok(Some(events)) => events,
+            Ok(None) => {
+                // What fails now was never committed.
+                let _ = session.abort_transaction().await;
+                return Ok(Transacted::Conflict);
+            }
+            Err(failure) => {
+                let _ = session.abort_transaction().await;
+                let duplicate = error::code(&failure).is_some_and(error::is_duplicate);
+                if duplicate || failure.contains_label(TRANSIENT_TRANSACTION_ERROR) {
+                    return Ok(Transacted::Conflict);
+                }
+                return Err(failure);
+            }
+        };
+        loop {
+            match session.commit_transaction().await {
+                Ok(()) => return Ok(Transacted::Done(events)),
+                Err(failure) if failure.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(failure) if failure.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
+                    return Ok(Transacted::Conflict);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Everything up to the commit; None if an entity is not what it was decided upon.
+    async fn prepare(
+        &self,
+        session: &mut ClientSession,
+        tenant: &TenantId,
+        decisions: &[&Decision],
+    ) -> Result<Option<Vec<Event>>, Error> {
+        let (puts, gone): (Vec<&Decision>, Vec<&Decision>) =
+            decisions.iter().partition(|one| matches!(one.end, End::Put(..)));
+        for chosen in [puts, gone] {
+            if chosen.is_empty() {
+                continue;
+            }
+            let command = command(tenant, &chosen, true);
+            let reply = self.database.run_raw_command(command).session(&mut *session).await?;
+            let reply = Reply::read(&reply);
+            if !reply.errors.is_empty() || reply.met != chosen.len() as i64 {
+                return Ok(None);
+            }
+        }
+        let told = decisions.iter().flat_map(|decision| decision.told.iter().cloned());
+        let events = self.append_events(session, tenant, told.collect()).await?;
+        Ok(Some(events))
+    }
+
+    /// Waits for a write as long as anyone waits.
+    async fn in_time<T>(&self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        match tokio::time::timeout(self.settings.patience, write).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(failure)) => Err(Failed::Driver(failure)),
+            Err(_) => Err(Failed::Late),
+        }
+    }
+}
+
+enum Transacted {
+    Done(Vec<Event>),
+    Conflict,
+}
+
+/// A write that did not come back well.
+enum Failed {
+    Driver(Error),
+    Late,
+}
+
+impl Failed {
+    fn into_fate(self) -> Fate {
+        let error = match self {
+            Self::Late => {
+                let late = "MongoDB did not answer in time".to_owned();
+                return Fate::Failed(Failure::Doubtful(late));
+            }
+            Self::Driver(error) => error,
+        };
+        let code = error::code(&error);
+        if code.is_some_and(error::is_duplicate) {
+            Fate::Conflict
+        } else if error::is_unsent(&error) {
+            Fate::Failed(Failure::Passing)
+        } else if error::is_passing(&error) {
+            Fate::Failed(Failure::Doubtful(error.kind.to_string()))
+        } else {
+            Fate::Failed(Failure::Error(error::from_write(&error)))
+        }
+    }
+}
+
+/// What a reply to `update` or `delete` says.
+struct Reply {
+    /// How many statements met a document, or brought one into being.
+    met: i64,
+    /// Statements that failed, with code and message.
+    errors: Vec<(usize, i32, String)>,
+    /// Why it is not sure that a majority has it.
+    concern: Option<String>,
+}
+
+impl Reply {
+    fn read(reply: &Document) -> Self {
+        let number = |value: Option<&Bson>| match value {
+            Some(Bson::Int32(number)) => i64::from(*number),
+            Some(Bson::Int64(number)) => *number,
+            Some(Bson::Double(number)) => *number as i64,
+            _ => 0,
+        };
+        let text = |error: &Document| error.get_str("errmsg").unwrap_or_default().to_owned();
+        let errors = reply.get_array("writeErrors").into_iter().flatten();
+        let errors = errors.filter_map(Bson::as_document).map(|error| {
+            let place = usize::try_from(number(error.get("index"))).unwrap_or(usize::MAX);
+            (place, number(error.get("code")) as i32, text(error))
+        });
+        Self {
+            met: number(reply.get("n")),
+            errors: errors.collect(),
+            concern: reply.get_document("writeConcernError").ok().map(text),
+        }
+    }
+}
+
+/// The places of decisions, in portions that one command takes.
+fn portions(decisions: &[Decision], places: &[usize]) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> = Vec::new();
+    let mut bytes = MAX_COMMAND;
+    for place in places {
+        let size = match &decisions[*place].end {
+            End::Put(_, document) => document.as_bytes().len() + 4_096,
+            _ => 4_096,
+        };
+        bytes += size;
+        match all.last_mut() {
+            Some(last) if bytes <= MAX_COMMAND && last.len() < MAX_STATEMENTS => last.push(*place),
+            _ => {
+                bytes = size;
+                all.push(vec![*place]);
+            }
+        }
+    }
+    all
+}
+
+/// An `update` or `delete` command for decisions that are all puts, or all deletions.
+fn command(tenant: &TenantId, decisions: &[&Decision], in_transaction: bool) -> RawDocumentBuf {
+    let puts = matches!(decisions.first(), Some(Decision { end: End::Put(..), .. }));
+    let mut statements = RawArrayBuf::new();
+    for decision in decisions {
+        let mut filter = RawDocumentBuf::new();
+        filter.append(cstr!("_id"), document::key(tenant, &decision.id));
+        // No document has this version: what is there already is a duplicate then.
+        let version = decision.before.as_ref().map_or(-1, |held| held.stamps.version);
+        filter.append(cstr!("v"), version);
+        let mut statement = RawDocumentBuf::new();
+        statement.append(cstr!("q"), filter);
+        match &decision.end {
+            End::Put(_, document) => {
+                statement.append(cstr!("u"), &**document);
+                statement.append(cstr!("upsert"), decision.before.is_none());
+            }
+            _ => statement.append(cstr!("limit"), 1),
+        }
+        statements.push(statement);
+    }
+    let mut command = RawDocumentBuf::new();
+    if puts {
+        command.append(cstr!("update"), super::ENTITIES);
+        command.append(cstr!("updates"), statements);
+    } else {
+        command.append(cstr!("delete"), super::ENTITIES);
+        command.append(cstr!("deletes"), statements);
+    }
+    command.append(cstr!("ordered"), in_transaction);
+    command
+}
