@@ -317,6 +317,7 @@ fn store_problem(error: &StoreError, detail: String) -> Problem {
             tracing::error!(%error, "the store failed");
             later("The store does not work just now")
         }
+        StoreError::Unanswerable(error) => Problem::new(query_kind(error), detail),
         StoreError::BadRecord { .. } => Problem::internal(error),
     }
 }

@@ -33,6 +33,8 @@ pub use filter::{
     TypeHint,
 };
 pub use geo::{GeoFilter, GeoParams};
+#[cfg(test)]
+pub(crate) use history::reference as history_reference;
 pub use history::{
     Aggregate, Aggregated, Bucket, Chronicle, Column, Evolution, HistoryLimits, HistoryPlan, Line,
     Method, Period, Periods, Series, Span, Summary, TellError, Told, Visit, Window, WindowParams,

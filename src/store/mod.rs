@@ -12,11 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::{AttrName, Change, EntityId, Kind, Refusal, Stored, TenantId};
-use crate::model::{Timestamp, TypeName, Write};
-use crate::query::{Anchor, EntityPlan};
+use crate::model::{HistoryChange, HistoryWrite, Timestamp, TypeName, Write};
+use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 
 pub use events::{Event, Watch};
 pub use guard::Guard;
+pub use history::{
+    EVERY_TYPE, FoundHistory, HISTORY_RULES, HistoryRule, HistoryRules, Keep, Recording,
+};
 
 /// The store within this process, on a folder.
 pub mod embedded;
@@ -25,6 +28,7 @@ mod guard;
 mod record;
 mod weight;
 
+mod history;
 /// The store in a MongoDB that several brokers share.
 pub mod mongo;
 
@@ -84,6 +88,35 @@ pub trait Store: Send + Sync + 'static {
         plan: &EntityPlan,
         now: Timestamp,
     ) -> Result<Found, StoreError>;
+
+    /// What is told of the history of the entities that a plan selects.
+    async fn evolve(
+        &self,
+        tenant: &TenantId,
+        plan: &HistoryPlan,
+        now: Timestamp,
+    ) -> Result<FoundHistory, StoreError> {
+        let _ = (tenant, plan, now);
+        Err(StoreError::Unusable("this store keeps no history".into()))
+    }
+
+    /// Changes the history of entities, in order, each write seeing those before it, and answers
+    /// one by one, as [`Store::commit`] does. An entity whose history is added to becomes known by
+    /// [`Store::get`] in the same step, as [`Chronology::project`] says.
+    ///
+    /// [`Chronology::project`]: crate::model::Chronology::project
+    ///
+    /// # Errors
+    /// As those of [`Store::commit`].
+    async fn commit_history(
+        &self,
+        tenant: &TenantId,
+        writes: Vec<HistoryWrite>,
+        now: Timestamp,
+    ) -> Result<Vec<Result<HistoryChange, Refusal>>, StoreError> {
+        let _ = (tenant, writes, now);
+        Err(StoreError::Unusable("this store keeps no history".into()))
+    }
 
     /// Which types and attributes the entities have, and how many entities have them.
     async fn census(&self, tenant: &TenantId, now: Timestamp) -> Result<Census, StoreError>;
@@ -175,6 +208,9 @@ pub enum StoreError {
     /// The store cannot be opened.
     #[error("{0}")]
     Unusable(String),
+    /// What is asked of history does not suit what was recorded.
+    #[error(transparent)]
+    Unanswerable(#[from] QueryError),
     /// The page was asked to begin after a place that this store never named.
     #[error("{0:?} is not a place where a page can begin")]
     BadAnchor(String),

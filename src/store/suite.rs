@@ -6,6 +6,7 @@
 
 mod events;
 mod guards;
+mod history;
 mod lifetimes;
 mod pages;
 mod queries;
@@ -25,6 +26,7 @@ use crate::query::{EntityPlan, Page, Selector};
 
 pub use events::*;
 pub use guards::*;
+pub use history::*;
 pub use lifetimes::*;
 pub use pages::*;
 pub use queries::*;
@@ -86,6 +88,16 @@ macro_rules! store_suite {
             expiry_makes_events,
             who_follows_the_log_skips_nothing,
             leases_are_taken_renewed_and_released,
+        );
+    };
+    // Of stores that keep history.
+    (history $name:ident, $backend:ty) => {
+        $crate::store::suite::store_suite!(@ $name, $backend,
+            history_is_what_was_recorded,
+            readings_are_placed_by_when_they_were_observed,
+            instances_are_modified_and_deleted,
+            rules_say_what_is_recorded,
+            history_survives_a_restart,
         );
     };
     (@ $name:ident, $backend:ty, $($promise:ident,)*) => {

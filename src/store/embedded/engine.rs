@@ -1,7 +1,8 @@
 //! The engine: ordered bytes on disk, written in atomic batches. The only file that knows fjall.
 //!
-//! Three keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
-//! in the order they were created. `events`: sequence → record. `rest`: a letter and a key →
+//! Five keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
+//! in the order they were created. `events`: sequence → record. `tails` and `blocks`: what was
+//! recorded of each series of history, as it came and packed. `rest`: a letter and a key →
 //! everything else.
 
 use std::fs::{self, File, OpenOptions};
@@ -10,7 +11,8 @@ use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use fjall::{
-    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
+    Slice, Snapshot,
 };
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
@@ -61,6 +63,19 @@ pub(super) enum Rest {
     Sequence = b'q',
     /// Nothing → the last event that was forgotten.
     Forgotten = b'e',
+    /// Tenant, id of an entity → what history knows of it.
+    Chapter = b'h',
+    /// Tenant, type, id of an entity → nothing: history knows the entity by this type.
+    ChapterType = b'y',
+}
+
+/// The two keyspaces of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Past {
+    /// Series, sequence → what one write recorded.
+    Tails,
+    /// Series, first time → packed rows.
+    Blocks,
 }
 
 impl Rest {
@@ -78,7 +93,12 @@ pub(super) struct Batch {
     entities: Vec<(EntityKey, Option<Vec<u8>>)>,
     rest: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
     events: Vec<(u64, Option<Vec<u8>>)>,
+    tails: Pairs,
+    blocks: Pairs,
 }
+
+/// Keys with what they will hold.
+pub(super) type Pairs = FxHashMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl Batch {
     /// The record of an entity whose key is not in the batch yet.
@@ -114,8 +134,29 @@ impl Batch {
         self.rest.get(&letter.key(key)).map(Option::as_deref)
     }
 
+    /// The batch's part of a keyspace of history, to be changed.
+    pub fn past_mut(&mut self, past: Past) -> &mut Pairs {
+        match past {
+            Past::Tails => &mut self.tails,
+            Past::Blocks => &mut self.blocks,
+        }
+    }
+
+    /// The batch's part of a keyspace of history.
+    pub fn past(&self, past: Past) -> &Pairs {
+        match past {
+            Past::Tails => &self.tails,
+            Past::Blocks => &self.blocks,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty() && self.rest.is_empty() && self.events.is_empty()
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        let past = self.tails.len() + self.blocks.len();
+        self.entities.len() + self.rest.len() + self.events.len() + past
     }
 }
 
@@ -157,6 +198,8 @@ struct Open {
     database: Database,
     entities: Keyspace,
     events: Keyspace,
+    tails: Keyspace,
+    blocks: Keyspace,
     rest: Keyspace,
 }
 
@@ -211,8 +254,7 @@ impl Engine {
             Depth::System => PersistMode::Buffer,
         };
         self.try_write(|open| {
-            let count = batch.entities.len() + batch.events.len() + batch.rest.len();
-            let mut writes = OwnedWriteBatch::with_capacity(open.database.clone(), count);
+            let mut writes = OwnedWriteBatch::with_capacity(open.database.clone(), batch.len());
             for (key, record) in &batch.entities {
                 match record {
                     Some(record) => writes.insert(&open.entities, key.bytes(), &record[..]),
@@ -226,10 +268,17 @@ impl Engine {
                     None => writes.remove(&open.events, key),
                 }
             }
-            for (key, value) in &batch.rest {
-                match value {
-                    Some(value) => writes.insert(&open.rest, &key[..], &value[..]),
-                    None => writes.remove(&open.rest, &key[..]),
+            let pairs = [
+                (&open.rest, &batch.rest),
+                (&open.tails, &batch.tails),
+                (&open.blocks, &batch.blocks),
+            ];
+            for (keyspace, pairs) in pairs {
+                for (key, value) in pairs {
+                    match value {
+                        Some(value) => writes.insert(keyspace, &key[..], &value[..]),
+                        None => writes.remove(keyspace, &key[..]),
+                    }
                 }
             }
             writes.durability(Some(mode)).commit()
@@ -249,6 +298,12 @@ impl Engine {
         for key in batch.rest.keys() {
             let value = self.with(|open| open.rest.get(key))?;
             undo.rest.insert(key.clone(), value.map(|value| value.to_vec()));
+        }
+        for past in [Past::Tails, Past::Blocks] {
+            for key in batch.past(past).keys() {
+                let value = self.with(|open| open.past(past).get(key))?;
+                undo.past_mut(past).insert(key.clone(), value.map(|value| value.to_vec()));
+            }
         }
         Ok(undo)
     }
@@ -367,13 +422,88 @@ impl Engine {
         })
     }
 
+    /// Looks at one state of everything, whatever is written meanwhile.
+    pub fn look<T>(
+        &self,
+        act: impl FnOnce(&Look<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &*self.open.read() {
+            Some(open) => act(&Look { open, snapshot: open.database.snapshot() }),
+            None => Err(StoreError::Broken("the storage engine is closed after a failure".into())),
+        }
+    }
+
     /// The bytes on disk.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.with(|open| open.database.disk_space())
     }
 }
 
+/// One state of everything.
+pub(super) struct Look<'a> {
+    open: &'a Open,
+    snapshot: Snapshot,
+}
+
+impl Look<'_> {
+    /// A value of `rest`.
+    pub fn get(&self, letter: Rest, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        let found = self.snapshot.get(&self.open.rest, letter.key(key));
+        found.map_err(|error| store_error(&error))
+    }
+
+    /// Shows what `rest` holds under a letter between two keys, the second excluded, until told to
+    /// stop; keys without the letter.
+    pub fn rest(
+        &self,
+        letter: Rest,
+        (from, to): (&[u8], &[u8]),
+        backwards: bool,
+        mut show: impl FnMut(&[u8], Slice) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let range = letter.key(from)..letter.key(to);
+        let entries = self.snapshot.range(&self.open.rest, range);
+        each(entries, backwards, |key, value| show(&key[1..], value))
+    }
+
+    /// Shows what a keyspace of history holds between two keys, the second excluded, until told to
+    /// stop.
+    pub fn past(
+        &self,
+        past: Past,
+        (from, to): (&[u8], &[u8]),
+        backwards: bool,
+        show: impl FnMut(&[u8], Slice) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        each(self.snapshot.range(self.open.past(past), from..to), backwards, show)
+    }
+}
+
+fn each(
+    mut entries: fjall::Iter,
+    backwards: bool,
+    mut show: impl FnMut(&[u8], Slice) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    while let Some(entry) = if backwards { entries.next_back() } else { entries.next() } {
+        let (key, value) = entry.into_inner().map_err(|error| store_error(&error))?;
+        if show(&key, value)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Open {
+    fn past(&self, past: Past) -> &Keyspace {
+        match past {
+            Past::Tails => &self.tails,
+            Past::Blocks => &self.blocks,
+        }
+    }
+
     fn at(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let open = || {
             let database = Database::builder(path).cache_size(cache_bytes).open()?;
@@ -387,9 +517,16 @@ impl Open {
             let events = database.keyspace("events", || {
                 KeyspaceCreateOptions::default().max_memtable_size(32 << 20)
             })?;
+            // Most of it is packed before it would leave memory.
+            let tails = database.keyspace("tails", || {
+                KeyspaceCreateOptions::default().max_memtable_size(32 << 20)
+            })?;
+            let blocks = database.keyspace("blocks", || {
+                KeyspaceCreateOptions::default().expect_point_read_hits(true)
+            })?;
             let rest = database
                 .keyspace("rest", || KeyspaceCreateOptions::default().max_memtable_size(8 << 20))?;
-            Ok(Self { database, entities, events, rest })
+            Ok(Self { database, entities, events, tails, blocks, rest })
         };
         open().map_err(|error: fjall::Error| match store_error(&error) {
             StoreError::Broken(why) => StoreError::Unusable(format!(

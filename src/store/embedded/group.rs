@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::Inner;
 use super::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
 use super::events::Told;
+use super::history::{Notes, Recorder, SeriesKey};
 use super::index::{Sort, Wish};
 use super::names::{Dictionary, Names};
 use super::queue::{Job, RecordChange, RecordJob, Results};
@@ -19,7 +20,11 @@ use crate::model::{
 };
 use crate::store::record::{Damaged, encode, is_storable};
 use crate::store::weight::weigh;
-use crate::store::{Event, StoreError};
+use crate::store::{Event, HISTORY_RULES, StoreError};
+
+mod chronology;
+
+pub(super) use self::chronology::Results as HistoryResults;
 
 /// How many sequences are set aside at a time; those not used when the process ends are lost.
 const SEQUENCES: u64 = 1 << 20;
@@ -38,6 +43,16 @@ pub(super) struct Writer {
     pub next_tenant: u32,
     /// The sequence of the next event.
     pub next_event: u64,
+    pub recorder: Recorder,
+}
+
+impl Writer {
+    /// A sequence that nothing else has.
+    pub fn take_sequence(&mut self) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        sequence
+    }
 }
 
 /// An entity that the group touched.
@@ -78,6 +93,11 @@ pub(super) struct Group<'a> {
     first_new_tenant: u32,
     batch: Batch,
     told: Told,
+    notes: Notes,
+    /// Tenants whose rules of history changed.
+    ruled: Vec<u32>,
+    /// Series whose tails are to grow before they are packed, with the rows they have.
+    later: Vec<(SeriesKey, u32)>,
     events: Vec<Event>,
     answers: Answers,
 }
@@ -94,6 +114,9 @@ impl<'a> Group<'a> {
             new_tenants: HashMap::new(),
             batch: Batch::default(),
             told: Told::default(),
+            notes: Notes::default(),
+            ruled: Vec::new(),
+            later: Vec::new(),
             events: Vec::new(),
             answers: Vec::new(),
         }
@@ -118,6 +141,18 @@ impl<'a> Group<'a> {
                 let result = self.add_record(tenant.as_ref(), shelf, &key, change);
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.and(result));
+                }));
+            }
+            Job::History { tenant, writes, now, answer } => {
+                let result = self.add_history(&tenant, writes, now);
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.and(result));
+                }));
+            }
+            Job::Pack { packed, answer } => {
+                self.add_packed(*packed);
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done);
                 }));
             }
             Job::Forget { first, last, answer } => {
@@ -152,18 +187,20 @@ impl<'a> Group<'a> {
         };
         let mut results = Vec::with_capacity(writes.len());
         let mut done = Vec::new();
-        let told = self.told.count();
+        let (told, noted) = (self.told.count(), self.notes.begin());
         for write in writes {
-            match self.add_write(&tenant, write, now, &mut done) {
-                Ok(result) => {
-                    if let Ok(change) = &result {
-                        self.told.add(self.inner, id, change);
-                    }
-                    results.push(result);
+            let result = self.add_write(&tenant, write, now, &mut done).and_then(|result| {
+                if let Ok(change) = &result {
+                    self.tell(&tenant, change)?;
                 }
+                Ok(result)
+            });
+            match result {
+                Ok(result) => results.push(result),
                 Err(error) => {
                     // The job is answered with the error, so nothing of it may stay.
                     self.told.undo(told);
+                    self.notes.undo(noted);
                     for (place, version) in done.into_iter().rev() {
                         self.drafts[place].version = version;
                     }
@@ -175,6 +212,12 @@ impl<'a> Group<'a> {
             self.bring_into_being(&tenant);
         }
         Ok(results)
+    }
+
+    /// Tells subscriptions and history of a change.
+    fn tell(&mut self, tenant: &Tenant, change: &Change) -> Result<(), StoreError> {
+        self.told.add(self.inner, &tenant.id, change);
+        self.notes.change(self.inner, self.writer, tenant.number, change)
     }
 
     /// The tenant: as it is, as the group makes it, or else a new one if that is wanted.
@@ -250,20 +293,14 @@ impl<'a> Group<'a> {
             (_, None) => None,
         };
         if let Some(ended) = ended.filter(|_| after.is_some()) {
-            self.told.add(self.inner, &tenant.id, &expiry(&ended, None, now));
+            self.tell(tenant, &expiry(&ended, None, now))?;
         }
-        let sequence = (before.is_none() && after.is_some()).then(|| self.next_sequence());
+        let sequence = (before.is_none() && after.is_some()).then(|| self.writer.take_sequence());
         let version = &mut self.drafts[place].version;
         let sequence = sequence.or(version.sequence);
         let new = Version { entity: after.clone(), sequence, weight };
         done.push((place, std::mem::replace(version, new)));
         Ok(Ok(Change { id, at: now, before, after, outcome }))
-    }
-
-    fn next_sequence(&mut self) -> u64 {
-        let sequence = self.writer.next_sequence;
-        self.writer.next_sequence += 1;
-        sequence
     }
 
     /// Removes what has expired by now from these seats; how many entities ended.
@@ -291,7 +328,7 @@ impl<'a> Group<'a> {
             ended += u64::from(left.is_none());
             let change = expiry(entity, left.clone(), now);
             version.entity = left;
-            self.told.add(self.inner, &tenant.id, &change);
+            self.tell(tenant, &change)?;
         }
         Ok(ended)
     }
@@ -326,6 +363,9 @@ impl<'a> Group<'a> {
                 self.batch.put(Rest::Record, &key, json);
             }
             RecordChange::Take => self.batch.remove(Rest::Record, &key),
+        }
+        if shelf == HISTORY_RULES {
+            self.ruled.extend(number);
         }
         Ok(true)
     }
@@ -369,6 +409,7 @@ impl<'a> Group<'a> {
         self.writer.next_tenant = last_new_tenant.unwrap_or(self.first_new_tenant);
         if written.is_ok() {
             self.writer.dictionary.all_kept();
+            self.finish_history();
             for (_, new) in self.new_tenants.drain().filter(|(_, new)| new.comes) {
                 self.inner.tenants.add(new.tenant);
             }
@@ -376,6 +417,7 @@ impl<'a> Group<'a> {
         } else {
             self.writer.ceiling = ceiling;
             self.writer.next_event = next_event;
+            self.writer.recorder.forget();
             self.events.clear();
         }
         for answer in self.answers {
@@ -404,6 +446,7 @@ impl<'a> Group<'a> {
                 self.batch.put_entity(key(new), record);
             }
         }
+        self.notes.fill(&mut self.batch, &mut self.writer.dictionary);
         for (event, record) in
             self.told.take_events(self.writer.next_event, &mut self.writer.dictionary)
         {

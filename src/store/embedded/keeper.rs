@@ -62,6 +62,7 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StoreErro
         spawn("lanna-keeper", keep)?,
         spawn("lanna-builder", |inner| inner.build_indexes())?,
         spawn("lanna-filler", |inner| inner.fill_memory())?,
+        spawn("lanna-packer", |inner| inner.pack_ripe())?,
     ];
     threads.push(match inner.settings.durability {
         Durability::Commit => spawn("lanna-writer", write)?,

@@ -16,6 +16,7 @@ mod fetch;
 mod find;
 mod folder;
 mod group;
+mod history;
 mod index;
 mod keeper;
 mod load;
@@ -42,13 +43,16 @@ use self::cache::Cache;
 use self::engine::{Engine, Rest};
 use self::folder::Folder;
 use self::group::{Writer, record_key, record_prefix};
+use self::history::History;
 use self::names::Names;
 use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
-use super::{Census, Event, Found, Guard, Shelf, Store, StoreError, Watch};
-use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
-use crate::query::EntityPlan;
+use super::{Census, Event, Found, FoundHistory, Guard, Shelf, Store, StoreError, Watch};
+use crate::model::{
+    Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId, Timestamp, Write,
+};
+use crate::query::{EntityPlan, HistoryPlan};
 use crate::store::record::decode;
 use crate::store::weight::weigh;
 
@@ -123,6 +127,7 @@ struct Inner {
     /// Says which changes are kept as events.
     watch: OnceLock<Arc<dyn Watch>>,
     builder: build::Wishes,
+    history: History,
     /// Something was written that the disk does not have yet.
     unsynced: AtomicBool,
     stopping: keeper::Stop,
@@ -173,11 +178,19 @@ impl Embedded {
         self.inner.builder.wait();
     }
 
+    /// Packs everything that was recorded.
+    #[doc(hidden)]
+    pub fn pack_all(&self) {
+        self.inner.finish_packing();
+        self.inner.pack_everything();
+    }
+
     /// Carries out what waits, brings it to the disk, and ends the threads.
     fn stop(&self) {
         self.inner.stopping.send();
         self.inner.queue.close();
         self.inner.builder.close();
+        self.inner.history.ripe.close();
         for thread in self.threads.lock().drain(..) {
             // A thread that panicked has said so.
             let _ = thread.join();
@@ -343,6 +356,33 @@ impl Store for Embedded {
         now: Timestamp,
     ) -> Result<Found, StoreError> {
         find::find(&self.inner, tenant, plan, now).await
+    }
+
+    async fn evolve(
+        &self,
+        tenant: &TenantId,
+        plan: &HistoryPlan,
+        now: Timestamp,
+    ) -> Result<FoundHistory, StoreError> {
+        history::evolve(&self.inner, tenant, plan, now).await
+    }
+
+    async fn commit_history(
+        &self,
+        tenant: &TenantId,
+        writes: Vec<HistoryWrite>,
+        now: Timestamp,
+    ) -> Result<Vec<Result<HistoryChange, Refusal>>, StoreError> {
+        let (inner, tenant) = (self.inner.clone(), tenant.clone());
+        let ask = move || inner.ask(|answer| Job::History { tenant, writes, now, answer });
+        let asked = match self.inner.settings.durability {
+            Durability::Commit => ask()?,
+            // Here whoever asks does the work.
+            Durability::Every(_) => tokio::task::spawn_blocking(ask)
+                .await
+                .map_err(|error| StoreError::Broken(error.to_string()))??,
+        };
+        asked.await.map_err(gone)?
     }
 
     async fn census(&self, tenant: &TenantId, now: Timestamp) -> Result<Census, StoreError> {

@@ -8,6 +8,7 @@ use super::cache::Cache;
 use super::engine::{Engine, Rest};
 use super::folder::Folder;
 use super::group::{Writer, read_index_key};
+use super::history::{History, Recorder};
 use super::index::Wish;
 use super::keeper::Stop;
 use super::load::load;
@@ -50,6 +51,10 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
         .ok_or_else(|| damaged("the count of events"))?;
     let tenants = Tenants::new(default, others);
     let all = tenants.all();
+    let history = History::default();
+    for tenant in &all {
+        history.load_rules(&engine, tenant.number)?;
+    }
     tracing::info!(
         folder = %settings.folder.display(),
         tenants = all.len(),
@@ -62,8 +67,16 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
         names,
         tenants,
         cache: Cache::new(settings.memory_bytes),
-        writer: Writer { dictionary, next_sequence: ceiling, ceiling, next_tenant, next_event }
-            .into(),
+        writer: Writer {
+            dictionary,
+            next_sequence: ceiling,
+            ceiling,
+            next_tenant,
+            next_event,
+            recorder: Recorder::new((settings.clock)()),
+        }
+        .into(),
+        history,
         queue: Queue::new(settings.queue),
         failure: Failure::default(),
         guard: OnceLock::new(),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::group::HistoryResults;
+use super::history::Packed;
 use super::index::Wish;
 use super::seats::SeatNumber;
 use super::tenants::Tenant;
-use crate::model::{Change, Refusal, TenantId, Timestamp, Write};
+use crate::model::{Change, HistoryAction, HistoryWrite, Refusal, TenantId, Timestamp, Write};
 use crate::store::StoreError;
 
 /// Where the answer to a job goes.
@@ -17,6 +19,9 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What each write of a commit came to.
 pub(super) type Results = Vec<Result<Change, Refusal>>;
+
+/// To record so many instances at once takes as long as to write an entity.
+const INSTANCES: usize = 8;
 
 /// One thing to be done, whole or not at all.
 pub(super) enum Job {
@@ -34,6 +39,18 @@ pub(super) enum Job {
         answer: Answer<u64>,
     },
     Record(RecordJob),
+    /// Changes of history itself.
+    History {
+        tenant: TenantId,
+        writes: Vec<HistoryWrite>,
+        now: Timestamp,
+        answer: Answer<HistoryResults>,
+    },
+    /// Blocks that were made of tails.
+    Pack {
+        packed: Box<Packed>,
+        answer: Answer<()>,
+    },
     /// Events from one sequence to another are no longer needed.
     Forget {
         first: u64,
@@ -72,7 +89,17 @@ impl Job {
         match self {
             Job::Writes { writes, .. } => writes.len().max(1),
             Job::Sweep { seats, .. } => seats.len().max(1),
-            Job::Record(_) | Job::Remember { .. } | Job::Forget { .. } => 1,
+            Job::History { writes, .. } => {
+                let size = |write: &HistoryWrite| match &write.action {
+                    HistoryAction::Upsert(told) | HistoryAction::Append(told) => {
+                        let instances = told.attributes.iter().map(|(_, all)| all.len());
+                        instances.sum::<usize>() / INSTANCES + 1
+                    }
+                    _ => 1,
+                };
+                writes.iter().map(size).sum::<usize>().max(1)
+            }
+            Job::Record(_) | Job::Remember { .. } | Job::Forget { .. } | Job::Pack { .. } => 1,
         }
     }
 
@@ -83,7 +110,10 @@ impl Job {
             Job::Writes { answer, .. } => drop(answer.send(Err(error))),
             Job::Sweep { answer, .. } => drop(answer.send(Err(error))),
             Job::Record(job) => drop(job.answer.send(Err(error))),
-            Job::Remember { answer, .. } | Job::Forget { answer, .. } => {
+            Job::History { answer, .. } => drop(answer.send(Err(error))),
+            Job::Remember { answer, .. }
+            | Job::Forget { answer, .. }
+            | Job::Pack { answer, .. } => {
                 drop(answer.send(Err(error)));
             }
         }

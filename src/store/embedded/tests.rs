@@ -74,7 +74,11 @@ macro_rules! backend {
 
             async fn settle(&self) {
                 let store = self.0.store.clone();
-                tokio::task::spawn_blocking(move || store.finish_indexes()).await.unwrap();
+                let settle = move || {
+                    store.finish_indexes();
+                    store.pack_all();
+                };
+                tokio::task::spawn_blocking(settle).await.unwrap();
             }
         }
     };
@@ -87,6 +91,9 @@ backend!(Bounded, bounded);
 store_suite!(durable, super::Durable);
 store_suite!(relaxed_durability, super::Relaxed);
 store_suite!(bounded_memory, super::Bounded);
+store_suite!(history durable_history, super::Durable);
+store_suite!(history relaxed_history, super::Relaxed);
+store_suite!(history bounded_history, super::Bounded);
 
 fn create(id: usize) -> Write {
     Write::new(entity_id(id), Action::Create(bare_entity(id, 1)))

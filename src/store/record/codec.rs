@@ -4,7 +4,7 @@ use super::Damaged;
 
 /// Bytes being written.
 #[derive(Debug, Default)]
-pub(super) struct Out(pub Vec<u8>);
+pub(in crate::store) struct Out(pub Vec<u8>);
 
 impl Out {
     pub fn byte(&mut self, byte: u8) {
@@ -41,7 +41,7 @@ impl Out {
 
 /// Bytes being read; whatever they are, reading ends with a value or [`Damaged`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct In<'a>(pub &'a [u8]);
+pub(in crate::store) struct In<'a>(pub &'a [u8]);
 
 impl<'a> In<'a> {
     pub fn byte(&mut self) -> Result<u8, Damaged> {

@@ -7,14 +7,17 @@
 
 mod codec;
 mod event;
+mod past;
 pub(super) mod short;
 #[cfg(test)]
 mod tests;
 mod values;
 mod whole;
 
-use self::codec::{In, Out};
+pub(super) use self::codec::{In, Out};
 pub(super) use self::event::{decode_event, encode_event};
+pub(super) use self::past::{Past, decode_past, decode_scopes, encode_deletion, encode_past};
+pub(super) use self::past::{encode_scopes, is_deletion, is_number};
 use self::values::{MAX_DEPTH, read_geometry, write_geometry, write_json};
 pub(super) use self::whole::{decode_whole, decode_whole_event, encode_whole, encode_whole_event};
 use crate::model::{AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId};
@@ -91,17 +94,27 @@ pub(super) fn is_storable(entity: &Entity) -> bool {
     attributes_fit(&entity.attributes, MAX_DEPTH)
 }
 
+/// Whether an instance nests no deeper than a record can.
+pub(super) fn instance_fits(instance: &Instance) -> bool {
+    datum_fits(&instance.datum, MAX_DEPTH - 1)
+        && (instance.more.is_none() || attributes_fit(instance.attributes(), MAX_DEPTH - 1))
+}
+
+fn datum_fits(datum: &Datum, left: usize) -> bool {
+    match datum {
+        Datum::Property(value) => value_fits(value, left),
+        Datum::ListProperty(values) => values.iter().all(|value| value_fits(value, left)),
+        Datum::JsonProperty(json) => json_fits(json, left),
+        _ => true,
+    }
+}
+
 fn attributes_fit(attributes: &Attributes, left: usize) -> bool {
     let instances = || attributes.iter().flat_map(|(_, attribute)| attribute.instances());
     let Some(left) = left.checked_sub(1) else { return attributes.is_empty() };
     instances().all(|instance| {
-        let datum = match &instance.datum {
-            Datum::Property(value) => value_fits(value, left),
-            Datum::ListProperty(values) => values.iter().all(|value| value_fits(value, left)),
-            Datum::JsonProperty(json) => json_fits(json, left),
-            _ => true,
-        };
-        datum && (instance.more.is_none() || attributes_fit(instance.attributes(), left))
+        datum_fits(&instance.datum, left)
+            && (instance.more.is_none() || attributes_fit(instance.attributes(), left))
     })
 }
 
@@ -133,6 +146,8 @@ pub(super) fn encode(entity: &Entity, dictionary: &mut dyn Numbers) -> Vec<u8> {
         out: Out(Vec::with_capacity(64 * attributes)),
         dictionary,
         base: entity.modified_at,
+        created_base: entity.modified_at,
+        observed_base: entity.modified_at,
     };
     // Bodies first, since the head tells their lengths.
     let mut ends = Vec::with_capacity(attributes);
@@ -153,6 +168,9 @@ struct Encoder<'a> {
     dictionary: &'a mut dyn Numbers,
     /// What times are written as distances from.
     base: Timestamp,
+    /// The same for createdAt and observedAt.
+    created_base: Timestamp,
+    observed_base: Timestamp,
 }
 
 /// The bits beside the kind in the first byte of an instance.
@@ -243,10 +261,10 @@ impl Encoder<'_> {
             self.time(modified);
         }
         if created != modified {
-            self.time(created);
+            self.out.signed(created.micros() - self.created_base.micros());
         }
         if let Some(time) = instance.observed_at {
-            self.time(time);
+            self.out.signed(time.micros() - self.observed_base.micros());
         }
         if let Some(unit) = instance.unit {
             self.name(unit);
@@ -347,7 +365,7 @@ pub(super) fn decode_head<'a>(record: &'a [u8], names: &'a dyn Names) -> Result<
         return Err(Damaged("it is of another version"));
     }
     let base = Timestamp::from_micros(input.signed()?);
-    let mut decoder = Decoder { input, names, base, depth: 0 };
+    let mut decoder = Decoder::new(input, names, base);
     let expiry = decoder.optional_time()?;
     let id = decoder.input.text()?;
     let types = decoder.names()?;
@@ -385,7 +403,7 @@ impl Head<'_> {
         attribute: &HeadAttribute<'_>,
         names: &dyn Names,
     ) -> Result<Attribute, Damaged> {
-        let mut decoder = Decoder { input: attribute.body, names, base: self.base, depth: 0 };
+        let mut decoder = Decoder::new(attribute.body, names, self.base);
         let attribute = decoder.attribute()?;
         if decoder.input.0.is_empty() {
             Ok(attribute)
@@ -398,7 +416,7 @@ impl Head<'_> {
 /// Reads the entity of a record.
 pub(super) fn decode(record: &[u8], names: &dyn Names) -> Result<Entity, Damaged> {
     let head = decode_head(record, names)?;
-    let mut decoder = Decoder { input: head.rest, names, base: head.base, depth: 0 };
+    let mut decoder = Decoder::new(head.rest, names, head.base);
     let created_at = decoder.time()?;
     let expires_at = decoder.optional_time()?;
     let mut attributes = Vec::with_capacity(head.attributes.len());
@@ -421,10 +439,16 @@ struct Decoder<'a> {
     input: In<'a>,
     names: &'a dyn Names,
     base: Timestamp,
+    created_base: Timestamp,
+    observed_base: Timestamp,
     depth: usize,
 }
 
 impl<'a> Decoder<'a> {
+    fn new(input: In<'a>, names: &'a dyn Names, base: Timestamp) -> Self {
+        Self { input, names, base, created_base: base, observed_base: base, depth: 0 }
+    }
+
     fn deeper<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Damaged>,
@@ -477,8 +501,16 @@ impl<'a> Decoder<'a> {
         let kind = Kind::ALL[usize::from(bits & 0b111)];
         let has = |bit| bits & bit != 0;
         let modified_at = if has(has::MODIFIED) { self.time()? } else { self.base };
-        let created_at = if has(has::CREATED) { self.time()? } else { modified_at };
-        let observed_at = if has(has::OBSERVED) { Some(self.time()?) } else { None };
+        let created_at = if has(has::CREATED) {
+            self.created_base.plus_micros(self.input.signed()?)
+        } else {
+            modified_at
+        };
+        let observed_at = if has(has::OBSERVED) {
+            Some(self.observed_base.plus_micros(self.input.signed()?))
+        } else {
+            None
+        };
         let unit = if has(has::UNIT) { Some(self.name()?) } else { None };
         let datum = self.datum(kind)?;
         let more = if has(has::MORE) { Some(Box::new(self.more()?)) } else { None };

@@ -1,0 +1,451 @@
+//! Changes of history itself (5.6.11 to 5.6.16), decided within a group.
+
+use std::sync::atomic::Ordering;
+
+use super::{Group, Version};
+use crate::model::{
+    Action, AttrName, Attribute, AttributePatch, Attributes, Change, Chronology, Entity, EntityId,
+    HistoryAction, HistoryChange, HistoryWrite, Instance, InstanceEdit, InstanceId, InstancePatch,
+    Instances, OneOrMany, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
+};
+use crate::store::StoreError;
+use crate::store::embedded::engine::Past;
+use crate::store::embedded::history::{
+    Head, Line, Packed, Row, Rows, SeriesKey, Target, Whose, find_row, locate, to_recorded,
+};
+use crate::store::embedded::tenants::Tenant;
+use crate::store::record::{encode_past, encode_scopes, instance_fits, is_storable};
+use crate::store::weight::weigh;
+
+/// What each write to history came to.
+pub(in crate::store::embedded) type Results = Vec<Result<HistoryChange, Refusal>>;
+
+/// What was in the drafts before, to be put back if a job fails.
+type Done = Vec<(usize, Version)>;
+
+impl Group<'_> {
+    pub(super) fn add_history(
+        &mut self,
+        id: &TenantId,
+        writes: Vec<HistoryWrite>,
+        now: Timestamp,
+    ) -> Result<Results, StoreError> {
+        let tenant = match self.tenant(id, writes.iter().any(HistoryWrite::may_create)) {
+            Some(tenant) => tenant,
+            None => return Err(StoreError::UnknownTenant(id.clone())),
+        };
+        let mut results = Vec::with_capacity(writes.len());
+        let mut done = Vec::new();
+        let (told, noted) = (self.told.count(), self.notes.begin());
+        for write in writes {
+            match self.add_history_write(&tenant, write, now, &mut done) {
+                Ok(result) => results.push(result),
+                Err(error) => {
+                    self.told.undo(told);
+                    self.notes.undo(noted);
+                    for (place, version) in done.into_iter().rev() {
+                        self.drafts[place].version = version;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if results.iter().any(Result::is_ok) {
+            self.bring_into_being(&tenant);
+        }
+        Ok(results)
+    }
+
+    fn add_history_write(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        write: HistoryWrite,
+        now: Timestamp,
+        done: &mut Done,
+    ) -> Result<Result<HistoryChange, Refusal>, StoreError> {
+        let HistoryWrite { id, action } = write;
+        let whose = Whose { tenant: tenant.number, id: &id, now, created_at: now, types: &[] };
+        let head = self.notes.head_mut(self.inner, whose)?.clone();
+        let added = match (action, head) {
+            (HistoryAction::Upsert(told) | HistoryAction::Append(told), Some(head)) => {
+                self.add_chronology(tenant, whose, told, Some(head), done)?
+            }
+            (HistoryAction::Upsert(told), None) => {
+                self.add_chronology(tenant, whose, told, None, done)?
+            }
+            (HistoryAction::Append(told), None) if self.is_alive(tenant, &id, now)? => {
+                self.add_chronology(tenant, whose, told, None, done)?
+            }
+            (_, None) => Err(Refusal::NoSuchEntity(id.clone())),
+            (HistoryAction::DeleteAttribute { attribute, instances }, Some(head)) => {
+                self.erase_attribute(whose, attribute, &instances, &head)?
+            }
+            (HistoryAction::DeleteInstance { attribute, instance }, Some(head)) => {
+                self.change_instance(whose, attribute, instance, None, &head)?
+            }
+            (HistoryAction::ModifyInstance { attribute, instance, patch }, Some(head)) => {
+                self.change_instance(whose, attribute, instance, Some(patch), &head)?
+            }
+            (HistoryAction::Delete, Some(head)) => self.erase_entity(tenant, whose, &head, done)?,
+        };
+        Ok(added.map(|created| HistoryChange { id, created }))
+    }
+
+    /// The entity as the group left it, unless it has expired.
+    fn current(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        id: &EntityId,
+        now: Timestamp,
+    ) -> Result<(usize, Option<std::sync::Arc<Stored>>), StoreError> {
+        let place = self.draft(tenant, id)?;
+        let entity = self.drafts[place].version.entity.clone();
+        Ok((place, entity.filter(|entity| entity.is_alive(now))))
+    }
+
+    fn is_alive(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        id: &EntityId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(self.current(tenant, id, now)?.1.is_some())
+    }
+
+    /// 5.6.11, 5.6.12: adds to history, and lets the entity follow. Whether history began with it.
+    fn add_chronology(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        whose: Whose<'_>,
+        told: Chronology,
+        head: Option<Head>,
+        done: &mut Done,
+    ) -> Result<Result<bool, Refusal>, StoreError> {
+        let Whose { id, now, .. } = whose;
+        let (_, current) = self.current(tenant, id, now)?;
+        let known = current.as_deref().map(|entity| entity.types.as_slice());
+        let types = known.or(head.as_ref().map(|head| &head.types[..])).unwrap_or_default();
+        if types.is_empty() && told.types.is_empty() {
+            return Ok(Err(Refusal::Incomplete("the entity has no type".into())));
+        }
+        let instances = told.attributes.iter().flat_map(|(_, instances)| instances);
+        if !instances.clone().all(instance_fits) {
+            return Ok(Err(Refusal::TooLarge(id.clone())));
+        }
+        let gone = head.as_ref().is_some_and(|head| head.deleted_at.is_some());
+        let entity = current.as_deref().map(|current| &current.entity);
+        let projected = if gone { None } else { told.project(id, entity, now) };
+        let follows = projected.map(|entity| (weigh(&entity), entity));
+        let too_large = |(weight, entity): &(u32, Entity)| {
+            *weight > self.inner.settings.max_entity_bytes || !is_storable(entity)
+        };
+        if follows.as_ref().is_some_and(too_large) {
+            return Ok(Err(Refusal::TooLarge(id.clone())));
+        }
+        let began = head.is_none();
+        let mut types = types.to_vec();
+        types.extend(&told.types);
+        let created_at = entity.map_or(now, |entity| entity.created_at);
+        let is_new = current.is_none();
+        let head = self.notes.head_mut(self.inner, whose)?;
+        let head = head.get_or_insert_with(|| Head::new(created_at));
+        head.told |= began && is_new;
+        head.modified_at = now;
+        head.add_types(&types);
+        self.add_instances(whose, &told)?;
+        if let Some((weight, entity)) = follows {
+            self.follow(tenant, whose, Some(entity), weight, done)?;
+        }
+        Ok(Ok(began))
+    }
+
+    fn add_instances(&mut self, whose: Whose<'_>, told: &Chronology) -> Result<(), StoreError> {
+        let now = whose.now.micros();
+        for (scopes, observed_at) in &told.scopes {
+            let target = Target::new(self.writer, whose, &Line::Scopes);
+            let (time, ordinal) = self.notes.place(self.writer, &target, *observed_at);
+            let mut word = Vec::new();
+            encode_scopes(scopes, &mut word);
+            let word = Some(&word[..]);
+            let row = Row { time, ordinal, created: now, modified: now, number: 0.0, word };
+            self.notes.row(self.inner, self.writer, target, row)?;
+        }
+        let mut word = Vec::new();
+        for (name, instances) in &told.attributes {
+            // One line after the other, each with all its instances at once.
+            let mut left: Vec<&Instance> = instances.iter().collect();
+            while let Some(first) = left.first().copied() {
+                let dataset = first.dataset();
+                let line = Line::of(*name, dataset);
+                let target = Target::new(self.writer, whose, &line);
+                let mut rows = Rows::default();
+                let mut others = Vec::new();
+                for instance in left {
+                    if instance.dataset() != dataset {
+                        others.push(instance);
+                        continue;
+                    }
+                    let place = self.notes.place(self.writer, &target, instance.observed_at);
+                    let stamped = stamped(instance, whose.now);
+                    let instance = stamped.as_ref().unwrap_or(instance);
+                    let number =
+                        encode_past(instance, whose.now, &mut word, &mut self.writer.dictionary);
+                    let (time, ordinal) = place;
+                    let word = Some(&word[..]);
+                    rows.push(Row { time, ordinal, created: now, modified: now, number, word });
+                }
+                self.notes.rows(self.inner, self.writer, target, rows)?;
+                left = others;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the current entity be what history makes of it, or go.
+    fn follow(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        whose: Whose<'_>,
+        after: Option<Entity>,
+        weight: u32,
+        done: &mut Done,
+    ) -> Result<(), StoreError> {
+        let Whose { id, now, .. } = whose;
+        let (place, before) = self.current(tenant, id, now)?;
+        let changed = |entity: &Entity| entity.attributes.iter().map(|(name, _)| name).collect();
+        let outcome = Outcome {
+            created: before.is_none(),
+            updated: match (&before, &after) {
+                (Some(before), Some(after)) => after
+                    .attributes
+                    .iter()
+                    .filter(|(name, own)| before.attributes.get(*name) != Some(own))
+                    .map(|(name, _)| name)
+                    .collect(),
+                (None, Some(one)) => changed(one),
+                (Some(one), None) => changed(&one.entity),
+                (None, None) => Vec::new(),
+            },
+            untouched: Vec::new(),
+        };
+        let created = before.is_none() && after.is_some();
+        let sequence = created.then(|| self.writer.take_sequence());
+        let after = after.map(Stored::new);
+        let version = &mut self.drafts[place].version;
+        let sequence = sequence.or(version.sequence);
+        let new = Version { entity: after.clone(), sequence, weight };
+        done.push((place, std::mem::replace(version, new)));
+        let change = Change { id: id.clone(), at: now, before, after, outcome };
+        self.told.add(self.inner, &tenant.id, &change);
+        Ok(())
+    }
+
+    /// 5.6.13.
+    fn erase_attribute(
+        &mut self,
+        whose: Whose<'_>,
+        attribute: AttrName,
+        instances: &Instances,
+        head: &Head,
+    ) -> Result<Result<bool, Refusal>, StoreError> {
+        let meant = |line: &&Line| {
+            line.series().is_some_and(|series| {
+                series.attribute == attribute
+                    && match instances {
+                        Instances::All => true,
+                        Instances::Default => series.dataset.is_none(),
+                        Instances::Dataset(id) => series.dataset.as_ref() == Some(id),
+                    }
+            })
+        };
+        let lines: Vec<Line> = head.lines.iter().filter(meant).cloned().collect();
+        if lines.is_empty() {
+            let dataset = match instances {
+                Instances::Dataset(id) => Some(id.clone()),
+                _ => None,
+            };
+            return Ok(Err(Refusal::NoSuchAttribute { attribute, dataset }));
+        }
+        for line in &lines {
+            self.erase(whose, line)?;
+        }
+        if let Some(head) = self.notes.head_mut(self.inner, whose)? {
+            head.forget_lines(&lines);
+            head.modified_at = whose.now;
+        }
+        Ok(Ok(false))
+    }
+
+    /// 5.6.16.
+    fn erase_entity(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        whose: Whose<'_>,
+        head: &Head,
+        done: &mut Done,
+    ) -> Result<Result<bool, Refusal>, StoreError> {
+        for line in &head.lines {
+            self.erase(whose, line)?;
+        }
+        *self.notes.head_mut(self.inner, whose)? = None;
+        // What came into being only by being told of goes with what was told.
+        if head.told && self.is_alive(tenant, whose.id, whose.now)? {
+            self.follow(tenant, whose, None, 0, done)?;
+        }
+        Ok(Ok(false))
+    }
+
+    fn erase(&mut self, whose: Whose<'_>, line: &Line) -> Result<(), StoreError> {
+        let series = SeriesKey::new(whose.tenant, whose.id, line, &mut self.writer.dictionary);
+        self.inner.history.ripe.erasures.fetch_add(1, Ordering::AcqRel);
+        self.writer.recorder.forget();
+        let mut keys = [Vec::new(), Vec::new()];
+        self.inner.engine.look(|look| {
+            for (past, keys) in [Past::Tails, Past::Blocks].into_iter().zip(&mut keys) {
+                look.past(past, (series.bytes(), &series.end()), false, |key, _| {
+                    keys.push(key.to_vec());
+                    Ok(std::ops::ControlFlow::Continue(()))
+                })?;
+            }
+            Ok(())
+        })?;
+        self.notes.erase(series, keys);
+        Ok(())
+    }
+
+    /// 5.6.14 with a patch, 5.6.15 without.
+    fn change_instance(
+        &mut self,
+        whose: Whose<'_>,
+        attribute: AttrName,
+        instance: InstanceId,
+        patch: Option<InstancePatch>,
+        head: &Head,
+    ) -> Result<Result<bool, Refusal>, StoreError> {
+        let own = |line: &&Line| line.series().is_some_and(|one| one.attribute == attribute);
+        let lines: Vec<Line> = head.lines.iter().filter(own).cloned().collect();
+        if lines.is_empty() {
+            return Ok(Err(Refusal::NoSuchAttribute { attribute, dataset: None }));
+        }
+        let unknown = Refusal::NoSuchInstance { attribute, instance };
+        let dictionary = &mut self.writer.dictionary;
+        let key = |line: &Line| SeriesKey::new(whose.tenant, whose.id, line, dictionary);
+        let Some((line, series, place)) = locate(&lines, instance, key) else {
+            return Ok(Err(unknown));
+        };
+        let (noted, erased) = self.notes.recorded(&series);
+        let noted: Vec<Vec<u8>> = noted.map(<[u8]>::to_vec).collect();
+        let noted = || noted.iter().map(|bytes| &bytes[..]);
+        let found = if erased {
+            find_row(None, &series, place, noted())?
+        } else {
+            self.inner.engine.look(|look| find_row(Some(look), &series, place, noted()))?
+        };
+        let Some(found) = found else { return Ok(Err(unknown)) };
+        let old = found.get(0);
+        let gone = Row { word: None, ..old };
+        let target = Target::new(self.writer, whose, line);
+        if let Some(patch) = patch {
+            let dataset = line.series().and_then(|series| series.dataset.as_ref());
+            let recorded = to_recorded(old, &series, dataset, &self.inner.names)?;
+            let Some(recorded) = recorded.filter(|recorded| recorded.deleted_at.is_none()) else {
+                return Ok(Err(unknown));
+            };
+            let new = match patched(whose, attribute, recorded.instance, patch) {
+                Ok(new) if instance_fits(&new) => new,
+                Ok(_) => return Ok(Err(Refusal::TooLarge(whose.id.clone()))),
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let mut word = Vec::new();
+            let number = encode_past(&new, whose.now, &mut word, &mut self.writer.dictionary);
+            let (time, ordinal) = match new.observed_at {
+                Some(time) => (time.micros(), 0),
+                None if old.ordinal == 0 => self.notes.place(self.writer, &target, None),
+                None => place,
+            };
+            let modified = whose.now.micros();
+            let word = Some(&word[..]);
+            let row = Row { time, ordinal, created: old.created, modified, number, word };
+            if (time, ordinal) != place {
+                let target = Target::new(self.writer, whose, line);
+                self.notes.row(self.inner, self.writer, target, gone)?;
+            }
+            self.notes.row(self.inner, self.writer, target, row)?;
+        } else {
+            self.notes.row(self.inner, self.writer, target, gone)?;
+        }
+        if let Some(head) = self.notes.head_mut(self.inner, whose)? {
+            head.modified_at = whose.now;
+        }
+        Ok(Ok(false))
+    }
+
+    /// Puts down what was packed, unless what it was made of was erased meanwhile.
+    pub(super) fn add_packed(&mut self, packed: Packed) {
+        if packed.erasures != self.inner.history.ripe.erasures.load(Ordering::Acquire) {
+            return;
+        }
+        let Packed { tails, blocks, later, .. } = packed;
+        self.batch.past_mut(Past::Tails).extend(tails);
+        self.batch.past_mut(Past::Blocks).extend(blocks);
+        self.later.extend(later);
+    }
+
+    /// The group was written.
+    pub(super) fn finish_history(&mut self) {
+        let ripe = std::mem::take(&mut self.notes).written(&mut self.writer.recorder);
+        for (series, rows) in self.later.drain(..) {
+            self.writer.recorder.postpone(&series, rows);
+        }
+        self.inner.history.ripe.add(ripe);
+        for tenant in self.ruled.drain(..) {
+            if let Err(error) = self.inner.history.load_rules(&self.inner.engine, tenant) {
+                tracing::error!(%error, "the rules of history cannot be read");
+            }
+        }
+    }
+}
+
+/// An instance whose sub-attributes are as old as itself; None if it has none.
+fn stamped(instance: &Instance, now: Timestamp) -> Option<Instance> {
+    fn stamp(instance: &mut Instance, now: Timestamp) {
+        (instance.created_at, instance.modified_at) = (now, now);
+        if let Some(more) = &mut instance.more {
+            for (_, attribute) in more.attributes.iter_mut() {
+                attribute.instances_mut().iter_mut().for_each(|inner| stamp(inner, now));
+            }
+        }
+    }
+    (!instance.attributes().is_empty()).then(|| {
+        let mut instance = instance.clone();
+        stamp(&mut instance, now);
+        instance
+    })
+}
+
+/// The instance after a patch (5.6.14), as 5.6.4 would change it.
+fn patched(
+    whose: Whose<'_>,
+    attribute: AttrName,
+    old: Instance,
+    mut patch: InstancePatch,
+) -> Result<Instance, Refusal> {
+    patch.dataset = old.dataset().cloned();
+    let Whose { id, now, .. } = whose;
+    let entity = Entity {
+        id: id.clone(),
+        types: OneOrMany::One(attribute),
+        scopes: Vec::new(),
+        attributes: Attributes::from_distinct(vec![(attribute, Attribute::one(old))]),
+        created_at: now,
+        modified_at: now,
+        expires_at: None,
+    };
+    let patch = AttributePatch(vec![InstanceEdit::Put(patch)]);
+    let write = Write::new(id.clone(), Action::PartialUpdate { attribute, patch });
+    let after = write.apply(Some(&entity), now)?.after;
+    let changed = after.and_then(|mut entity| entity.attributes.remove(attribute));
+    changed
+        .and_then(|attribute| attribute.instances().first().cloned())
+        .ok_or_else(|| Refusal::Incomplete("nothing would be left of the instance".into()))
+}

@@ -1,0 +1,187 @@
+//! Keys of history: what lies together and in which order.
+
+use crate::model::{AttrName, DatasetId, EntityId, InstanceId, TypeName};
+use crate::query::Series;
+use crate::store::embedded::names::{Dictionary, Names};
+use crate::store::record::{Damaged, In, Out};
+
+/// Stands for the attribute's number in the series of the entity's scopes.
+const SCOPES: u32 = u32::MAX;
+
+/// A series of an entity: of an attribute and a datasetId, or of the scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store::embedded) enum Line {
+    Attribute(Series),
+    Scopes,
+}
+
+impl Line {
+    /// The series of an attribute.
+    pub fn of(attribute: AttrName, dataset: Option<&DatasetId>) -> Self {
+        Line::Attribute(Series { attribute, dataset: dataset.cloned() })
+    }
+
+    /// The series of an attribute, if it is one.
+    pub fn series(&self) -> Option<&Series> {
+        match self {
+            Line::Attribute(series) => Some(series),
+            Line::Scopes => None,
+        }
+    }
+
+    /// Writes the line into an entity's chapter.
+    pub fn write(&self, out: &mut Out, dictionary: &mut Dictionary) {
+        match self {
+            Line::Scopes => out.number(SCOPES.into()),
+            Line::Attribute(series) => {
+                out.number(dictionary.number(series.attribute).into());
+                out.text(series.dataset.as_ref().map_or("", DatasetId::as_str));
+            }
+        }
+    }
+
+    /// Reads what [`Line::write`] wrote, with the number of the attribute.
+    pub fn read(input: &mut In<'_>, names: &Names) -> Result<(Self, u32), Damaged> {
+        let number = input.number()?;
+        if number == u64::from(SCOPES) {
+            return Ok((Line::Scopes, SCOPES));
+        }
+        let unknown = Damaged("it uses a name that the dictionary lacks");
+        let attribute = names.get(number).ok_or(unknown)?;
+        let dataset = match input.text()? {
+            "" => None,
+            text => Some(DatasetId::from_trusted(text)),
+        };
+        Ok((Line::Attribute(Series { attribute, dataset }), number as u32))
+    }
+}
+
+/// What the keys of a series begin with: tenant, entity, attribute, datasetId. No id holds a zero
+/// byte, so none is the beginning of another with one behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::store::embedded) struct SeriesKey(Box<[u8]>);
+
+impl SeriesKey {
+    /// The key of a line; the attribute by its number.
+    pub fn new(tenant: u32, id: &EntityId, line: &Line, dictionary: &mut Dictionary) -> Self {
+        let (number, dataset) = match line {
+            Line::Scopes => (SCOPES, None),
+            Line::Attribute(series) => {
+                (dictionary.number(series.attribute), series.dataset.as_ref())
+            }
+        };
+        Self::build(tenant, id, number, dataset)
+    }
+
+    /// The key of a line, by the number it was read with.
+    pub fn known(tenant: u32, id: &EntityId, line: &Line, number: u32) -> Self {
+        Self::build(tenant, id, number, line.series().and_then(|series| series.dataset.as_ref()))
+    }
+
+    fn build(tenant: u32, id: &EntityId, number: u32, dataset: Option<&DatasetId>) -> Self {
+        let dataset = dataset.map_or("", DatasetId::as_str);
+        let mut key = Vec::with_capacity(10 + id.as_str().len() + dataset.len());
+        key.extend_from_slice(&tenant.to_be_bytes());
+        key.extend_from_slice(id.as_str().as_bytes());
+        key.push(0);
+        key.extend_from_slice(&number.to_be_bytes());
+        key.extend_from_slice(dataset.as_bytes());
+        key.push(0);
+        Self(key.into())
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a key belongs to the series.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        key.starts_with(&self.0)
+    }
+
+    /// The key after all keys of the series.
+    pub fn end(&self) -> Vec<u8> {
+        let mut key = self.0.to_vec();
+        if let Some(last) = key.last_mut() {
+            *last = 1;
+        }
+        key
+    }
+
+    /// The key of what one write recorded.
+    pub fn tail(&self, sequence: u64) -> Vec<u8> {
+        let mut key = self.0.to_vec();
+        key.extend_from_slice(&sequence.to_be_bytes());
+        key
+    }
+
+    /// The series of a key of [`SeriesKey::tail`].
+    pub fn of_tail(key: &[u8]) -> Option<Self> {
+        Some(Self(key.get(..key.len().checked_sub(8)?)?.into()))
+    }
+
+    /// The key of a block that begins with this row.
+    pub fn block(&self, (time, ordinal): (i64, u32)) -> Vec<u8> {
+        let mut key = self.0.to_vec();
+        key.extend_from_slice(&((time as u64) ^ (1 << 63)).to_be_bytes());
+        key.extend_from_slice(&ordinal.to_be_bytes());
+        key
+    }
+
+    /// Tells the series of an entity apart in the ids of their instances.
+    fn tag(&self) -> u32 {
+        // FNV-1a: ids must be the same for ever.
+        let hash = self.0.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        (hash ^ (hash >> 32)) as u32
+    }
+
+    /// The id of an instance, which says where it lies.
+    pub fn instance(&self, (time, ordinal): (i64, u32)) -> InstanceId {
+        let time = (time as u64) ^ (1 << 63);
+        let place = u128::from(time) << 32 | u128::from(ordinal);
+        InstanceId(u128::from(self.tag()) << 96 | place)
+    }
+
+    /// Where the instance of this id would lie; None if it is of another series.
+    pub fn place(&self, instance: InstanceId) -> Option<(i64, u32)> {
+        let time = ((instance.0 >> 32) as u64 ^ (1 << 63)) as i64;
+        ((instance.0 >> 96) as u32 == self.tag()).then_some((time, instance.0 as u32))
+    }
+}
+
+/// The key of an entity's chapter.
+pub(in crate::store::embedded) fn chapter_key(tenant: u32, id: &str) -> Vec<u8> {
+    [&tenant.to_be_bytes(), id.as_bytes()].concat()
+}
+
+/// The key that says that history knows an entity by a type.
+pub(in crate::store::embedded) fn type_key(tenant: u32, name: TypeName, id: &str) -> Vec<u8> {
+    [&tenant.to_be_bytes(), name.as_str().as_bytes(), &[0], id.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_are_found_by_their_ids() {
+        let id = EntityId::from_trusted("urn:x:1");
+        let keys = [None, Some("urn:d:1"), Some("urn:d:2")].map(|dataset| {
+            let dataset = dataset.map(DatasetId::from_trusted);
+            SeriesKey::build(7, &id, 3, dataset.as_ref())
+        });
+        for (place, key) in keys.iter().enumerate() {
+            for row in [(0, 0), (-5, 1), (1_700_000_000_000_000, u32::MAX), (i64::MIN, 9)] {
+                for (other, any) in keys.iter().enumerate() {
+                    let found = any.place(key.instance(row));
+                    assert_eq!(found, (other == place).then_some(row));
+                }
+                assert!(key.holds(&key.block(row)) && key.block(row) < key.end());
+            }
+        }
+        let key = &keys[0];
+        assert!(key.block((-5, 0)) < key.block((-5, 1)) && key.block((-5, 1)) < key.block((3, 0)));
+    }
+}

@@ -1,0 +1,78 @@
+//! History: what was recorded of entities, kept in blocks of compressed columns.
+//!
+//! A series is what was recorded of one attribute and datasetId of one entity. A write adds what
+//! it records to the series' tail, in the same batch as itself; a thread of its own packs tails
+//! into blocks, which follow one another in time without overlap. A chapter says which series an
+//! entity has, and what is known of it beside them.
+
+mod block;
+mod chapter;
+mod evolve;
+mod ints;
+mod key;
+mod note;
+mod numbers;
+mod pack;
+mod recall;
+mod rows;
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rustc_hash::FxHashMap;
+
+pub(super) use self::chapter::Head;
+pub(super) use self::evolve::evolve;
+pub(super) use self::key::{Line, SeriesKey};
+pub(super) use self::note::{Notes, Recorder, Target, Whose};
+pub(super) use self::pack::Packed;
+pub(super) use self::recall::{find_row, locate, to_recorded};
+pub(super) use self::rows::{Row, Rows};
+
+use self::pack::Ripe;
+use super::Inner;
+use super::engine::{Engine, Rest};
+use super::group::record_prefix;
+use crate::store::{HISTORY_RULES, HistoryRules, StoreError};
+
+/// What the threads of the store share of history.
+#[derive(Default)]
+pub(super) struct History {
+    pub ripe: Ripe,
+    /// By the number of the tenant; absent where there are none.
+    rules: RwLock<FxHashMap<u32, Arc<HistoryRules>>>,
+}
+
+impl History {
+    /// The rules of a tenant; None if it has none.
+    pub fn rules(&self, tenant: u32) -> Option<Arc<HistoryRules>> {
+        self.rules.read().get(&tenant).cloned()
+    }
+
+    /// Reads the rules of a tenant anew.
+    pub fn load_rules(&self, engine: &Engine, tenant: u32) -> Result<(), StoreError> {
+        let prefix = record_prefix(HISTORY_RULES, Some(tenant));
+        let mut rules = HistoryRules::default();
+        for (key, bytes) in engine.all(Rest::Record, &prefix)? {
+            let key = String::from_utf8_lossy(&key[prefix.len()..]);
+            match serde_json::from_slice(&bytes) {
+                Ok(rule) => rules.insert(&key, rule),
+                Err(error) => tracing::warn!(%key, %error, "a rule of history cannot be read"),
+            }
+        }
+        let mut all = self.rules.write();
+        if rules.is_empty() {
+            all.remove(&tenant);
+        } else {
+            all.insert(tenant, Arc::new(rules));
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Waits until nothing is to be packed.
+    pub(super) fn finish_packing(&self) {
+        self.history.ripe.wait();
+    }
+}

@@ -1,0 +1,463 @@
+//! What the writes of a group leave in history, put down in the same batch.
+
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::block::{write_row, write_rows};
+use super::chapter::Head;
+use super::key::{Line, SeriesKey, chapter_key, type_key};
+use super::pack::pieces;
+use super::rows::{OBSERVED, Row, Rows};
+use crate::model::{Attribute, Change, EntityId, Instance, Timestamp, TypeName};
+use crate::store::StoreError;
+use crate::store::embedded::Inner;
+use crate::store::embedded::engine::{Batch, Past, Rest};
+use crate::store::embedded::group::Writer;
+use crate::store::embedded::names::Dictionary;
+use crate::store::record::{encode_deletion, encode_past, encode_scopes};
+
+/// How many series the writer remembers as known to their chapters, and how many it counts tails
+/// of: about forty bytes each.
+const REMEMBERED: usize = 1 << 20;
+
+/// How many rows a tail has before it is packed.
+const PACK: u32 = 64;
+
+/// What the one writer remembers of history between groups.
+pub(in crate::store::embedded) struct Recorder {
+    /// Hashes of series that their entity's chapter names.
+    known: FxHashSet<u128>,
+    /// How many rows the tails of series have since they were looked after, and at how many they
+    /// will be again.
+    tails: FxHashMap<u128, (u32, u32)>,
+    hashers: [DefaultHashBuilder; 2],
+    /// Nothing was recorded at a later time.
+    newest: Timestamp,
+}
+
+impl Recorder {
+    /// Nothing is remembered, but that nothing was recorded later than this.
+    pub fn new(newest: Timestamp) -> Self {
+        Self {
+            known: FxHashSet::default(),
+            tails: FxHashMap::default(),
+            hashers: Default::default(),
+            newest,
+        }
+    }
+
+    fn hash(&self, series: &SeriesKey) -> u128 {
+        let [a, b] = &self.hashers;
+        u128::from(a.hash_one(series.bytes())) << 64 | u128::from(b.hash_one(series.bytes()))
+    }
+
+    /// Chapters may say something else than what is remembered.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// A tail was looked at, and is not worth packing before it has so many rows.
+    pub fn postpone(&mut self, series: &SeriesKey, rows: u32) {
+        let hash = self.hash(series);
+        self.tails.insert(hash, (rows, rows.saturating_mul(2)));
+    }
+}
+
+/// What one write recorded of one series.
+struct Tail {
+    series: SeriesKey,
+    sequence: u64,
+    value: Vec<u8>,
+    rows: u32,
+    hash: u128,
+}
+
+/// What a group records.
+#[derive(Default)]
+pub(in crate::store::embedded) struct Notes {
+    tails: Vec<Tail>,
+    heads: FxHashMap<(u32, EntityId), Draft>,
+    /// What heads were before the job that is being decided.
+    before: Vec<((u32, EntityId), Option<Draft>)>,
+    /// Series that the group recorded something of, without observedAt, at a time.
+    moments: FxHashSet<(u128, Timestamp)>,
+    newest: Option<Timestamp>,
+    /// Series that chapters name once the group is written.
+    known: Vec<u128>,
+    erased: Vec<Erased>,
+    word: Vec<u8>,
+}
+
+/// A series that was taken out of history.
+struct Erased {
+    series: SeriesKey,
+    /// What the engine had of it.
+    tails: Vec<Vec<u8>>,
+    blocks: Vec<Vec<u8>>,
+    /// How many tails the group had noted before: those of the series are not to be kept.
+    before: usize,
+}
+
+/// A head that the group looked at.
+#[derive(Clone)]
+struct Draft {
+    /// None if there is none, or none any more.
+    head: Option<Head>,
+    /// As the engine has it.
+    was: Option<Head>,
+}
+
+/// Where in its notes a group was.
+#[derive(Clone, Copy)]
+pub(in crate::store::embedded) struct Mark {
+    tails: usize,
+    erased: usize,
+}
+
+/// Whom a note is of.
+#[derive(Clone, Copy)]
+pub(in crate::store::embedded) struct Whose<'a> {
+    pub tenant: u32,
+    pub id: &'a EntityId,
+    pub now: Timestamp,
+    /// What its chapter begins with, if it has none.
+    pub created_at: Timestamp,
+    pub types: &'a [TypeName],
+}
+
+impl Whose<'_> {
+    /// The beginning of a chapter.
+    pub fn head(&self) -> Head {
+        let mut head = Head::new(self.created_at);
+        head.add_types(self.types);
+        head
+    }
+}
+
+/// A series that a note is of.
+pub(in crate::store::embedded) struct Target<'a> {
+    whose: Whose<'a>,
+    line: &'a Line,
+    pub series: SeriesKey,
+    hash: u128,
+}
+
+impl<'a> Target<'a> {
+    pub fn new(writer: &mut Writer, whose: Whose<'a>, line: &'a Line) -> Self {
+        let series = SeriesKey::new(whose.tenant, whose.id, line, &mut writer.dictionary);
+        let hash = writer.recorder.hash(&series);
+        Self { whose, line, series, hash }
+    }
+}
+
+impl Notes {
+    /// Begins a job, which may have to be undone.
+    pub fn begin(&mut self) -> Mark {
+        self.before.clear();
+        Mark { tails: self.tails.len(), erased: self.erased.len() }
+    }
+
+    /// Takes back what was noted since.
+    pub fn undo(&mut self, mark: Mark) {
+        self.tails.truncate(mark.tails);
+        self.erased.truncate(mark.erased);
+        for (key, before) in self.before.drain(..).rev() {
+            match before {
+                Some(draft) => self.heads.insert(key, draft),
+                None => self.heads.remove(&key),
+            };
+        }
+        // A series may be known only by what was taken back.
+        self.known.clear();
+    }
+
+    /// Notes what a write through the core API, or expiry, did to an entity.
+    pub fn change(
+        &mut self,
+        inner: &Inner,
+        writer: &mut Writer,
+        tenant: u32,
+        change: &Change,
+    ) -> Result<(), StoreError> {
+        let (before, after) = (change.before.as_deref(), change.after.as_deref());
+        let Some(some) = after.or(before) else { return Ok(()) };
+        if before.zip(after).is_some_and(|(before, after)| std::ptr::eq(before, after)) {
+            return Ok(());
+        }
+        let rules = inner.history.rules(tenant);
+        let types = some.types.as_slice();
+        if rules.as_ref().is_some_and(|rules| !rules.records_any(types)) {
+            return Ok(());
+        }
+        let created_at = some.created_at;
+        let whose = Whose { tenant, id: &change.id, now: change.at, created_at, types };
+        let news = match (before, after) {
+            (Some(before), Some(after)) => before.types.as_slice() != after.types.as_slice(),
+            _ => true,
+        };
+        if news {
+            let head = self.head_mut(inner, whose)?;
+            let head = head.get_or_insert_with(|| whose.head());
+            head.told = false;
+            head.deleted_at = if after.is_some() { None } else { Some(change.at) };
+            head.add_types(types);
+        }
+        let scopes = |entity: Option<&'_ crate::model::Stored>| {
+            entity.map(|entity| entity.scopes.clone()).unwrap_or_default()
+        };
+        let (had, has) = (scopes(before), scopes(after));
+        if had != has {
+            let target = Target::new(writer, whose, &Line::Scopes);
+            self.word(inner, writer, target, |word| encode_scopes(&has, word))?;
+        }
+        for name in &change.outcome.updated {
+            if rules.as_ref().is_some_and(|rules| !rules.records(types, *name)) {
+                continue;
+            }
+            let had = before.and_then(|entity| entity.attributes.get(*name));
+            let has = after.and_then(|entity| entity.attributes.get(*name));
+            for instance in has.into_iter().flat_map(Attribute::instances) {
+                let old = had.and_then(|had| had.instance(instance.dataset()));
+                if instance.modified_at == change.at && old != Some(instance) {
+                    let line = Line::of(*name, instance.dataset());
+                    let target = Target::new(writer, whose, &line);
+                    self.instance(inner, writer, target, instance)?;
+                }
+            }
+            for instance in had.into_iter().flat_map(Attribute::instances) {
+                if has.and_then(|has| has.instance(instance.dataset())).is_none() {
+                    let line = Line::of(*name, instance.dataset());
+                    let target = Target::new(writer, whose, &line);
+                    self.word(inner, writer, target, |word| {
+                        encode_deletion(instance.kind(), word);
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes an instance as it is now.
+    fn instance(
+        &mut self,
+        inner: &Inner,
+        writer: &mut Writer,
+        target: Target<'_>,
+        instance: &Instance,
+    ) -> Result<(), StoreError> {
+        let mut word = std::mem::take(&mut self.word);
+        let now = target.whose.now;
+        let number = encode_past(instance, now, &mut word, &mut writer.dictionary);
+        let now = now.micros();
+        let (time, ordinal) = self.place(writer, &target, instance.observed_at);
+        let row = Row { time, ordinal, created: now, modified: now, number, word: Some(&word) };
+        let noted = self.row(inner, writer, target, row);
+        self.word = word;
+        noted
+    }
+
+    /// Notes something that has no number and happened now.
+    pub fn word(
+        &mut self,
+        inner: &Inner,
+        writer: &mut Writer,
+        target: Target<'_>,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), StoreError> {
+        let mut word = std::mem::take(&mut self.word);
+        encode(&mut word);
+        let now = target.whose.now.micros();
+        let (time, ordinal) = self.place(writer, &target, None);
+        let row =
+            Row { time, ordinal, created: now, modified: now, number: 0.0, word: Some(&word) };
+        let noted = self.row(inner, writer, target, row);
+        self.word = word;
+        noted
+    }
+
+    /// The time and the ordinal of something that was observed, or else happens now. The ordinal
+    /// tells it from all that happened to the series at the same time: little for the first, else
+    /// a number that no other has.
+    pub fn place(
+        &mut self,
+        writer: &mut Writer,
+        target: &Target<'_>,
+        observed_at: Option<Timestamp>,
+    ) -> (i64, u32) {
+        if let Some(time) = observed_at {
+            return (time.micros(), OBSERVED);
+        }
+        let now = target.whose.now;
+        let fresh = now > writer.recorder.newest;
+        self.newest = self.newest.max(Some(now));
+        if fresh && self.moments.insert((target.hash, now)) {
+            return (now.micros(), OBSERVED + 1);
+        }
+        let sequence = writer.take_sequence();
+        (now.micros(), (sequence % (u64::from(u32::MAX) - 2)) as u32 + 2)
+    }
+
+    /// Notes one row.
+    pub fn row(
+        &mut self,
+        inner: &Inner,
+        writer: &mut Writer,
+        target: Target<'_>,
+        row: Row<'_>,
+    ) -> Result<(), StoreError> {
+        self.know(inner, writer, &target)?;
+        self.tail(writer, &target, 1, write_row(row));
+        Ok(())
+    }
+
+    /// Notes several rows, in any order.
+    pub fn rows(
+        &mut self,
+        inner: &Inner,
+        writer: &mut Writer,
+        target: Target<'_>,
+        mut rows: Rows,
+    ) -> Result<(), StoreError> {
+        self.know(inner, writer, &target)?;
+        if rows.len() == 1 {
+            self.tail(writer, &target, 1, write_row(rows.get(0)));
+            return Ok(());
+        }
+        rows.settle(true);
+        for range in pieces(&rows) {
+            let count = range.len() as u32;
+            let value = write_rows(&rows, range);
+            self.tail(writer, &target, count, value);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the entity's chapter names the series.
+    fn know(
+        &mut self,
+        inner: &Inner,
+        writer: &Writer,
+        target: &Target<'_>,
+    ) -> Result<(), StoreError> {
+        if writer.recorder.known.contains(&target.hash) {
+            return Ok(());
+        }
+        let head = self.head_mut(inner, target.whose)?;
+        let head = head.get_or_insert_with(|| target.whose.head());
+        head.add_line(target.line);
+        if !head.told {
+            self.known.push(target.hash);
+        }
+        Ok(())
+    }
+
+    fn tail(&mut self, writer: &mut Writer, target: &Target<'_>, rows: u32, value: Vec<u8>) {
+        let sequence = writer.take_sequence();
+        let (series, hash) = (target.series.clone(), target.hash);
+        self.tails.push(Tail { series, sequence, value, rows, hash });
+    }
+
+    /// The head of an entity as the group left it, or else as it is.
+    pub fn head_mut(
+        &mut self,
+        inner: &Inner,
+        whose: Whose<'_>,
+    ) -> Result<&mut Option<Head>, StoreError> {
+        let key = (whose.tenant, whose.id.clone());
+        let old = self.heads.get(&key).cloned();
+        self.before.push((key.clone(), old.clone()));
+        if old.is_none() {
+            let bytes = chapter_key(whose.tenant, whose.id.as_str());
+            let was = match inner.engine.get(Rest::Chapter, &bytes)? {
+                Some(bytes) => Some(Head::read(&bytes, &inner.names)?),
+                None => None,
+            };
+            self.heads.insert(key.clone(), Draft { head: was.clone(), was });
+        }
+        match self.heads.get_mut(&key) {
+            Some(draft) => Ok(&mut draft.head),
+            None => Err(StoreError::Broken("a chapter was lost".into())),
+        }
+    }
+
+    /// What the group recorded of a series so far, in order, and whether that is all there is.
+    pub fn recorded(&self, series: &SeriesKey) -> (impl Iterator<Item = &[u8]>, bool) {
+        let erased = self.erased.iter().rfind(|erased| erased.series == *series);
+        let since = erased.map_or(0, |erased| erased.before);
+        let own = self.tails[since..].iter().filter(move |tail| tail.series == *series);
+        (own.map(|tail| &tail.value[..]), erased.is_some())
+    }
+
+    /// Takes a series out of history, of which the engine has these keys.
+    pub fn erase(&mut self, series: SeriesKey, [tails, blocks]: [Vec<Vec<u8>>; 2]) {
+        self.erased.push(Erased { series, tails, blocks, before: self.tails.len() });
+    }
+
+    /// Puts everything into the batch.
+    pub fn fill(&mut self, batch: &mut Batch, dictionary: &mut Dictionary) {
+        let erased = &self.erased;
+        let mut place = 0;
+        self.tails.retain(|tail| {
+            place += 1;
+            !erased.iter().any(|gone| place <= gone.before && gone.series == tail.series)
+        });
+        for Erased { series, tails, blocks, .. } in self.erased.drain(..) {
+            for (past, keys) in [(Past::Tails, tails), (Past::Blocks, blocks)] {
+                let pairs = batch.past_mut(past);
+                // A tail may have been packed in the same group.
+                for (_, value) in pairs.iter_mut().filter(|(key, _)| series.holds(key)) {
+                    *value = None;
+                }
+                pairs.extend(keys.into_iter().map(|key| (key, None)));
+            }
+        }
+        let tails = batch.past_mut(Past::Tails);
+        for tail in &mut self.tails {
+            let value = std::mem::take(&mut tail.value);
+            tails.insert(tail.series.tail(tail.sequence), Some(value));
+        }
+        for ((tenant, id), Draft { head, was }) in &self.heads {
+            if head == was {
+                continue;
+            }
+            let key = chapter_key(*tenant, id.as_str());
+            let types = |head: &Option<Head>| head.as_ref().map(|head| head.types.clone());
+            let (has, had) = (types(head).unwrap_or_default(), types(was).unwrap_or_default());
+            match head {
+                Some(head) => batch.put(Rest::Chapter, &key, head.write(dictionary)),
+                None => batch.remove(Rest::Chapter, &key),
+            }
+            for name in has.iter().filter(|name| !had.contains(name)) {
+                batch.put(Rest::ChapterType, &type_key(*tenant, *name, id.as_str()), Vec::new());
+            }
+            for name in had.iter().filter(|name| !has.contains(name)) {
+                batch.remove(Rest::ChapterType, &type_key(*tenant, *name, id.as_str()));
+            }
+        }
+    }
+
+    /// The group was written: remembers what is known now, and says which tails to pack.
+    pub fn written(self, recorder: &mut Recorder) -> Vec<SeriesKey> {
+        recorder.newest = recorder.newest.max(self.newest.unwrap_or(recorder.newest));
+        if recorder.known.len() + self.known.len() > REMEMBERED {
+            recorder.known.clear();
+        }
+        recorder.known.extend(self.known);
+        if recorder.tails.len() > REMEMBERED {
+            // Their tails are found when everything is looked through.
+            recorder.tails.clear();
+        }
+        let mut ripe = Vec::new();
+        for tail in self.tails {
+            let (rows, most) = recorder.tails.entry(tail.hash).or_insert((0, PACK));
+            *rows += tail.rows;
+            if rows >= most {
+                recorder.tails.remove(&tail.hash);
+                ripe.push(tail.series);
+            }
+        }
+        ripe
+    }
+}

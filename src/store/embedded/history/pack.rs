@@ -1,0 +1,392 @@
+//! Packing: a thread of its own makes blocks of tails, and of small blocks larger ones.
+
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+use rustc_hash::FxHashSet;
+
+use super::block::{self, open, write_rows};
+use super::key::SeriesKey;
+use super::rows::{GONE, Rows};
+use crate::store::StoreError;
+use crate::store::embedded::Inner;
+use crate::store::embedded::engine::{Look, Pairs, Past};
+use crate::store::embedded::queue::Job;
+
+/// How many rows a block has when it is full.
+pub(super) const TARGET: usize = 2_048;
+
+/// A block in the middle of a series may be a little fuller before it is divided.
+const FULL: usize = TARGET + TARGET / 2;
+
+/// How many bytes of distinct words a block holds before it is divided.
+const WORD_BYTES: usize = 512 << 10;
+
+/// How many rows of a tail are packed at once.
+const AT_ONCE: usize = 1 << 16;
+
+/// A block grows by the tail behind it, unless it is so many times larger: each row is packed only
+/// a few times that way.
+const GROWTH: usize = 4;
+
+/// Late rows wait until there are so many times fewer rows to pack anew, or so many of them.
+const WORTH: usize = 16;
+const MANY: usize = 1_024;
+
+/// How many bytes one step of packing writes before the next begins.
+const STEP_BYTES: usize = 4 << 20;
+
+/// How many series are packed in one step.
+const STEP_SERIES: usize = 1_024;
+
+/// How many series may wait to be packed; those beyond are found when everything is looked through.
+const WAITING: usize = 1 << 18;
+
+/// What waits to be packed.
+#[derive(Default)]
+pub(in crate::store::embedded) struct Ripe {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    /// How often series were erased: what was read before must not be written after.
+    pub erasures: AtomicU64,
+    /// Held from reading to writing, so that no two make blocks of the same tail.
+    packing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    series: VecDeque<SeriesKey>,
+    busy: bool,
+    closed: bool,
+}
+
+impl Ripe {
+    /// Asks for series to be packed.
+    pub fn add(&self, series: Vec<SeriesKey>) {
+        if series.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        if waiting.series.len() < WAITING {
+            waiting.series.extend(series);
+            drop(waiting);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next series; sleeps until there is one. None at the end.
+    fn next(&self) -> Option<SeriesKey> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if waiting.closed {
+                return None;
+            }
+            if let Some(series) = waiting.series.pop_front() {
+                waiting.busy = true;
+                return Some(series);
+            }
+            waiting.busy = false;
+            self.changed.notify_all();
+            self.changed.wait(&mut waiting);
+        }
+    }
+
+    /// Another series, if one waits.
+    fn another(&self) -> Option<SeriesKey> {
+        self.waiting.lock().series.pop_front()
+    }
+
+    /// Waits until nothing is to be packed.
+    pub fn wait(&self) {
+        let mut waiting = self.waiting.lock();
+        while (waiting.busy || !waiting.series.is_empty()) && !waiting.closed {
+            self.changed.wait(&mut waiting);
+        }
+    }
+
+    /// Packs no more.
+    pub fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+/// What packing some series comes to.
+#[derive(Default)]
+pub(in crate::store::embedded) struct Packed {
+    pub tails: Pairs,
+    pub blocks: Pairs,
+    /// What was erased when the series were read.
+    pub erasures: u64,
+    /// Series whose tails are to grow first, with the rows they have.
+    pub later: Vec<(SeriesKey, u32)>,
+    bytes: usize,
+}
+
+impl Packed {
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.bytes += key.len() + value.len();
+        self.blocks.insert(key, Some(value));
+    }
+
+    fn remove_tail(&mut self, key: Vec<u8>) {
+        self.bytes += key.len();
+        self.tails.insert(key, None);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tails.is_empty() && self.blocks.is_empty() && self.later.is_empty()
+    }
+}
+
+impl Inner {
+    /// Packs what is ripe, until the end.
+    pub(in crate::store::embedded) fn pack_ripe(&self) {
+        while let Some(series) = self.history.ripe.next() {
+            let _packing = self.history.ripe.packing.lock();
+            let mut packed = self.begin_packing();
+            // None twice in a step: what the step does to a series is not to be seen yet.
+            let mut some = FxHashSet::default();
+            some.insert(series);
+            while some.len() < STEP_SERIES
+                && let Some(another) = self.history.ripe.another()
+            {
+                some.insert(another);
+            }
+            let mut left = Vec::new();
+            for series in some {
+                if packed.bytes >= STEP_BYTES {
+                    left.push(series);
+                } else if let Err(error) = self.pack(&series, false, &mut packed) {
+                    tracing::warn!(%error, "history could not be packed");
+                }
+            }
+            self.commit_packed(packed);
+            self.history.ripe.add(left);
+        }
+    }
+
+    /// Packs all tails, however short.
+    pub(in crate::store::embedded) fn pack_everything(&self) {
+        let _packing = self.history.ripe.packing.lock();
+        let mut from = Vec::new();
+        loop {
+            let mut packed = self.begin_packing();
+            match self.engine.look(|look| pack_some(look, &from, &mut packed)) {
+                Ok(next) => {
+                    self.commit_packed(packed);
+                    match next {
+                        Some(next) => from = next,
+                        None => return,
+                    }
+                }
+                Err(error) => return tracing::warn!(%error, "history could not be packed"),
+            }
+        }
+    }
+
+    pub(super) fn begin_packing(&self) -> Packed {
+        let erasures = self.history.ripe.erasures.load(Ordering::Acquire);
+        Packed { erasures, ..Packed::default() }
+    }
+
+    /// Has the writer put down what was packed.
+    pub(super) fn commit_packed(&self, packed: Packed) {
+        if packed.is_empty() {
+            return;
+        }
+        let asked = self.ask(|answer| Job::Pack { packed: Box::new(packed), answer });
+        match asked.map(tokio::sync::oneshot::Receiver::blocking_recv) {
+            Ok(Ok(Ok(()))) => {}
+            // The tails are as they were; why was said elsewhere.
+            _ => tracing::debug!("packed history was not written"),
+        }
+    }
+
+    /// Makes blocks of a series' tail; it may be left to grow, unless `all` of it is wanted packed.
+    pub(super) fn pack(
+        &self,
+        series: &SeriesKey,
+        all: bool,
+        packed: &mut Packed,
+    ) -> Result<(), StoreError> {
+        self.engine.look(|look| pack(look, series, all, packed))
+    }
+}
+
+/// Packs the series whose tails lie from a key on, for one step; where to go on.
+fn pack_some(
+    look: &Look<'_>,
+    from: &[u8],
+    packed: &mut Packed,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut next = from.to_vec();
+    while packed.bytes < STEP_BYTES {
+        let mut series = None;
+        look.past(Past::Tails, (&next, &[0xff; 9]), false, |key, _| {
+            series = SeriesKey::of_tail(key);
+            Ok(ControlFlow::Break(()))
+        })?;
+        let Some(series) = series else { return Ok(None) };
+        pack(look, &series, true, packed)?;
+        next = series.end();
+    }
+    Ok(Some(next))
+}
+
+/// The tail of a series: its rows, settled, and the keys they lie under.
+pub(super) fn read_tail(
+    look: &Look<'_>,
+    series: &SeriesKey,
+    most: usize,
+) -> Result<(Rows, Vec<Vec<u8>>), StoreError> {
+    let (mut rows, mut keys) = (Rows::default(), Vec::new());
+    look.past(Past::Tails, (series.bytes(), &series.end()), false, |key, value| {
+        block::read(&value, &mut rows)?;
+        keys.push(key.to_vec());
+        Ok(if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    rows.settle(true);
+    Ok((rows, keys))
+}
+
+fn pack(
+    look: &Look<'_>,
+    series: &SeriesKey,
+    all: bool,
+    packed: &mut Packed,
+) -> Result<(), StoreError> {
+    let (tail, keys) = read_tail(look, series, AT_ONCE)?;
+    if tail.is_empty() {
+        return Ok(());
+    }
+    let (first, last) = (tail.key(0), tail.key(tail.len() - 1));
+    let old = touched(look, series, first, last, tail.len())?;
+    let late: usize = old.iter().filter(|old| old.overlaps).map(|old| old.rows).sum();
+    if !all && tail.len() < MANY && late > tail.len() * WORTH {
+        packed.later.push((series.clone(), tail.len() as u32));
+        return Ok(());
+    }
+    for key in keys {
+        packed.remove_tail(key);
+    }
+    // Block by block, so that little is unpacked at a time: each takes the rows of the tail up to
+    // where the next one begins.
+    let mut begin = 0;
+    let mut rows = Rows::default();
+    let mut old = old.into_iter().peekable();
+    while let Some(Old { key, value, .. }) = old.next() {
+        packed.blocks.insert(key, None);
+        block::read(&value, &mut rows)?;
+        let next = old.peek().map(|next| next.first);
+        let end = match next {
+            Some(next) => begin + within(&tail, begin, next),
+            None => tail.len(),
+        };
+        // What is small grows together with what follows it.
+        let grows = rows.len() + (end - begin) < TARGET && old.peek().is_some();
+        for row in begin..end {
+            rows.push(tail.get(row));
+        }
+        begin = end;
+        if !grows {
+            rows.settle(false);
+            write_blocks(series, &std::mem::take(&mut rows), packed);
+        }
+    }
+    for row in begin..tail.len() {
+        rows.push(tail.get(row));
+    }
+    rows.settle(false);
+    write_blocks(series, &rows, packed);
+    Ok(())
+}
+
+/// How many rows of the tail from `begin` on come before a key.
+fn within(tail: &Rows, begin: usize, next: (i64, u32)) -> usize {
+    (begin..tail.len()).take_while(|row| tail.key(*row) < next).count()
+}
+
+/// A block that packing touches.
+struct Old {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    first: (i64, u32),
+    rows: usize,
+    /// Rows of the tail lie between its rows, and not just behind it.
+    overlaps: bool,
+}
+
+/// The blocks that a tail between two keys touches: those it lies in, and those before it that are
+/// small enough to grow by it.
+fn touched(
+    look: &Look<'_>,
+    series: &SeriesKey,
+    first: (i64, u32),
+    last: (i64, u32),
+    tail: usize,
+) -> Result<Vec<Old>, StoreError> {
+    let mut touched: Vec<Old> = Vec::new();
+    let mut growing = tail;
+    let end = [series.block(last), vec![0]].concat();
+    look.past(Past::Blocks, (series.bytes(), &end), true, |key, value| {
+        let opened = open(&value, &mut Rows::default())?;
+        let Some(block) = opened else { return Ok(ControlFlow::Break(())) };
+        let summary = block.summary;
+        let overlaps = summary.time.1 >= first.0;
+        let grows =
+            summary.count <= growing.saturating_mul(GROWTH) && summary.count + growing <= TARGET;
+        if !overlaps && !grows {
+            return Ok(ControlFlow::Break(()));
+        }
+        growing += summary.count;
+        touched.push(Old {
+            first: block_place(series, key),
+            key: key.to_vec(),
+            value: value.to_vec(),
+            rows: summary.count,
+            overlaps,
+        });
+        Ok(ControlFlow::Continue(()))
+    })?;
+    touched.reverse();
+    Ok(touched)
+}
+
+/// The time and ordinal that the key of a block ends with.
+fn block_place(series: &SeriesKey, key: &[u8]) -> (i64, u32) {
+    let place = &key[series.bytes().len()..];
+    let (mut time, mut ordinal) = ([0; 8], [0; 4]);
+    time.copy_from_slice(&place[..8]);
+    ordinal.copy_from_slice(&place[8..12]);
+    ((u64::from_be_bytes(time) ^ (1 << 63)) as i64, u32::from_be_bytes(ordinal))
+}
+
+fn write_blocks(series: &SeriesKey, rows: &Rows, packed: &mut Packed) {
+    for range in pieces(rows) {
+        packed.put(series.block(rows.key(range.start)), write_rows(rows, range));
+    }
+}
+
+/// Divides rows among blocks that are neither too long nor too heavy.
+pub(super) fn pieces(rows: &Rows) -> Vec<Range<usize>> {
+    let count = if rows.len() > FULL { rows.len().div_ceil(TARGET) } else { 1 };
+    let length = rows.len().div_ceil(count).max(1);
+    let (mut pieces, mut begin, mut weight) = (Vec::new(), 0, 0);
+    for row in 0..rows.len() {
+        let new = row == begin || rows.word[row] != rows.word[row - 1];
+        let word = rows.words.get(rows.word[row]).filter(|_| new && rows.word[row] != GONE);
+        weight += word.map_or(0, <[u8]>::len);
+        if row > begin && (row - begin == length || weight > WORD_BYTES) {
+            pieces.push(begin..row);
+            begin = row;
+            weight = word.map_or(0, <[u8]>::len);
+        }
+    }
+    if begin < rows.len() {
+        pieces.push(begin..rows.len());
+    }
+    pieces
+}

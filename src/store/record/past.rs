@@ -1,0 +1,215 @@
+//! What history keeps of an instance beside its times and its number: a word, the same for most
+//! instances of a series, so that a block says it once.
+
+use super::codec::{In, Out};
+use super::{Damaged, Decoder, Encoder, Names, Numbers};
+use crate::model::{DatasetId, Datum, Instance, Kind, More, Number, Scope, Timestamp, Value};
+
+/// The bits beside the kind in the first byte of a word.
+mod has {
+    /// The number stands in a column of its own.
+    pub const NUMBER: u8 = 1 << 3;
+    /// The number was written as an integer.
+    pub const INTEGER: u8 = 1 << 4;
+    pub const UNIT: u8 = 1 << 5;
+    /// This is the deletion of the attribute.
+    pub const DELETION: u8 = 1 << 6;
+    pub const MORE: u8 = 1 << 7;
+}
+
+/// Integers up to this are exact as doubles.
+const MAX_EXACT: i64 = 1 << 53;
+
+/// Beyond the word: what history keeps of an instance in columns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::store) struct Past<'a> {
+    pub observed_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub modified_at: Timestamp,
+    pub number: f64,
+    pub dataset: Option<&'a DatasetId>,
+}
+
+/// Whether the word is one of a number that stands in a column.
+pub(in crate::store) fn is_number(word: &[u8]) -> bool {
+    word.first().is_some_and(|first| first & has::NUMBER != 0)
+}
+
+/// Whether the word is one of a deletion.
+pub(in crate::store) fn is_deletion(word: &[u8]) -> bool {
+    word.first().is_some_and(|first| first & has::DELETION != 0)
+}
+
+/// The word of an instance that was modified at a time, whatever it says of that itself; and its
+/// number if it is one that a column can hold.
+pub(in crate::store) fn encode_past(
+    instance: &Instance,
+    modified_at: Timestamp,
+    word: &mut Vec<u8>,
+    dictionary: &mut dyn Numbers,
+) -> f64 {
+    word.clear();
+    let number = match &instance.datum {
+        // A declared type could make it something else than a number.
+        _ if instance.value_type().is_some() => None,
+        Datum::Property(Value::Number(Number::Int(int))) if int.abs() <= MAX_EXACT => {
+            Some((*int as f64, has::NUMBER | has::INTEGER))
+        }
+        Datum::Property(Value::Number(Number::Float(float))) => Some((*float, has::NUMBER)),
+        _ => None,
+    };
+    // The datasetId is in the key.
+    let without_dataset = instance.dataset().and(instance.more.as_deref()).map(|more| {
+        let More { expires_at, value_type, object_types, attributes, sealed, .. } = more.clone();
+        More { dataset: None, expires_at, value_type, object_types, attributes, sealed }
+    });
+    let more = without_dataset.as_ref().or(instance.more.as_deref());
+    let more = more.filter(|more| !more.is_empty());
+    let bit = |there: bool, bit: u8| if there { bit } else { 0 };
+    let mut encoder = Encoder {
+        out: Out(std::mem::take(word)),
+        dictionary,
+        base: modified_at,
+        // A sub-attribute is as old in every instance, and observed when the instance is.
+        created_base: Timestamp::from_micros(0),
+        observed_base: instance.observed_at.unwrap_or(modified_at),
+    };
+    encoder.out.byte(
+        instance.kind() as u8
+            | number.map_or(0, |(_, bits)| bits)
+            | bit(instance.unit.is_some(), has::UNIT)
+            | bit(more.is_some(), has::MORE),
+    );
+    if let Some(unit) = instance.unit {
+        encoder.name(unit);
+    }
+    if number.is_none() {
+        encoder.datum(&instance.datum);
+    }
+    if let Some(more) = more {
+        encoder.more(more);
+    }
+    *word = encoder.out.0;
+    number.map_or(0.0, |(number, _)| number)
+}
+
+/// The word of a deletion.
+pub(in crate::store) fn encode_deletion(kind: Kind, word: &mut Vec<u8>) {
+    word.clear();
+    word.push(kind as u8 | has::DELETION);
+}
+
+/// The instance of a word; whether it is a deletion, of which only kind and datasetId are told.
+pub(in crate::store) fn decode_past(
+    word: &[u8],
+    past: &Past<'_>,
+    names: &dyn Names,
+) -> Result<(Instance, bool), Damaged> {
+    let mut decoder = Decoder::new(In(word), names, past.modified_at);
+    decoder.created_base = Timestamp::from_micros(0);
+    decoder.observed_base = past.observed_at.unwrap_or(past.modified_at);
+    let bits = decoder.input.byte()?;
+    let kind = Kind::ALL[usize::from(bits & 0b111)];
+    let has = |bit| bits & bit != 0;
+    let unit = if has(has::UNIT) { Some(decoder.name()?) } else { None };
+    let datum = if has(has::DELETION) {
+        nothing(kind)
+    } else if has(has::INTEGER) {
+        Datum::Property(Value::Number(Number::Int(past.number as i64)))
+    } else if has(has::NUMBER) {
+        Datum::Property(Value::Number(Number::Float(past.number)))
+    } else {
+        decoder.datum(kind)?
+    };
+    let mut more = if has(has::MORE) { Some(Box::new(decoder.more()?)) } else { None };
+    if let Some(dataset) = past.dataset {
+        more.get_or_insert_default().dataset = Some(dataset.clone());
+    }
+    if !decoder.input.0.is_empty() {
+        return Err(Damaged("something follows an instance"));
+    }
+    let Past { observed_at, created_at, modified_at, .. } = *past;
+    let instance = Instance { datum, observed_at, unit, created_at, modified_at, more };
+    Ok((instance, has(has::DELETION)))
+}
+
+/// A datum of a kind that says nothing.
+fn nothing(kind: Kind) -> Datum {
+    use crate::geo::{Geometry, Position};
+    use crate::model::{LanguageMap, OneOrMany};
+    match kind {
+        Kind::Property => Datum::Property(Value::Null),
+        Kind::GeoProperty => {
+            let point = Position { lon: 0.0, lat: 0.0, alt: None };
+            Datum::GeoProperty(Box::new(Geometry::Point(point)))
+        }
+        Kind::Relationship => Datum::Relationship(OneOrMany::Many(Box::default())),
+        Kind::LanguageProperty => Datum::LanguageProperty(LanguageMap::default()),
+        Kind::VocabProperty => Datum::VocabProperty(OneOrMany::Many(Box::default())),
+        Kind::ListProperty => Datum::ListProperty(Box::default()),
+        Kind::ListRelationship => Datum::ListRelationship(Box::default()),
+        Kind::JsonProperty => Datum::JsonProperty(Box::default()),
+    }
+}
+
+/// The word of a change of scopes; none left is a removal.
+pub(in crate::store) fn encode_scopes(scopes: &[Scope], word: &mut Vec<u8>) {
+    let mut out = Out(std::mem::take(word));
+    out.0.clear();
+    out.byte(if scopes.is_empty() { has::DELETION } else { 0 });
+    out.count(scopes.len());
+    for scope in scopes {
+        out.text(scope.as_str());
+    }
+    *word = out.0;
+}
+
+/// The scopes of a word.
+pub(in crate::store) fn decode_scopes(word: &[u8]) -> Result<Vec<Scope>, Damaged> {
+    let mut input = In(word);
+    input.byte()?;
+    let count = input.count()?;
+    (0..count).map(|_| Ok(Scope::from_trusted(input.text()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::embedded::names::Dictionary;
+    use crate::store::samples::instance;
+
+    proptest! {
+        #[test]
+        fn instances_come_back_from_words(instance in instance(2)) {
+            let mut dictionary = Dictionary::default();
+            let mut word = vec![1, 2, 3];
+            let number = encode_past(&instance, instance.modified_at, &mut word, &mut dictionary);
+            let past = Past {
+                observed_at: instance.observed_at,
+                created_at: instance.created_at,
+                modified_at: instance.modified_at,
+                number,
+                dataset: instance.dataset(),
+            };
+            let (mut again, deletion) = decode_past(&word, &past, dictionary.names()).unwrap();
+            again.tidy();
+            prop_assert!(!deletion);
+            prop_assert_eq!(again, instance);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(word in prop::collection::vec(any::<u8>(), 0..80)) {
+            let past = Past {
+                observed_at: None,
+                created_at: Timestamp::from_micros(0),
+                modified_at: Timestamp::from_micros(0),
+                number: 1.0,
+                dataset: None,
+            };
+            let _ = decode_past(&word, &past, Dictionary::default().names());
+            let _ = decode_scopes(&word);
+        }
+    }
+}
