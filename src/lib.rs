@@ -30,6 +30,9 @@ pub mod egress;
 /// Entities and small records, kept durably.
 pub mod store;
 
+/// Subscriptions: who wants to be told of a change, and telling them until they know.
+pub mod subscribe;
+
 /// The operations of the specification, one file each.
 pub mod broker;
 

@@ -18,6 +18,7 @@ mod models;
 mod mongodb;
 mod mqtt;
 mod nearest;
+mod notify;
 mod post;
 mod section;
 mod server;
@@ -35,6 +36,7 @@ pub use log::{Log, LogFormat};
 pub use models::{Models, Validation};
 pub use mongodb::{MongoUrl, Mongodb};
 pub use mqtt::Mqtt;
+pub use notify::Notify;
 pub use post::Post;
 pub use section::{Key, Section};
 pub use server::Server;
@@ -57,6 +59,7 @@ config! {
         post: Post,
         mqtt: Mqtt,
         stream: Stream,
+        notify: Notify,
         cors: Cors,
         log: Log,
     }

@@ -174,6 +174,11 @@ pub trait Store: Send + Sync + 'static {
     /// to live is over. A store of one process grants everything to it.
     async fn claim(&self, lease: &str, holder: &str, ttl: Duration) -> Result<bool, StoreError>;
 
+    /// Whether several processes may use the store at once, each with its own broker.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Gives a lease back, if `holder` has it.
     async fn release(&self, lease: &str, holder: &str) -> Result<(), StoreError>;
 

@@ -254,6 +254,10 @@ impl Store for Mongo {
         self.inner.claim(lease, holder, ttl).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn release(&self, lease: &str, holder: &str) -> Result<(), StoreError> {
         self.inner.release(lease, holder).await
     }

@@ -1,0 +1,100 @@
+//! What is kept of deliveries: per subscription its counters and, when it is behind, its cursor;
+//! per slot how far everyone else has come.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{TenantId, Timestamp};
+use crate::represent::subscription::{DeliveryReport, DeliveryStatus};
+use crate::store::Shelf;
+
+/// Where the records of a tenant's subscriptions lie, by their ids.
+pub(super) fn deliveries(tenant: &TenantId) -> Shelf {
+    Shelf::of(tenant, "deliveries")
+}
+
+/// Where the records of the slots lie, by their numbers.
+pub(super) const SLOTS: Shelf = Shelf::shared("delivery-slots");
+
+/// What is kept of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Kept {
+    pub report: DeliveryReport,
+    /// What is after this event is still due, however far the slot has come.
+    pub behind: Option<u64>,
+}
+
+/// How far a slot has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct SlotRecord {
+    /// Everything up to this event was told to all subscriptions of the slot that have no cursor of
+    /// their own.
+    pub position: u64,
+    /// No subscription of the slot needs an event up to this one.
+    pub low: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    sent: u64,
+    failed: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    last: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    success: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    failure: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ok: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    behind: Option<u64>,
+}
+
+impl Kept {
+    /// As a record.
+    pub fn to_json(self) -> serde_json::Value {
+        let Self { report, behind } = self;
+        let bits = |time: Option<Timestamp>| time.map(Timestamp::bits);
+        let written = Written {
+            sent: report.times_sent,
+            failed: report.times_failed,
+            last: bits(report.last_notification),
+            success: bits(report.last_success),
+            failure: bits(report.last_failure),
+            ok: report.status.map(|status| status == DeliveryStatus::Ok),
+            behind,
+        };
+        serde_json::to_value(written).unwrap_or_default()
+    }
+
+    /// From a record; counters begin anew if it cannot be read.
+    pub fn from_json(json: serde_json::Value) -> Self {
+        let Ok(written) = serde_json::from_value::<Written>(json) else { return Self::default() };
+        let time = |bits: Option<i64>| bits.map(Timestamp::from_bits);
+        let status = |ok| if ok { DeliveryStatus::Ok } else { DeliveryStatus::Failed };
+        let report = DeliveryReport {
+            times_sent: written.sent,
+            times_failed: written.failed,
+            last_notification: time(written.last),
+            last_success: time(written.success),
+            last_failure: time(written.failure),
+            status: written.ok.map(status),
+        };
+        Self { report, behind: written.behind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_reads_back() {
+        let mut kept = Kept::default();
+        assert_eq!(Kept::from_json(kept.to_json()), kept);
+        kept.report.failed(Timestamp::from_micros(1_700_000_000_123_456));
+        kept.report.succeeded(Timestamp::from_micros(1_700_000_001_000_000));
+        kept.behind = Some(u64::MAX);
+        assert_eq!(Kept::from_json(kept.to_json()), kept);
+        assert_eq!(Kept::from_json(serde_json::json!([])), Kept::default());
+    }
+}

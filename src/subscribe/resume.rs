@@ -1,0 +1,76 @@
+//! Telling a listener again what it missed, from the log.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::Notifier;
+use super::backlog::{Held, Item};
+use super::entry::notification_id;
+use super::follow::PAGE;
+use super::matching::{self, Verdict};
+use crate::model::{SubscriptionId, TenantId, Timestamp};
+use crate::store::StoreError;
+
+/// How many events are looked through for a listener at most.
+const MOST: usize = 16 * PAGE;
+
+/// What a listener missed.
+#[derive(Debug, Clone, Default)]
+pub struct Resumed {
+    /// Notifications of one change each, with the sequences of these.
+    pub told: Vec<(u64, Bytes)>,
+    /// Whether the log still had everything since then, and it was all looked through.
+    pub complete: bool,
+}
+
+impl Notifier {
+    /// What a subscription was to be told after an event, as one notification for each change, so
+    /// many at most.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn resume(
+        &self,
+        tenant: &TenantId,
+        id: &SubscriptionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Resumed, StoreError> {
+        let inner = &self.inner;
+        let Some(entry) = inner.register.get(tenant, id) else { return Ok(Resumed::default()) };
+        let what = entry.what.load_full();
+        let mut resumed =
+            Resumed { told: Vec::new(), complete: after >= inner.trimmed.load(Ordering::Relaxed) };
+        let (mut next, mut looked) = (after, 0);
+        loop {
+            let page = inner.store.events(next, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(resumed) };
+            next = last.sequence;
+            looked += page.len();
+            for event in page.iter().filter(|event| event.tenant == *tenant) {
+                let difference = matching::difference(&event.change);
+                let verdict = matching::judge(&what.subscription, &event.change, &difference);
+                if verdict == Verdict::No {
+                    continue;
+                }
+                let mut item = Item::of(event, verdict == Verdict::Ask);
+                item.held = Some(Held::new(event, event));
+                let told = inner.told(&entry, &what, &[item]).await?;
+                let id = notification_id(&entry, event.sequence, event.sequence);
+                let now = Timestamp::now();
+                if let Some(message) = inner.render(&entry, &what, &told, &id, now).await? {
+                    if resumed.told.len() == limit {
+                        resumed.complete = false;
+                        return Ok(resumed);
+                    }
+                    resumed.told.push((event.sequence, message.body));
+                }
+            }
+            if looked >= MOST {
+                resumed.complete = false;
+                return Ok(resumed);
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The work, divided: each subscription belongs to a slot, and each slot to one broker at a time,
+//! who has its lease. Where a store is not shared there is one slot, and nobody to share it with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use super::Inner;
+use super::entry::Entry;
+use super::record::{Kept, SLOTS, SlotRecord, deliveries};
+use crate::model::Timestamp;
+use crate::store::{Records, Shelf, Store, StoreError};
+
+/// Into how many slots the work is divided where brokers share it.
+const SHARED: usize = 16;
+
+/// How long a lease lasts, and how often it is renewed.
+const TTL: Duration = Duration::from_secs(9);
+const RENEW: Duration = Duration::from_secs(3);
+
+/// A broker that was not heard of for so long is gone.
+const GONE: Duration = Duration::from_secs(12);
+
+/// Where the brokers of a store say that they are there.
+const BROKERS: Shelf = Shelf::shared("brokers");
+
+/// All slots, and which of them are ours.
+pub(super) struct Slots {
+    slots: Vec<Mutex<Slot>>,
+    shared: bool,
+    /// The name of this broker, for as long as it runs.
+    holder: String,
+    /// A slot was taken over whose events were not all matched.
+    rewound: AtomicBool,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// Until when it is ours for certain, if it is.
+    held: Option<Instant>,
+    /// Up to which event it was matched.
+    through: u64,
+    /// What was kept last.
+    kept: Option<SlotRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Heartbeat {
+    seen: i64,
+}
+
+impl Slots {
+    /// The slots of a store.
+    pub fn new(shared: bool) -> Self {
+        let count = if shared { SHARED } else { 1 };
+        Self {
+            slots: (0..count).map(|_| Mutex::default()).collect(),
+            shared,
+            holder: uuid::Uuid::now_v7().to_string(),
+            rewound: AtomicBool::new(false),
+        }
+    }
+
+    /// How many slots there are.
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether brokers share the work.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Whether a slot is ours.
+    pub fn is_held(&self, slot: usize) -> bool {
+        self.slots[slot].lock().is_held()
+    }
+
+    /// Whether a slot is ours and an event was not matched for it yet.
+    pub fn wants(&self, slot: usize, sequence: u64) -> bool {
+        let slot = self.slots[slot].lock();
+        slot.is_held() && slot.through < sequence
+    }
+
+    /// An event was matched for all slots that are ours.
+    pub fn passed(&self, sequence: u64) {
+        for slot in &self.slots {
+            let mut slot = slot.lock();
+            slot.through = slot.through.max(sequence);
+        }
+    }
+
+    /// The first event that was not matched for all slots that are ours.
+    pub fn next(&self) -> u64 {
+        let held = self.slots.iter().map(|slot| slot.lock());
+        let through = held.filter(|slot| slot.is_held()).map(|slot| slot.through).min();
+        let all = || self.slots.iter().map(|slot| slot.lock().through).max();
+        through.or_else(all).unwrap_or(0) + 1
+    }
+
+    /// Whether to go back to [`Slots::next`]; says so once.
+    pub fn rewound(&self) -> bool {
+        self.rewound.swap(false, Ordering::AcqRel)
+    }
+
+    /// How far the slots that are ours were matched.
+    pub fn positions(&self) -> FxHashMap<usize, u64> {
+        let all = self.slots.iter().map(|slot| slot.lock()).enumerate();
+        all.filter(|(_, slot)| slot.is_held()).map(|(n, slot)| (n, slot.through)).collect()
+    }
+
+    /// What was kept of a slot last.
+    pub fn kept(&self, slot: usize) -> Option<SlotRecord> {
+        self.slots[slot].lock().kept
+    }
+
+    /// Something was kept of a slot.
+    pub fn keep(&self, slot: usize, record: SlotRecord) {
+        self.slots[slot].lock().kept = Some(record);
+    }
+
+    /// Below which event nobody needs the log, if it is ours to trim it: that is who holds the
+    /// first slot.
+    pub async fn low(&self, store: &dyn Store) -> Result<Option<u64>, StoreError> {
+        if !self.shared {
+            return Ok(self.kept(0).map(|record| record.low));
+        }
+        if !self.is_held(0) {
+            return Ok(None);
+        }
+        let all = Records::<SlotRecord>::on(store, SLOTS).all().await?;
+        // A slot that nobody ever held is at the beginning.
+        Ok((all.len() >= self.count())
+            .then(|| all.iter().map(|(_, record)| record.low).min())
+            .flatten())
+    }
+
+    fn hold(&self, number: usize, record: SlotRecord, until: Instant) {
+        let mut slot = self.slots[number].lock();
+        slot.held = Some(until);
+        slot.through = record.position;
+        slot.kept = Some(record);
+        self.rewound.store(true, Ordering::Release);
+    }
+
+    fn renewed(&self, number: usize, until: Instant) {
+        self.slots[number].lock().held = Some(until);
+    }
+
+    fn lose(&self, number: usize) {
+        self.slots[number].lock().held = None;
+    }
+
+    /// The slots that we took, whether the lease is over or not.
+    fn taken(&self) -> Vec<usize> {
+        let all = self.slots.iter().map(|slot| slot.lock()).enumerate();
+        all.filter(|(_, slot)| slot.held.is_some()).map(|(number, _)| number).collect()
+    }
+}
+
+impl Slot {
+    fn is_held(&self) -> bool {
+        self.held.is_some_and(|until| until > Instant::now())
+    }
+}
+
+fn lease(slot: usize) -> String {
+    format!("delivery-{slot}")
+}
+
+impl Inner {
+    /// Takes the slots that are ours at the start.
+    pub(super) async fn claim_slots(&self) -> Result<(), StoreError> {
+        match self.slots.is_shared() {
+            true => self.share().await,
+            false => {
+                let forever = Instant::now() + Duration::from_secs(100 * 365 * 86_400);
+                self.take_over(0, forever).await
+            }
+        }
+    }
+
+    /// Renews our leases and takes our share, again and again.
+    pub(super) async fn lease(self: Arc<Self>) {
+        while !self.closing.load(Ordering::Acquire) {
+            tokio::time::sleep(RENEW).await;
+            if let Err(error) = self.share().await {
+                tracing::warn!(%error, "the work of notifying could not be shared out");
+            }
+        }
+    }
+
+    /// Says that we are there, renews what is ours, gives away what is too much, takes what is
+    /// free.
+    async fn share(&self) -> Result<(), StoreError> {
+        let brokers = self.brokers().await?;
+        let fair = self.slots.count().div_ceil(brokers.max(1));
+        let mut ours = 0;
+        for slot in self.slots.taken() {
+            let until = Instant::now() + TTL;
+            if ours < fair && self.store.claim(&lease(slot), &self.slots.holder, TTL).await? {
+                ours += 1;
+                self.slots.renewed(slot, until);
+            } else {
+                self.hand_over(slot).await?;
+            }
+        }
+        for slot in 0..self.slots.count() {
+            if ours >= fair || self.closing.load(Ordering::Acquire) {
+                break;
+            }
+            let until = Instant::now() + TTL;
+            if !self.slots.is_held(slot)
+                && self.store.claim(&lease(slot), &self.slots.holder, TTL).await?
+            {
+                self.take_over(slot, until).await?;
+                ours += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many brokers there are, we included.
+    async fn brokers(&self) -> Result<usize, StoreError> {
+        let shelf = Records::on(&*self.store, BROKERS);
+        let now = Timestamp::now();
+        shelf.put(&self.slots.holder, &Heartbeat { seen: now.micros() }).await?;
+        let mut count = 0;
+        for (name, Heartbeat { seen }) in shelf.all().await? {
+            let silent = now.micros().saturating_sub(seen).max(0) as u64;
+            if Duration::from_micros(silent) < GONE {
+                count += 1;
+            } else if name != self.slots.holder {
+                shelf.take(&name).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// A slot is ours from now on: everyone in it goes on where it was left.
+    async fn take_over(&self, slot: usize, until: Instant) -> Result<(), StoreError> {
+        let shelf = Records::on(&*self.store, SLOTS);
+        let record: SlotRecord = shelf.get(&slot.to_string()).await?.unwrap_or_default();
+        let entries: Vec<Arc<Entry>> =
+            self.register.all().into_iter().filter(|entry| entry.slot == slot).collect();
+        let mut kept = FxHashMap::default();
+        for tenant in self.store.tenants().await? {
+            for (id, json) in self.store.records(&deliveries(&tenant)).await? {
+                kept.insert((tenant.clone(), id), Kept::from_json(json));
+            }
+        }
+        for entry in &entries {
+            if let Some(kept) = kept.remove(&(entry.tenant.clone(), entry.id.as_str().to_owned())) {
+                entry.restore(kept);
+            }
+        }
+        self.reach.fetch_max(record.position, Ordering::SeqCst);
+        self.slots.hold(slot, record, until);
+        for entry in entries {
+            self.changed(&entry);
+        }
+        self.incoming.look();
+        tracing::debug!(slot, position = record.position, "notifies for a slot");
+        Ok(())
+    }
+
+    /// Gives a slot to whoever takes it next.
+    async fn hand_over(&self, slot: usize) -> Result<(), StoreError> {
+        if self.slots.is_held(slot) {
+            self.flush(true).await?;
+        }
+        self.slots.lose(slot);
+        for entry in self.active.all().into_iter().filter(|entry| entry.slot == slot) {
+            self.nudge(&entry, &mut entry.state.lock());
+        }
+        self.store.release(&lease(slot), &self.slots.holder).await
+    }
+
+    /// Gives all slots back, at an end.
+    pub(super) async fn release_slots(&self) {
+        for slot in self.slots.taken() {
+            self.slots.lose(slot);
+            if let Err(error) = self.store.release(&lease(slot), &self.slots.holder).await {
+                tracing::warn!(%error, slot, "a lease could not be given back; it will run out");
+            }
+        }
+        if self.slots.is_shared() {
+            let shelf = Records::<Heartbeat>::on(&*self.store, BROKERS);
+            let _ = shelf.take(&self.slots.holder).await;
+        }
+    }
+}
