@@ -82,7 +82,9 @@ impl Broker {
 /// Keeps hosted contexts in the store.
 pub struct StoredContexts(pub Arc<dyn Store>);
 
-const SHELF: Shelf = Shelf::shared("contexts");
+/// What the shelf is called.
+pub(super) const CONTEXTS: &str = "contexts";
+const SHELF: Shelf = Shelf::shared(CONTEXTS);
 
 impl StoredContexts {
     fn records(&self) -> Records<'_, StoredContext> {
@@ -102,6 +104,10 @@ impl ContextShelf for StoredContexts {
 
     async fn remove(&self, local_id: &str) -> Result<(), ShelfError> {
         self.records().take(local_id).await.map(drop).map_err(lost)
+    }
+
+    async fn load(&self, local_id: &str) -> Result<Option<StoredContext>, ShelfError> {
+        self.records().get(local_id).await.map_err(lost)
     }
 
     async fn load_all(&self) -> Result<Vec<StoredContext>, ShelfError> {

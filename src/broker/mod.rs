@@ -10,6 +10,7 @@ mod delete_attribute;
 mod delete_entity;
 mod discovery;
 mod error;
+mod freshness;
 mod merge_entity;
 mod models;
 mod open;

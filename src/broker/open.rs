@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::freshness::keep_fresh;
 use super::{Broker, FolderError, Models, StoredContexts};
 use crate::config::{self, Config};
 use crate::egress;
@@ -37,6 +38,7 @@ impl Broker {
         let store = open_store(config).await?;
         let contexts = open_contexts(config, store.clone()).await?;
         let models = open_models(config, &store).await?;
+        keep_fresh(&store, &contexts, &models);
         Ok(Self::new(store, contexts, models, config.limits.clone()))
     }
 }

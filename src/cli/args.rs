@@ -9,6 +9,7 @@ use lanna::import::{Format, Mode, Options};
 use lanna::model::TenantId;
 
 use super::import::Import;
+use super::migrate::Migrate;
 use super::models::Models;
 
 /// What was asked for.
@@ -31,6 +32,8 @@ pub enum Command {
     Import(Import),
     /// Ask about models of data.
     Models(Models),
+    /// Copy from one store to another.
+    Migrate(Migrate),
     /// Print the configuration.
     ShowConfig,
 }
@@ -80,6 +83,7 @@ fn clap() -> Clap {
         .args(Config::keys().map(flag))
         .subcommand(Clap::new("serve").about("Serve the API (the default)").arg(sample))
         .subcommand(import())
+        .subcommand(migrate())
         .subcommand(models())
         .subcommand(
             Clap::new("config")
@@ -159,6 +163,35 @@ fn understood_models(below: &ArgMatches) -> (Models, &ArgMatches) {
     }
 }
 
+fn migrate() -> Clap {
+    let place = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FOLDER|URL").required(true).help(help)
+    };
+    Clap::new("migrate")
+        .about("Copy a broker, or some of its tenants, from one store to another")
+        .long_about(
+            "Copy a broker, or some of its tenants, from one store to another: between data folders \
+             and MongoDBs, in any direction. Nobody may write meanwhile. What was interrupted goes \
+             on where it was when the same is asked again; in the end both are compared.",
+        )
+        .arg(place("from", "The data folder or the MongoDB to copy from"))
+        .arg(place("to", "The data folder or the MongoDB to copy to"))
+        .arg(
+            Arg::new("tenant")
+                .long("tenant")
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .value_parser(TenantId::named)
+                .help("Only this tenant; may be given several times"),
+        )
+}
+
+fn understood_migration(matches: &ArgMatches) -> Migrate {
+    let text = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let tenants = matches.get_many::<TenantId>("tenant").into_iter().flatten();
+    Migrate { from: text("from"), to: text("to"), tenants: tenants.cloned().collect() }
+}
+
 fn understood_import(matches: &ArgMatches) -> Import {
     let text = |name| matches.get_one::<String>(name).cloned();
     Import {
@@ -217,6 +250,7 @@ fn understood(matches: &ArgMatches) -> Invocation {
             let (asked, deepest) = understood_models(below);
             (Command::Models(asked), deepest)
         }
+        Some(("migrate", asked)) => (Command::Migrate(understood_migration(asked)), asked),
         Some(("import", import)) => (Command::Import(understood_import(import)), import),
         Some((_, serve)) => {
             let sample = serve.get_flag("sample") || matches.get_flag("sample");
@@ -273,6 +307,15 @@ mod tests {
         assert_eq!((import.options.format, import.options.batch), (Format::Air4Thai, 100));
         assert_eq!(import.tenant.name(), Some("Lampang"));
         assert_eq!((import.context.as_deref(), import.mode), (Some("c.jsonld"), Mode::Update));
+    }
+
+    #[test]
+    fn a_migration_is_told_where_from_and_where_to() {
+        let words = "migrate --from data --to mongodb://h/?replicaSet=r --tenant a --tenant b";
+        let words: Vec<_> = words.split_whitespace().collect();
+        let Command::Migrate(asked) = invoked(&words).command else { panic!("a migration") };
+        assert_eq!((&*asked.from, &*asked.to), ("data", "mongodb://h/?replicaSet=r"));
+        assert_eq!(asked.tenants.len(), 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod args;
 mod import;
 mod logging;
+mod migrate;
 mod models;
 mod serve;
 
@@ -22,6 +23,10 @@ pub fn main() -> ExitCode {
     match invocation.command {
         Command::Serve(options) => match logging::start(&config.log) {
             Ok(()) => ended(serve::run(config, &options)),
+            Err(why) => refuse(&why),
+        },
+        Command::Migrate(asked) => match logging::start(&config.log) {
+            Ok(()) => ended(migrate::run(&config, asked)),
             Err(why) => refuse(&why),
         },
         Command::Import(import) => match logging::start(&config.log) {

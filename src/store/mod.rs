@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
 
 use crate::model::{AttrName, Change, EntityId, Kind, Refusal, Stored, TenantId};
 use crate::model::{HistoryChange, HistoryWrite, Timestamp, TypeName, Write};
@@ -25,6 +26,8 @@ pub use history::{
 pub mod embedded;
 mod events;
 mod guard;
+/// Copying from one store to another.
+pub mod migrate;
 mod record;
 mod weight;
 
@@ -152,6 +155,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// All records of a shelf with their keys, ordered by key.
     async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
+
+    /// From now on `told` hears which records other processes that share the store changed, within
+    /// a second, so that who keeps some in memory can read them anew. It may hear of one's own
+    /// changes too. A store of one process has nothing to tell.
+    fn on_records(&self, told: mpsc::Sender<RecordChange>) {
+        drop(told);
+    }
 
     /// From now on every entity is shown to `guard` before it is kept. To be called once, before
     /// anything is written; a later call has no effect.
@@ -309,6 +319,16 @@ impl Shelf {
     pub fn of(tenant: &TenantId, name: &'static str) -> Self {
         Self { name, tenant: Some(tenant.clone()) }
     }
+}
+
+/// A record that was laid down or taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordChange {
+    /// The name of its shelf.
+    pub shelf: String,
+    /// Absent for what all tenants share.
+    pub tenant: Option<TenantId>,
+    pub key: String,
 }
 
 /// Records as values: a helper over the records of a store.

@@ -50,6 +50,13 @@ impl TestBroker {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::default();
         config.store.data = folder.path().join("data");
+        if std::env::var("TEST_HTTP_STORE").is_ok_and(|store| store == "mongodb") {
+            use lanna::config::Value;
+            let url = std::env::var("TEST_MONGODB").expect("scripts/test starts a MongoDB");
+            config.store.url = Some(lanna::config::MongoUrl::from_text(&url).expect("a URL"));
+            // The server is there for this run alone, so nobody need tidy up.
+            config.mongodb.database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+        }
         config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config.server.workers = 1;
         let broker = Arc::new(Broker::open(&config).await.expect("a broker"));

@@ -17,6 +17,7 @@ pub use operations::{Checked, ModelEntry, ModelRef};
 
 use self::findings::Findings;
 use self::rules::TenantRules;
+pub(super) use self::rules::{MODELS, VALIDATION};
 use crate::config;
 use crate::config::Validation;
 use crate::jsonld::Context;

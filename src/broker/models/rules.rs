@@ -30,14 +30,18 @@ pub(super) struct Decision {
     pub validation: String,
 }
 
+/// What the shelves are called.
+pub(in crate::broker) const MODELS: &str = "models";
+pub(in crate::broker) const VALIDATION: &str = "validation";
+
 /// The shelf of a tenant's own models, by their short names.
 pub(super) fn models_shelf(tenant: &TenantId) -> Shelf {
-    Shelf::of(tenant, "models")
+    Shelf::of(tenant, MODELS)
 }
 
 /// The shelf of a tenant's decisions, by the short names of models.
 pub(super) fn decisions_shelf(tenant: &TenantId) -> Shelf {
-    Shelf::of(tenant, "validation")
+    Shelf::of(tenant, VALIDATION)
 }
 
 /// Adds a model under every name of its type.

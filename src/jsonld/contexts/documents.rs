@@ -363,6 +363,33 @@ impl Documents {
         Ok(restored)
     }
 
+    /// Takes over what the shelf has under a local id now.
+    pub(super) async fn reread(&self, local_id: &str) -> Result<(), ShelfError> {
+        let known = self.entries.read().by_id.get(local_id).cloned();
+        match (self.shelf.load(local_id).await?, known) {
+            (Some(context), Some(entry)) => {
+                match Content::restored(&context.text, &entry.url) {
+                    Ok(content) => entry.renew(content),
+                    Err(reason) => {
+                        tracing::warn!(url = &*entry.url, %reason, "a kept context is left out");
+                    }
+                }
+                entry.expire_at(context.expires_at.map(Timestamp::from_micros));
+            }
+            (Some(context), None) => {
+                if let Err(reason) = self.restore_one(&context) {
+                    tracing::warn!(url = context.url, %reason, "a kept context is left out");
+                }
+            }
+            (None, Some(entry)) => {
+                self.take_out(&entry);
+                entry.leave();
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
     fn restore_one(&self, context: &StoredContext) -> Result<(), String> {
         let tenant = match (&context.tenant, context.owned) {
             (Some(name), _) => Some(TenantId::named(name).map_err(|error| error.to_string())?),

@@ -57,6 +57,11 @@ impl Contexts {
         self.documents.restore().await
     }
 
+    /// Takes over what another broker did to a context that both keep on one shelf.
+    pub async fn refresh(&self, local_id: &str) -> Result<(), ShelfError> {
+        self.documents.reread(local_id).await
+    }
+
     /// Hosts the value of an `@context` under a new id (5.13.2): kind Hosted, for the tenant that
     /// sent it. Documents it refers to are fetched when it is first used.
     pub async fn host(

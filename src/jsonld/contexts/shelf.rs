@@ -35,6 +35,8 @@ pub trait ContextShelf: Send + Sync {
     /// Keeps a context, in place of what had its local id; durable when it returns.
     async fn put(&self, context: StoredContext) -> Result<(), ShelfError>;
     async fn remove(&self, local_id: &str) -> Result<(), ShelfError>;
+    /// What is kept under a local id.
+    async fn load(&self, local_id: &str) -> Result<Option<StoredContext>, ShelfError>;
     async fn load_all(&self) -> Result<Vec<StoredContext>, ShelfError>;
 }
 
@@ -49,6 +51,10 @@ impl ContextShelf for NoShelf {
 
     async fn remove(&self, _: &str) -> Result<(), ShelfError> {
         Ok(())
+    }
+
+    async fn load(&self, _: &str) -> Result<Option<StoredContext>, ShelfError> {
+        Ok(None)
     }
 
     async fn load_all(&self) -> Result<Vec<StoredContext>, ShelfError> {

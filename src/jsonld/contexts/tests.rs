@@ -74,6 +74,10 @@ impl ContextShelf for Memory {
         Ok(())
     }
 
+    async fn load(&self, local_id: &str) -> Result<Option<StoredContext>, ShelfError> {
+        Ok(self.0.lock().get(local_id).cloned())
+    }
+
     async fn load_all(&self) -> Result<Vec<StoredContext>, ShelfError> {
         Ok(self.0.lock().values().cloned().collect())
     }

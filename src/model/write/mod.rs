@@ -26,6 +26,9 @@ pub struct Write {
 pub enum Action {
     /// 5.6.1.
     Create(Entity),
+    /// Not of the specification: keep an entity as it is, with all its times, in place of the one
+    /// that may be there, as when it comes from another store.
+    Restore(Entity),
     /// 5.6.18.
     Replace(Entity),
     /// 5.6.8 in replace mode: create, or replace whole.
@@ -148,7 +151,10 @@ impl Write {
 
     /// Whether a tenant that does not exist comes into being by this write.
     pub fn may_create(&self) -> bool {
-        matches!(self.action, Action::Create(_) | Action::Upsert(_) | Action::UpsertUpdate(_))
+        matches!(
+            self.action,
+            Action::Create(_) | Action::Restore(_) | Action::Upsert(_) | Action::UpsertUpdate(_)
+        )
     }
 
     /// What becomes of the entity, given what it is now. What has expired by `now` counts as
@@ -157,6 +163,7 @@ impl Write {
         let current = current.filter(|entity| entity.is_alive(now));
         let id = self.id;
         match (self.action, current) {
+            (Action::Restore(entity), current) => Ok(restore(entity, current)),
             (Action::Create(_), Some(_)) => Err(Refusal::AlreadyExists(id)),
             (Action::Create(entity) | Action::Upsert(entity), None) => Ok(create(entity, now)),
             (Action::UpsertUpdate(mut fragment), None) => {
@@ -173,6 +180,14 @@ impl Write {
             (_, None) => Err(Refusal::NoSuchEntity(id)),
         }
     }
+}
+
+fn restore(entity: Entity, current: Option<&Entity>) -> Applied {
+    let changed = current != Some(&entity);
+    let names = entity.attributes.iter().map(|(name, _)| name).filter(|_| changed);
+    let outcome =
+        Outcome { created: current.is_none(), updated: names.collect(), untouched: Vec::new() };
+    Applied { after: Some(entity), outcome }
 }
 
 fn create(mut entity: Entity, now: Timestamp) -> Applied {
@@ -193,7 +208,7 @@ fn create(mut entity: Entity, now: Timestamp) -> Applied {
 fn change(action: Action, entity: Entity, now: Timestamp) -> Result<Applied, Refusal> {
     let mut draft = Draft { entity, now, touched: false, outcome: Outcome::default() };
     match action {
-        Action::Create(_) | Action::Delete => {
+        Action::Create(_) | Action::Restore(_) | Action::Delete => {
             let updated = draft.entity.attributes.iter().map(|(name, _)| name).collect();
             let outcome = Outcome { updated, ..Outcome::default() };
             return Ok(Applied { after: None, outcome });

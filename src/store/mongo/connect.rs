@@ -57,6 +57,7 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
         locks: Locks::new(),
         watch: OnceLock::new(),
         guard: OnceLock::new(),
+        listeners: parking_lot::Mutex::default(),
         events_turn: tokio::sync::Mutex::new(()),
         known: RwLock::new(HashSet::new()),
         holder: format!("{number}-{}", uuid::Uuid::new_v4().simple()),

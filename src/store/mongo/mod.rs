@@ -5,6 +5,8 @@
 //! before a write: a write names the version it was decided upon, and if that is not what is there
 //! any more, it is decided again upon what is.
 
+#[cfg(test)]
+mod brokers;
 mod cache;
 mod census;
 mod clock;
@@ -18,13 +20,16 @@ mod find;
 mod gate;
 mod indexes;
 mod leases;
+#[cfg(test)]
+mod outages;
 mod place;
 mod read;
 mod records;
 mod sweep;
 mod tenants;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+mod watch;
 mod write;
 
 use std::collections::HashSet;
@@ -36,13 +41,14 @@ use mongodb::bson::{Document, RawDocumentBuf};
 use mongodb::{Client, Collection, Database};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value as Json;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::cache::Cache;
 use self::clock::Clock;
 use self::commit::Locks;
 use self::gate::Gate;
-use super::{Census, Event, Found, Guard, Shelf, Store, StoreError, Watch};
+use super::{Census, Event, Found, Guard, RecordChange, Shelf, Store, StoreError, Watch};
 use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
 use crate::query::EntityPlan;
 
@@ -123,6 +129,8 @@ struct Inner {
     locks: Locks,
     watch: OnceLock<Arc<dyn Watch>>,
     guard: OnceLock<Arc<dyn Guard>>,
+    /// Who wants to hear of changed records.
+    listeners: Mutex<Vec<mpsc::Sender<RecordChange>>>,
     /// Held by whoever numbers events.
     events_turn: tokio::sync::Mutex<()>,
     /// Tenants that are there; they never go.
@@ -139,9 +147,18 @@ impl Mongo {
     /// is of a newer format.
     pub async fn open(settings: Settings) -> Result<Self, StoreError> {
         let inner = Arc::new(connect::open(settings).await?);
-        let tasks =
-            vec![tokio::spawn(gate::keep(inner.clone())), tokio::spawn(sweep::keep(inner.clone()))];
+        let tasks = vec![
+            tokio::spawn(gate::keep(inner.clone())),
+            tokio::spawn(sweep::keep(inner.clone())),
+            tokio::spawn(watch::keep(inner.clone())),
+        ];
         Ok(Self { inner, tasks: Mutex::new(tasks) })
+    }
+
+    /// Removes the database, when a test is over.
+    #[cfg(test)]
+    pub(super) async fn drop_database(&self) {
+        self.inner.database.drop().await.expect("the database is removed");
     }
 
     /// Sweeps away what has expired by this time; how many entities ended. Done now and then by
@@ -232,6 +249,10 @@ impl Store for Mongo {
         self.inner.records(shelf).await
     }
 
+    fn on_records(&self, told: mpsc::Sender<RecordChange>) {
+        self.inner.listeners.lock().push(told);
+    }
+
     fn guard(&self, guard: Arc<dyn Guard>) {
         // Only the first is heard.
         let _ = self.inner.guard.set(guard);
@@ -268,6 +289,8 @@ impl Store for Mongo {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.tasks.lock().drain(..).for_each(|task| task.abort());
+        // Those who listen hear that nothing more comes.
+        self.inner.listeners.lock().clear();
         // Another broker need not wait until the lease is over.
         let _ = self.inner.release(sweep::LEASE, &self.inner.holder).await;
         Ok(())

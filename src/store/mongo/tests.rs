@@ -18,7 +18,7 @@ fn url() -> String {
 }
 
 /// Settings for a database of one test, under which nothing happens by itself.
-pub(super) fn settings() -> Settings {
+pub(in crate::store) fn settings() -> Settings {
     Settings {
         database: format!("lanna-test-{}", uuid::Uuid::new_v4().simple()),
         sweep_every: Duration::from_secs(3_600),

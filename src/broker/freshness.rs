@@ -1,0 +1,48 @@
+//! Keeping what is held in memory fresh where other brokers share the store: what one of them
+//! changed is read anew here.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Models;
+use super::contexts::CONTEXTS;
+use super::models::{MODELS, VALIDATION};
+use crate::jsonld::Contexts;
+use crate::store::{RecordChange, Store};
+
+/// How many changes may wait to be looked after.
+const QUEUE: usize = 1_024;
+
+/// Reads anew what others change, as long as the store tells of it.
+pub(super) fn keep_fresh(store: &Arc<dyn Store>, contexts: &Arc<Contexts>, models: &Arc<Models>) {
+    let (sender, mut changes) = mpsc::channel(QUEUE);
+    store.on_records(sender);
+    let (store, contexts) = (Arc::downgrade(store), contexts.clone());
+    let models = models.clone();
+    tokio::spawn(async move {
+        while let Some(change) = changes.recv().await {
+            let Some(store) = store.upgrade() else { return };
+            refresh(&store, &contexts, &models, change).await;
+        }
+    });
+}
+
+async fn refresh(
+    store: &Arc<dyn Store>,
+    contexts: &Contexts,
+    models: &Models,
+    change: RecordChange,
+) {
+    let RecordChange { shelf, tenant, key } = change;
+    let refreshed = match (shelf.as_str(), tenant) {
+        (CONTEXTS, None) => contexts.refresh(&key).await.map_err(|error| error.to_string()),
+        (MODELS | VALIDATION, Some(tenant)) => {
+            models.refresh(&**store, &tenant).await.map_err(|error| error.to_string())
+        }
+        _ => Ok(()),
+    };
+    if let Err(error) = refreshed {
+        tracing::warn!(shelf, key, error, "what another broker changed could not be read");
+    }
+}

@@ -1,0 +1,268 @@
+//! Copying a broker from one store to another, whatever they are: entities in the order of their
+//! creation with all their times, and records. A copy that was interrupted goes on where it was,
+//! and is compared with what it was made from in the end.
+
+use std::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::encode_whole;
+use super::{Records, Shelf, Store, StoreError};
+use crate::model::{Action, EntityId, TenantId, Timestamp, Write};
+use crate::query::{Anchor, EntityPlan, Page};
+
+/// How many entities are copied at once.
+const PAGE: usize = 500;
+
+/// What all tenants share. Who delivers what, and how far, begins anew in another store.
+const SHARED: [&str; 2] = ["contexts", "identity"];
+/// What each tenant has of its own.
+const OWN: [&str; 4] = ["models", "validation", "subscriptions", "dead-letters"];
+
+/// Where a copy is on record in the store it goes to.
+const PROGRESS: Shelf = Shelf::shared("migration");
+
+/// How far the copy of a tenant is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Progress {
+    /// Where the next page begins in the store it comes from; absent at the beginning.
+    after: Option<String>,
+    entities: u64,
+    done: bool,
+}
+
+/// What was copied of a tenant, or was there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    pub tenant: TenantId,
+    pub entities: u64,
+    pub records: u64,
+    /// The same for the same entities, in whatever store.
+    pub checksum: u64,
+}
+
+/// Why a store was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error("the store to copy from failed: {0}")]
+    From(#[source] StoreError),
+    #[error("the store to copy to failed: {0}")]
+    To(#[source] StoreError),
+    /// Somebody wrote meanwhile, or the other store held something before.
+    #[error("{tenant}: {from} were to be copied and {to} are there: let nobody write meanwhile")]
+    Different { tenant: TenantId, from: Sum, to: Sum },
+    /// The store refused an entity, as when it is larger than it takes.
+    #[error("{id} of {tenant} was refused: {why}")]
+    Refused { tenant: TenantId, id: EntityId, why: String },
+}
+
+/// How many entities there are, and their checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sum {
+    pub entities: u64,
+    pub checksum: u64,
+}
+
+impl std::fmt::Display for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} entities ({:016x})", self.entities, self.checksum)
+    }
+}
+
+/// Copies some tenants, or all of them with what they share. `told` hears of every page: the
+/// tenant, and how many of its entities are copied so far.
+///
+/// # Errors
+/// When it is begun again after an error, it goes on where it was.
+pub async fn migrate(
+    from: &dyn Store,
+    to: &dyn Store,
+    tenants: Option<&[TenantId]>,
+    now: Timestamp,
+    mut told: impl FnMut(&TenantId, u64),
+) -> Result<Vec<Copied>, MigrateError> {
+    let chosen = match tenants {
+        Some(tenants) => tenants.to_vec(),
+        None => from.tenants().await.map_err(MigrateError::From)?,
+    };
+    if tenants.is_none() {
+        for name in SHARED {
+            copy_shelf(from, to, &Shelf::shared(name)).await?;
+        }
+    }
+    let mut copied = Vec::with_capacity(chosen.len());
+    for tenant in chosen {
+        copy_entities(from, to, &tenant, now, &mut told).await?;
+        let mut records = 0;
+        for name in OWN {
+            records += copy_shelf(from, to, &Shelf::of(&tenant, name)).await?;
+        }
+        let (there, here) = (
+            sum(from, &tenant, now).await.map_err(MigrateError::From)?,
+            sum(to, &tenant, now).await.map_err(MigrateError::To)?,
+        );
+        if there != here {
+            return Err(MigrateError::Different { tenant, from: there, to: here });
+        }
+        copied.push(Copied { tenant, entities: here.entities, records, checksum: here.checksum });
+    }
+    for tenant in &copied {
+        // A later copy begins anew.
+        let key = key(&tenant.tenant);
+        to.take_record(&PROGRESS, key).await.map_err(MigrateError::To)?;
+    }
+    Ok(copied)
+}
+
+fn key(tenant: &TenantId) -> &str {
+    tenant.name().unwrap_or_default()
+}
+
+async fn copy_entities(
+    from: &dyn Store,
+    to: &dyn Store,
+    tenant: &TenantId,
+    now: Timestamp,
+    told: &mut impl FnMut(&TenantId, u64),
+) -> Result<(), MigrateError> {
+    let records: Records<'_, Progress> = Records::on(to, PROGRESS);
+    let known = records.get(key(tenant)).await.map_err(MigrateError::To)?;
+    let mut progress = known.unwrap_or_default();
+    while !progress.done {
+        let after = progress.after.as_deref().map(Anchor::new);
+        let page = Page { limit: PAGE, after, ..Page::default() };
+        let plan = EntityPlan { page, ..EntityPlan::default() };
+        let found = from.find(tenant, &plan, now).await.map_err(MigrateError::From)?;
+        progress.entities += found.entities.len() as u64;
+        let restore = found
+            .entities
+            .iter()
+            .map(|stored| Write::new(stored.id.clone(), Action::Restore(stored.entity.clone())));
+        let results = to.commit(tenant, restore.collect(), now).await.map_err(MigrateError::To)?;
+        for (stored, result) in found.entities.iter().zip(results) {
+            if let Err(why) = result {
+                let (tenant, id) = (tenant.clone(), stored.id.clone());
+                return Err(MigrateError::Refused { tenant, id, why: why.to_string() });
+            }
+        }
+        progress.done = found.next.is_none();
+        progress.after = found.next.map(|next| next.as_str().to_owned());
+        records.put(key(tenant), &progress).await.map_err(MigrateError::To)?;
+        told(tenant, progress.entities);
+    }
+    Ok(())
+}
+
+/// Copies the records of a shelf; how many there are.
+async fn copy_shelf(from: &dyn Store, to: &dyn Store, shelf: &Shelf) -> Result<u64, MigrateError> {
+    let all = from.records(shelf).await.map_err(MigrateError::From)?;
+    let count = all.len() as u64;
+    for (key, record) in all {
+        to.put_record(shelf, &key, record).await.map_err(MigrateError::To)?;
+    }
+    Ok(count)
+}
+
+/// Counts a tenant's entities and sums them up, in their order.
+async fn sum(store: &dyn Store, tenant: &TenantId, now: Timestamp) -> Result<Sum, StoreError> {
+    let (mut sum, mut after) = (Sum::default(), None);
+    loop {
+        let page = Page { limit: PAGE, after, ..Page::default() };
+        let plan = EntityPlan { page, ..EntityPlan::default() };
+        let found = match store.find(tenant, &plan, now).await {
+            // Nothing was in it, so nothing brought it into being.
+            Err(StoreError::UnknownTenant(_)) => return Ok(sum),
+            found => found?,
+        };
+        for stored in &found.entities {
+            let mut hasher = rustc_hash::FxHasher::default();
+            hasher.write_u64(sum.checksum);
+            hasher.write(&encode_whole(&stored.entity));
+            sum = Sum { entities: sum.entities + 1, checksum: hasher.finish() };
+        }
+        let Some(next) = found.next else { return Ok(sum) };
+        after = Some(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::embedded::{Embedded, Settings};
+    use crate::store::mongo::Mongo;
+    use crate::store::mongo::tests::settings;
+    use crate::store::samples::{self, at, entity_id};
+
+    async fn fill(store: &dyn Store, tenants: &[TenantId]) {
+        let mut runner = TestRunner::deterministic();
+        for (number, tenant) in tenants.iter().enumerate() {
+            for page in 0..4 {
+                let writes = (0..300).map(|id| {
+                    let mut entity = samples::entity().new_tree(&mut runner).unwrap().current();
+                    entity.id = entity_id(page * 300 + id);
+                    entity.expires_at = None;
+                    Write::new(entity.id.clone(), Action::Upsert(entity))
+                });
+                let writes = writes.collect();
+                store.commit(tenant, writes, at(-300 + page as i64)).await.unwrap();
+            }
+            let shelf = Shelf::of(tenant, "models");
+            store.put_record(&shelf, "a.b$", json!({"$a": {"b.c": number}})).await.unwrap();
+        }
+        store.put_record(&Shelf::shared("contexts"), "x", json!({"@context": {}})).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_broker_moves_to_mongodb_and_back_though_it_is_interrupted() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let open = |number: usize| Embedded::open(Settings::new(folders[number].path())).unwrap();
+        let (first, last) = (open(0), open(1));
+        let mongo = Arc::new(Mongo::open(settings()).await.unwrap());
+        let tenants = [TenantId::DEFAULT, TenantId::named("ลำปาง").unwrap()];
+        fill(&first, &tenants).await;
+        let now = at(-250);
+
+        // The first attempt ends after the second page.
+        let broken = tokio::spawn({
+            let (from, mongo) = (Arc::new(first), mongo.clone());
+            let kept = from.clone();
+            async move {
+                let mut pages = 0;
+                let result = tokio::spawn(async move {
+                    migrate(&*from, &*mongo, None, now, |_, _| {
+                        pages += 1;
+                        assert!(pages < 2, "interrupted on purpose");
+                    })
+                    .await
+                })
+                .await;
+                assert!(result.is_err());
+                kept
+            }
+        });
+        let first = broken.await.unwrap();
+        let mut pages = 0;
+        let there = migrate(&*first, &*mongo, None, now, |_, _| pages += 1).await.unwrap();
+        assert_eq!(pages, 4, "what was copied is not copied again");
+        assert_eq!(there.len(), 2);
+        assert!(there.iter().all(|one| one.entities == 1_200 && one.records == 1));
+        let back = migrate(&*mongo, &last, None, now, |_, _| {}).await.unwrap();
+        let mut sums: Vec<_> = there.iter().map(|one| (&one.tenant, one.checksum)).collect();
+        let mut again: Vec<_> = back.iter().map(|one| (&one.tenant, one.checksum)).collect();
+        sums.sort();
+        again.sort();
+        assert_eq!(sums, again);
+        let one = last.get(&tenants[1], &entity_id(7), now).await.unwrap().unwrap();
+        let origin = first.get(&tenants[1], &entity_id(7), now).await.unwrap().unwrap();
+        assert_eq!(one.entity, origin.entity, "times and all");
+        let context = last.record(&Shelf::shared("contexts"), "x").await.unwrap();
+        assert_eq!(context, Some(json!({"@context": {}})));
+        mongo.drop_database().await;
+    }
+}

@@ -1,0 +1,208 @@
+//! Several brokers on one database are as one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::tests::settings;
+use super::{Mongo, Settings};
+use crate::model::{Action, Change, EntityId, TenantId, Write};
+use crate::query::{EntityPlan, Page};
+use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
+use crate::store::{Event, RecordChange, Shelf, Store, Watch};
+
+const HERE: TenantId = TenantId::DEFAULT;
+
+/// Three brokers, and the database they share, removed in the end.
+struct Three {
+    brokers: Vec<Arc<Mongo>>,
+}
+
+impl Three {
+    async fn start() -> Self {
+        let settings = settings();
+        let mut brokers = Vec::new();
+        for _ in 0..3 {
+            brokers.push(Arc::new(Mongo::open(Settings { ..settings.clone() }).await.unwrap()));
+        }
+        Self { brokers }
+    }
+
+    async fn end(self) {
+        self.brokers[0].inner.database.drop().await.unwrap();
+    }
+}
+
+fn create(id: usize) -> Write {
+    Write::new(entity_id(id), Action::Create(bare_entity(id, 0)))
+}
+
+fn set(id: usize, attribute: usize, value: i64) -> Write {
+    let mut entity = bare_entity(id, 0);
+    entity.attributes.insert(attribute_name(attribute), property(value));
+    let fragment = crate::model::Fragment {
+        attributes: entity
+            .attributes
+            .into_iter()
+            .map(|(name, attribute)| {
+                let edits = attribute.instances().iter().map(|instance| {
+                    crate::model::InstanceEdit::Put(crate::model::InstancePatch {
+                        kind: Some(instance.kind()),
+                        datum: Some(instance.datum.clone()),
+                        ..Default::default()
+                    })
+                });
+                (name, crate::model::AttributePatch(edits.collect()))
+            })
+            .collect(),
+        ..Default::default()
+    };
+    Write::new(entity_id(id), Action::Append { fragment, overwrite: true })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_three_brokers_to_one_entity_lose_nothing() {
+    let three = Three::start().await;
+    three.brokers[0].commit(&HERE, vec![create(0)], at(0)).await.unwrap()[0].as_ref().unwrap();
+    let tasks = three.brokers.iter().enumerate().map(|(number, broker)| {
+        let (broker, other) = (broker.clone(), three.brokers[(number + 1) % 3].clone());
+        tokio::spawn(async move {
+            for step in 0..25 {
+                let attribute = 100 * (number + 1) + step;
+                let write = vec![set(0, attribute, 1)];
+                broker.commit(&HERE, write, at(1)).await.unwrap()[0].as_ref().unwrap();
+                let seen = other.get(&HERE, &entity_id(0), at(1)).await.unwrap().unwrap();
+                let own = attribute_name(attribute);
+                assert!(seen.attributes.get(own).is_some(), "others see it at once");
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let entity = three.brokers[2].get(&HERE, &entity_id(0), at(1)).await.unwrap().unwrap();
+    assert_eq!(entity.attributes.len(), 75);
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_three_brokers_create_is_met_once_by_pages() {
+    let three = Three::start().await;
+    let tenant = TenantId::named("shared").unwrap();
+    let tasks = three.brokers.iter().enumerate().map(|(number, broker)| {
+        let (broker, tenant) = (broker.clone(), tenant.clone());
+        tokio::spawn(async move {
+            for step in 0..20 {
+                let ids = (0..5).map(|id| number * 100 + step * 5 + id);
+                let writes = ids.map(create).collect();
+                let results = broker.commit(&tenant, writes, at(0)).await.unwrap();
+                assert!(results.iter().all(Result::is_ok));
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let (mut met, mut after) = (BTreeSet::<EntityId>::new(), None);
+    for turn in 0.. {
+        let page = Page { offset: 0, limit: 7, count: true, after };
+        let plan = EntityPlan { page, ..EntityPlan::default() };
+        let found = three.brokers[turn % 3].find(&tenant, &plan, at(0)).await.unwrap();
+        assert_eq!(found.count, Some(300));
+        for entity in &found.entities {
+            assert!(met.insert(entity.id.clone()), "met twice: {}", entity.id);
+        }
+        let Some(next) = found.next else { break };
+        after = Some(next);
+    }
+    assert_eq!(met.len(), 300);
+    // A create that another broker was faster with is refused.
+    let late = three.brokers[1].commit(&tenant, vec![create(0)], at(1)).await.unwrap();
+    assert!(late[0].is_err());
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_hears_what_others_do_to_records() {
+    let three = Three::start().await;
+    let (told, mut heard) = mpsc::channel(10);
+    three.brokers[2].on_records(told);
+    let tenant = TenantId::named("ลำปาง").unwrap();
+    let shelf = Shelf::of(&tenant, "things");
+    three.brokers[0].put_record(&shelf, "k.$", json!({"a.b": {"$c": u64::MAX}})).await.unwrap();
+    let expected = RecordChange { shelf: "things".into(), tenant: Some(tenant), key: "k.$".into() };
+    let wait = Duration::from_secs(60);
+    assert_eq!(tokio::time::timeout(wait, heard.recv()).await.unwrap(), Some(expected.clone()));
+    let read = three.brokers[2].record(&shelf, "k.$").await.unwrap();
+    assert_eq!(read, Some(json!({"a.b": {"$c": u64::MAX}})));
+    assert!(three.brokers[1].take_record(&shelf, "k.$").await.unwrap());
+    loop {
+        // A change that was under way when listening began may be told twice.
+        let change = tokio::time::timeout(wait, heard.recv()).await.unwrap();
+        assert_eq!(change, Some(expected.clone()));
+        if three.brokers[2].record(&shelf, "k.$").await.unwrap().is_none() {
+            break;
+        }
+    }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_held_by_one_and_taken_over_when_it_is_over() {
+    let three = Three::start().await;
+    let [one, two, _] = &three.brokers[..] else { unreachable!() };
+    let long = Duration::from_secs(3_600);
+    assert!(one.claim("slot", "one", long).await.unwrap());
+    assert!(!two.claim("slot", "two", long).await.unwrap());
+    assert!(one.claim("slot", "one", Duration::from_millis(1)).await.unwrap());
+    while !two.claim("slot", "two", long).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!one.claim("slot", "one", long).await.unwrap());
+    one.release("slot", "one").await.unwrap();
+    assert!(!one.claim("slot", "one", long).await.unwrap(), "only the holder gives it back");
+    two.release("slot", "two").await.unwrap();
+    assert!(one.claim("slot", "one", long).await.unwrap());
+    three.end().await;
+}
+
+/// Wants every change.
+struct All;
+
+impl Watch for All {
+    fn wants(&self, _: &TenantId, _: &Change) -> bool {
+        true
+    }
+
+    fn committed(&self, _: Vec<Event>) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expiry_is_told_once_though_three_sweep() {
+    let three = Three::start().await;
+    three.brokers.iter().for_each(|broker| broker.watch(Arc::new(All)));
+    let writes = (0..40).map(|id| {
+        let mut entity = bare_entity(id, 0);
+        entity.expires_at = Some(at(10));
+        Write::new(entity_id(id), Action::Create(entity))
+    });
+    three.brokers[0].commit(&HERE, writes.collect(), at(0)).await.unwrap();
+    let sweeps = three.brokers.iter().map(|broker| {
+        let broker = broker.clone();
+        tokio::spawn(async move { broker.sweep(at(20)).await.unwrap() })
+    });
+    for sweep in sweeps.collect::<Vec<_>>() {
+        sweep.await.unwrap();
+    }
+    three.brokers[1].sweep(at(20)).await.unwrap();
+    let events = three.brokers[2].events(0, 1_000).await.unwrap();
+    assert!(events.is_sorted_by(|a, b| a.sequence < b.sequence));
+    let ended = events.iter().filter(|event| event.change.after.is_none());
+    let ids: Vec<_> = ended.map(|event| event.change.id.clone()).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 40);
+    assert_eq!(ids.len(), 40, "each ends once");
+    three.end().await;
+}

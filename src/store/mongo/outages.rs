@@ -1,0 +1,190 @@
+//! Three members, of which some are killed: what was acknowledged is there afterwards, what is not
+//! there is said to be away, and everything comes back by itself.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use parking_lot::Mutex;
+
+use super::{Mongo, Settings};
+use crate::model::{Action, TenantId, Write};
+use crate::store::samples::{at, bare_entity, entity_id};
+use crate::store::{Store, StoreError};
+
+const HERE: TenantId = TenantId::DEFAULT;
+
+/// A replica set of three on this machine.
+struct Members {
+    folder: tempfile::TempDir,
+    ports: Vec<u16>,
+    running: Vec<Option<Child>>,
+}
+
+impl Members {
+    async fn start() -> Self {
+        let free = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let held: Vec<_> = (0..3).map(free).collect();
+        let ports = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        drop(held);
+        let folder = tempfile::tempdir().unwrap();
+        let mut members = Self { folder, ports, running: vec![None, None, None] };
+        (0..3).for_each(|number| members.run(number));
+        members.initiate().await;
+        members
+    }
+
+    /// Starts a member, or starts it again.
+    fn run(&mut self, number: usize) {
+        let server = std::env::var("TEST_MONGOD")
+            .unwrap_or_else(|_| panic!("this test needs a mongod: scripts/test says which"));
+        let folder: PathBuf = self.folder.path().join(number.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let port = self.ports[number].to_string();
+        let child = Command::new(server)
+            .args(["--replSet", "three", "--bind_ip", "127.0.0.1", "--port", &port])
+            .args(["--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"])
+            .arg("--dbpath")
+            .arg(&folder)
+            .arg("--logpath")
+            .arg(folder.join("log"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.running[number] = Some(child);
+    }
+
+    /// As a loss of power would.
+    fn kill(&mut self, number: usize) {
+        if let Some(mut child) = self.running[number].take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    async fn initiate(&self) {
+        let url = format!("mongodb://127.0.0.1:{}/?directConnection=true", self.ports[0]);
+        let client = mongodb::Client::with_uri_str(url).await.unwrap();
+        let admin = client.database("admin");
+        let members = self.ports.iter().zip(0_i32..);
+        let members: Vec<Document> = members
+            .map(|(port, number)| doc! { "_id": number, "host": format!("127.0.0.1:{port}") })
+            .collect();
+        let config = doc! {
+            "_id": "three",
+            "members": members,
+            "settings": { "electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500 },
+        };
+        while admin.run_command(doc! { "replSetInitiate": config.clone() }).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn url(&self) -> String {
+        let hosts: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("mongodb://{}/?replicaSet=three", hosts.join(","))
+    }
+
+    /// The member that is primary now.
+    async fn primary(&self, store: &Mongo) -> usize {
+        let hello = store.inner.database.run_command(doc! { "hello": 1 }).await.unwrap();
+        let primary = hello.get_str("primary").unwrap();
+        let port: u16 = primary.rsplit(':').next().unwrap().parse().unwrap();
+        self.ports.iter().position(|own| *own == port).unwrap()
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        (0..3).for_each(|number| self.kill(number));
+    }
+}
+
+fn create(id: usize) -> Write {
+    Write::new(entity_id(id), Action::Create(bare_entity(id, 0)))
+}
+
+/// Creates entities one after the other until told to stop, and notes what was acknowledged.
+async fn load(store: Arc<Mongo>, ids: Arc<AtomicUsize>, done: Arc<Mutex<Vec<usize>>>, most: usize) {
+    while done.lock().len() < most {
+        let id = ids.fetch_add(1, Ordering::Relaxed);
+        match store.commit(&HERE, vec![create(id)], at(0)).await {
+            Ok(results) => {
+                results[0].as_ref().expect("nobody else creates it");
+                done.lock().push(id);
+            }
+            Err(StoreError::Broken(_) | StoreError::Uncertain(_) | StoreError::Busy) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Writes with four hands until so many writes are acknowledged in all.
+async fn load_until(
+    store: &Arc<Mongo>,
+    ids: &Arc<AtomicUsize>,
+    done: &Arc<Mutex<Vec<usize>>>,
+    most: usize,
+) {
+    let hands: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(load(store.clone(), ids.clone(), done.clone(), most)))
+        .collect();
+    for hand in hands {
+        hand.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_write_is_lost_when_members_are_killed() {
+    let mut members = Members::start().await;
+    let settings = Settings { patience: Duration::from_secs(15), ..Settings::new(members.url()) };
+    let mut opened = Mongo::open(settings.clone()).await;
+    while opened.is_err() {
+        opened = Mongo::open(settings.clone()).await;
+    }
+    let store = Arc::new(opened.unwrap());
+    let (ids, done) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Vec<usize>>>::default());
+
+    // The primary is killed while four hands write.
+    let loaded = tokio::spawn({
+        let (store, ids, done) = (store.clone(), ids.clone(), done.clone());
+        async move { load_until(&store, &ids, &done, 300).await }
+    });
+    while done.lock().len() < 100 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let first = members.primary(&store).await;
+    members.kill(first);
+    loaded.await.unwrap();
+    let second = members.primary(&store).await;
+    assert_ne!(first, second);
+    for id in done.lock().iter() {
+        let there = store.get(&HERE, &entity_id(*id), at(1)).await.unwrap();
+        assert!(there.is_some(), "{id} was acknowledged and is lost");
+    }
+
+    // Everything is away: that is said, and nothing else.
+    (0..3).for_each(|number| members.kill(number));
+    while store.check().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let read = store.get(&HERE, &entity_id(0), at(1)).await;
+    assert!(matches!(read, Err(StoreError::Broken(_))), "{read:?}");
+    let id = ids.fetch_add(1, Ordering::Relaxed);
+    let write = store.commit(&HERE, vec![create(id)], at(1)).await;
+    assert!(matches!(write, Err(StoreError::Broken(_) | StoreError::Uncertain(_))), "{write:?}");
+
+    // And everything comes back by itself.
+    (0..3).for_each(|number| members.run(number));
+    while store.check().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    load_until(&store, &ids, &done, 350).await;
+    for id in done.lock().iter() {
+        assert!(store.get(&HERE, &entity_id(*id), at(1)).await.unwrap().is_some(), "{id}");
+    }
+}
