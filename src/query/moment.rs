@@ -68,7 +68,7 @@ impl Moment {
     }
 
     /// Microseconds since 1970.
-    pub(super) fn micros(self) -> i64 {
+    pub fn micros(self) -> i64 {
         match self {
             Moment::DateTime(at) | Moment::Date(at) | Moment::Time(at) => at.micros(),
         }

@@ -9,7 +9,7 @@ mod guards;
 mod history;
 mod lifetimes;
 mod pages;
-mod queries;
+pub(in crate::store) mod queries;
 mod records;
 mod tenants;
 mod writes;

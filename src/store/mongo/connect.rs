@@ -54,6 +54,7 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
         clock,
         gate: Gate::new(settings.pool, settings.queue, settings.patience),
         cache: Cache::new(settings.cache_bytes),
+        shapes: super::census::Shapes::default(),
         locks: Locks::new(),
         watch: OnceLock::new(),
         guard: OnceLock::new(),

@@ -5,9 +5,10 @@
 //! s    stamp of its creation: the order of pages       v   stamp of its last write
 //! p    stamps of the writes before that, the last first
 //! ty   types, spelled short                            sc  scopes; absent if there are none
-//! k    [{a: attribute, v: key}]: each attribute at least once; without v if it has no key
+//! k    [{a: attribute, v: [key], …}]: each instance of an attribute, see keys.rs
+//! y    the same of sub-attributes
 //! g    [{a: attribute, p: place}]: a Point, or an area that covers the geometry
-//! odd  attributes of which k or g do not tell all: they are candidates of every query
+//! odd  attributes of which k, y or g do not tell all: they are candidates of every query
 //! c, m when it was created and modified (µs)           e, x when it, and anything in it, expires
 //! h    hash of its shape: equal for equal types, attributes and kinds
 //! r    the whole record
@@ -18,21 +19,14 @@
 
 use mongodb::bson::raw::{RawArrayBuf, RawBsonRef, cstr};
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{DateTime, RawBinaryRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{RawBinaryRef, RawDocument, RawDocumentBuf};
 
-use super::place;
-use crate::model::{Attribute, Datum, Entity, EntityId, TenantId};
-use crate::query::{Key, keys_of};
+use super::keys::Keys;
+use crate::model::{Entity, EntityId, TenantId};
 use crate::store::StoreError;
 use crate::store::record::short::shorten;
 use crate::store::record::{decode_whole, encode_whole, first_expiry, kinds_of};
 
-/// More keys than this of one attribute are not indexed one by one.
-pub(super) const MAX_KEYS: usize = 256;
-/// So many keys in all, and no more, are indexed of an entity.
-pub(super) const MAX_ALL_KEYS: usize = 4_096;
-/// More geometries than this of one attribute are not indexed one by one.
-pub(super) const MAX_PLACES: usize = 32;
 /// How many earlier writes a document remembers, so that a writer who lost the connection can
 /// tell whether its write was done though others wrote after it.
 const EARLIER: usize = 4;
@@ -114,91 +108,18 @@ pub(super) fn write(tenant: &TenantId, entity: &Entity, stamps: &Stamps) -> RawD
     document
 }
 
-/// Appends `k`, `g` and `odd`.
+/// Appends what queries and indexes ask.
 fn indexed(document: &mut RawDocumentBuf, entity: &Entity) {
-    let (mut keys, mut places, mut odd) =
-        (RawArrayBuf::new(), RawArrayBuf::new(), RawArrayBuf::new());
-    let (mut left, mut has_places, mut has_odd) = (MAX_ALL_KEYS, false, false);
-    let mut own = Vec::new();
-    for (name, attribute) in entity.attributes.iter() {
-        let name = &*shorten(name.as_str());
-        own.clear();
-        keys_of(attribute, &mut own);
-        own.sort_unstable();
-        own.dedup();
-        let fits = own.len() <= MAX_KEYS.min(left);
-        if fits && !own.is_empty() {
-            left -= own.len();
-            own.iter().for_each(|key| keys.push(key_of(name, Some(key))));
-        } else {
-            keys.push(key_of(name, None));
-        }
-        let all_placed = push_places(&mut places, name, attribute, &mut has_places);
-        if !fits || !all_placed {
-            has_odd = true;
-            odd.push(name);
-        }
+    let keys = Keys::of(entity);
+    document.append(cstr!("k"), keys.instances);
+    if !keys.below.is_empty() {
+        document.append(cstr!("y"), keys.below);
     }
-    document.append(cstr!("k"), keys);
-    if has_places {
-        document.append(cstr!("g"), places);
+    if !keys.places.is_empty() {
+        document.append(cstr!("g"), keys.places);
     }
-    if has_odd {
-        document.append(cstr!("odd"), odd);
-    }
-}
-
-/// Appends what covers the geometries of an attribute; whether that is all of them.
-fn push_places(
-    places: &mut RawArrayBuf,
-    name: &str,
-    attribute: &Attribute,
-    any: &mut bool,
-) -> bool {
-    let geometries = attribute.instances().iter().filter_map(|instance| match &instance.datum {
-        Datum::GeoProperty(geometry) => Some(&**geometry),
-        _ => None,
-    });
-    let mut found = Vec::new();
-    for geometry in geometries {
-        match place::covering(geometry) {
-            Some(place) if found.len() < MAX_PLACES => found.push(place),
-            _ => return false,
-        }
-    }
-    for place in found {
-        *any = true;
-        let mut element = RawDocumentBuf::new();
-        element.append(cstr!("a"), name);
-        element.append(cstr!("p"), place);
-        places.push(element);
-    }
-    true
-}
-
-fn key_of(name: &str, key: Option<&Key>) -> RawDocumentBuf {
-    let mut element = RawDocumentBuf::new();
-    element.append(cstr!("a"), name);
-    match key {
-        None => {}
-        Some(Key::Bool(truth)) => element.append(cstr!("v"), *truth),
-        Some(Key::Number(number)) => element.append(cstr!("v"), *number),
-        Some(Key::Instant(micros)) => element.append(cstr!("v"), instant(*micros)),
-        Some(Key::Text(text)) => element.append(cstr!("v"), text_key(text)),
-    }
-    element
-}
-
-/// The millisecond in which an instant lies.
-pub(super) fn instant(micros: i64) -> DateTime {
-    DateTime::from_millis(micros.div_euclid(1_000))
-}
-
-/// The text of a key; a character that was cut in half is left out.
-pub(super) fn text_key(text: &[u8]) -> &str {
-    match std::str::from_utf8(text) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default(),
+    if !keys.odd.is_empty() {
+        document.append(cstr!("odd"), array(keys.odd.into_iter()));
     }
 }
 
@@ -284,19 +205,24 @@ mod tests {
         let many: Vec<_> = (0..300i64).map(crate::model::Value::from).collect();
         let many = crate::model::Value::Array(many.into());
         entity.attributes.insert(attribute_name(2), property(many));
+        entity.attributes.insert(attribute_name(3), property("x".repeat(200).as_str()));
+        entity.attributes.insert(attribute_name(4), property("2026-01-31"));
         let document = write(&TenantId::named("ลำปาง").unwrap(), &entity, &Stamps::new(1));
         let document = mongodb::bson::Document::try_from(&*document).unwrap();
         let name = |number| attribute_name(number).as_str();
+        let keys = document.get_array("k").unwrap();
+        let day = 1_769_817_600_000_000_i64;
+        assert_eq!(keys[0], mongodb::bson::bson!({"a": name(0), "v": [2.5]}));
+        assert_eq!(keys[1], mongodb::bson::bson!({"a": name(1)}));
+        assert_eq!(keys[2].as_document().unwrap().get_array("v").unwrap().len(), 256);
+        assert_eq!(keys[3], mongodb::bson::bson!({"a": name(3), "v": ["x".repeat(128)]}));
         assert_eq!(
-            document.get_array("k").unwrap()[..],
-            [
-                mongodb::bson::bson!({"a": name(0), "v": 2.5}),
-                mongodb::bson::bson!({"a": name(1)}),
-                mongodb::bson::bson!({"a": name(2)}),
-            ]
+            keys[4],
+            mongodb::bson::bson!({"a": name(4), "v": [{"d": day}, {"sd": "2026-01-31"}]})
         );
         assert_eq!(document.get_array("g").unwrap().len(), 1);
-        assert_eq!(document.get_array("odd").unwrap()[..], [name(2).into()]);
+        let odd = [name(2).to_owned(), format!("{}\u{1f}~", name(3))];
+        assert_eq!(document.get_array("odd").unwrap()[..], odd.map(mongodb::bson::Bson::from));
         assert_eq!(document.get_document("_id").unwrap().get_str("t").unwrap(), "ลำปาง");
     }
 

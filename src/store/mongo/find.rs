@@ -1,18 +1,25 @@
-//! Queries: the entities of a tenant in their order, and the evaluator decides.
+//! Queries: the database narrows, orders, pages and counts as far as the compiled filter is exact;
+//! what it may let through in excess is evaluated again here, a batch at a time.
 
-use std::sync::Arc;
+mod linked;
+mod page;
 
-use futures_util::TryStreamExt;
-use mongodb::bson::{RawDocumentBuf, doc};
-use rustc_hash::FxHashMap;
+use std::time::Duration;
 
-use super::Inner;
-use super::cache::Held;
-use super::document;
-use super::read::{id_of, what_is_read};
-use crate::model::{EntityId, Stored, TenantId, Timestamp};
-use crate::query::{Anchor, EntityPlan, Lookup};
+use futures_util::StreamExt;
+use mongodb::bson::{Bson, Document, RawDocument, doc};
+use mongodb::raw_batch_cursor::RawBatchCursor;
+
+use self::linked::Linked;
+use self::page::{Hit, Hits};
+use super::compile::Compiled;
+use super::{Inner, document, read};
+use crate::model::{TenantId, Timestamp};
+use crate::query::{Anchor, EntityPlan};
 use crate::store::{Found, StoreError};
+
+/// How many entities come at once when it is not known how many are needed.
+const BATCH: u32 = 500;
 
 /// Finds the entities of a plan.
 pub(super) async fn find(
@@ -22,39 +29,216 @@ pub(super) async fn find(
     now: Timestamp,
 ) -> Result<Found, StoreError> {
     let after = plan.page.after.as_ref().map(read_anchor).transpose()?;
-    let all = everything(inner, tenant).await?;
-    let links = all.iter().map(|held| (held.entity.id.clone(), held.entity.clone()));
-    let lookup = All { links: links.collect(), now };
-    let mut hits: Vec<&Arc<Held>> =
-        all.iter().filter(|held| plan.matches(&held.entity, now, &lookup)).collect();
-    hits.sort_by(|a, b| plan.compare(&a.entity, &b.entity, now));
-    let count = plan.page.count.then_some(hits.len() as u64);
-    let first =
-        after.map_or(0, |stamp| hits.iter().filter(|held| held.stamps.created <= stamp).count());
-    let begin = first.saturating_add(plan.page.offset).min(hits.len());
-    let end = begin.saturating_add(plan.page.limit).min(hits.len());
-    let (page, more) = (&hits[begin..end], end < hits.len());
-    let last = page.last().filter(|_| more && plan.order.is_none());
-    Ok(Found {
-        entities: page.iter().map(|held| held.entity.clone()).collect(),
-        count,
-        more,
-        next: last.map(|held| Anchor::new(&format!("{:x}", held.stamps.created))),
-    })
+    let compiled = Compiled::new(tenant, plan, now);
+    if compiled.is_never {
+        return Ok(Found { count: plan.page.count.then_some(0), ..Found::default() });
+    }
+    // Where an order of its own was asked for, only an offset can continue.
+    let after = after.filter(|_| plan.order.is_none());
+    let finder = Finder { inner, tenant, plan, now, compiled, after };
+    if finder.compiled.sort.is_none() {
+        return finder.all_in_order().await;
+    }
+    match (plan.page.count, finder.compiled.is_exact) {
+        (true, true) => {
+            let (page, count) = tokio::join!(finder.page(), finder.count());
+            Ok(Found { count: Some(count?), ..page? })
+        }
+        (true, false) => finder.page_and_count().await,
+        (false, _) => finder.page().await,
+    }
 }
 
-/// All entities of a tenant, in the order of their creation.
-pub(super) async fn everything(
-    inner: &Inner,
-    tenant: &TenantId,
-) -> Result<Vec<Arc<Held>>, StoreError> {
-    let mut projection = what_is_read();
-    projection.insert("_id", 1);
-    let find = inner.entities.find(doc! { "_id.t": document::tenant_name(tenant) });
-    let find = find.sort(doc! { "s": 1 }).projection(projection);
-    let documents: Vec<RawDocumentBuf> =
-        inner.reading(async { find.await?.try_collect().await }).await?;
-    documents.iter().map(|one| inner.held(tenant, &id_of(one)?, one)).collect()
+/// How far to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The page is full, and it is known that there are more.
+    Full,
+    /// Nothing is left.
+    End,
+}
+
+/// A query on its way.
+struct Finder<'a> {
+    inner: &'a Inner,
+    tenant: &'a TenantId,
+    plan: &'a EntityPlan,
+    now: Timestamp,
+    compiled: Compiled,
+    /// The page begins after this stamp.
+    after: Option<i64>,
+}
+
+impl Finder<'_> {
+    /// One page, read no further than it goes.
+    async fn page(&self) -> Result<Found, StoreError> {
+        let page = &self.plan.page;
+        let mut filter = self.compiled.candidates();
+        let mut skipped = 0;
+        if self.compiled.is_exact && page.offset > 0 && !self.has_odd_ones().await? {
+            filter = self.compiled.plain_ones();
+            skipped = page.offset;
+        }
+        if let Some(after) = self.after {
+            filter = also(filter, doc! { "s": { "$gt": after } });
+        }
+        let wanted = page.limit.saturating_add(page.offset - skipped).saturating_add(1);
+        let mut find = self.inner.entities.find(filter).projection(projection());
+        find = find.max_time(self.time_limit());
+        if let Some(sort) = &self.compiled.sort {
+            find = find.sort(sort.clone());
+        }
+        if skipped > 0 {
+            find = find.skip((skipped as u64).min(i64::MAX as u64));
+        }
+        if self.compiled.is_exact && !self.compiled.has_odd_ones() {
+            find = find.limit(i64::try_from(wanted).unwrap_or(0));
+        }
+        // One more than wanted, so that the first answer is known to be the last.
+        let surplus = if self.compiled.is_exact { 1 } else { wanted / 2 + 16 };
+        let batch = u32::try_from(wanted.saturating_add(surplus)).unwrap_or(BATCH).min(BATCH);
+        find = find.batch_size(batch);
+        let mut cursor = self.inner.reading(async { find.batch().await }).await?;
+        let mut hits = Hits::paged(page.offset - skipped, page.limit, None);
+        while !hits.has_more() && self.read_batch(&mut cursor, &mut hits, Until::Full).await? {}
+        Ok(self.found(hits, None))
+    }
+
+    /// One page, and how many there are, by evaluating everything.
+    async fn page_and_count(&self) -> Result<Found, StoreError> {
+        let page = &self.plan.page;
+        let mut hits = Hits::paged(page.offset, page.limit, self.after);
+        let mut cursor = self.scan(self.compiled.candidates(), self.compiled.sort.clone()).await?;
+        while self.read_batch(&mut cursor, &mut hits, Until::End).await? {}
+        let count = hits.matches();
+        Ok(self.found(hits, Some(count)))
+    }
+
+    /// One page of an order that only the evaluator knows: everything is read, and no more is kept
+    /// than leads up to the end of the page.
+    async fn all_in_order(&self) -> Result<Found, StoreError> {
+        let mut hits = Hits::ordered(self.plan, self.now);
+        let mut cursor = self.scan(self.compiled.candidates(), None).await?;
+        while self.read_batch(&mut cursor, &mut hits, Until::End).await? {}
+        let count = self.plan.page.count.then_some(hits.matches());
+        Ok(self.found(hits, count))
+    }
+
+    /// How many there are, if the filter is exact.
+    async fn count(&self) -> Result<u64, StoreError> {
+        let plain = self.inner.entities.count_documents(self.compiled.plain_ones());
+        let plain = plain.max_time(self.time_limit());
+        let mut count = self.inner.reading(async { plain.await }).await?;
+        if self.compiled.has_odd_ones() {
+            let mut hits = Hits::paged(0, 0, None);
+            let mut cursor = self.scan(self.compiled.odd_ones(), None).await?;
+            while self.read_batch(&mut cursor, &mut hits, Until::End).await? {}
+            count += hits.matches();
+        }
+        Ok(count)
+    }
+
+    /// Whether any entity must be evaluated though the filter is exact.
+    async fn has_odd_ones(&self) -> Result<bool, StoreError> {
+        if !self.compiled.has_odd_ones() {
+            return Ok(false);
+        }
+        let find = self.inner.entities.find_one(self.compiled.odd_ones());
+        let find = find.projection(doc! { "_id": 1 }).max_time(self.time_limit());
+        Ok(self.inner.reading(async { find.await }).await?.is_some())
+    }
+
+    async fn scan(
+        &self,
+        filter: Document,
+        sort: Option<Document>,
+    ) -> Result<RawBatchCursor, StoreError> {
+        let find = self.inner.entities.find(filter).projection(projection());
+        let mut find = find.batch_size(BATCH).max_time(self.time_limit());
+        if let Some(sort) = sort {
+            find = find.sort(sort);
+        }
+        self.inner.reading(async { find.batch().await }).await
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.inner.settings.time_limit
+    }
+
+    /// Evaluates a batch; false if there was none left.
+    async fn read_batch(
+        &self,
+        cursor: &mut RawBatchCursor,
+        hits: &mut Hits<'_>,
+        until: Until,
+    ) -> Result<bool, StoreError> {
+        let next = self.inner.reading(async { cursor.next().await.transpose() }).await?;
+        let Some(batch) = next else { return Ok(false) };
+        let documents = batch.doc_slices().map_err(document::damaged)?;
+        let mut linked = Linked::new(self.inner, self.tenant, self.now);
+        let mut doubtful = Vec::new();
+        let links = self.plan.link_depth() > 0;
+        for one in documents {
+            let one = one.map_err(document::damaged)?;
+            let document = one.as_document().ok_or_else(|| document::damaged("no document"))?;
+            let (hit, is_odd) = self.hit(document)?;
+            if links {
+                doubtful.push(hit);
+                if doubtful.len() >= linked::AT_ONCE {
+                    linked.settle(self.plan, &mut doubtful, hits).await?;
+                }
+            } else if (self.compiled.is_exact && !is_odd)
+                || self.plan.matches(&hit.held.entity, self.now, &crate::query::NoLookup)
+            {
+                hits.add(hit);
+            }
+            if until == Until::Full && hits.has_more() {
+                return Ok(true);
+            }
+        }
+        linked.settle(self.plan, &mut doubtful, hits).await?;
+        Ok(true)
+    }
+
+    /// The entity of a document, and whether its keys may not tell everything.
+    fn hit(&self, document: &RawDocument) -> Result<(Hit, bool), StoreError> {
+        let is_odd = self.compiled.has_odd_ones()
+            && document.get("odd").map_err(document::damaged)?.is_some();
+        let held = self.inner.held_for_now(self.tenant, &read::id_of(document)?, document)?;
+        Ok((Hit { created: held.stamps.created, held }, is_odd))
+    }
+
+    fn found(&self, hits: Hits<'_>, count: Option<u64>) -> Found {
+        let (page, more) = hits.into_page();
+        let next = page.last().filter(|_| more && self.plan.order.is_none());
+        let next = next.map(|hit| anchor(hit.created));
+        let mut entities = Vec::with_capacity(page.len());
+        for hit in page {
+            entities.push(hit.held.entity.clone());
+            self.inner.cache.remember(self.tenant, hit.held);
+        }
+        Found { entities, count, more, next }
+    }
+}
+
+/// What is read of a document.
+fn projection() -> Document {
+    doc! { "s": 1, "v": 1, "p": 1, "r": 1, "odd": 1 }
+}
+
+/// A filter with one more condition.
+fn also(filter: Document, condition: Document) -> Document {
+    if condition.keys().any(|key| filter.contains_key(key)) || filter.contains_key("$or") {
+        return doc! { "$and": [Bson::from(filter), Bson::from(condition)] };
+    }
+    let mut filter = filter;
+    filter.extend(condition);
+    filter
+}
+
+/// A place after an entity.
+fn anchor(created: i64) -> Anchor {
+    Anchor::new(&format!("{created:x}"))
 }
 
 fn read_anchor(anchor: &Anchor) -> Result<i64, StoreError> {
@@ -62,15 +246,4 @@ fn read_anchor(anchor: &Anchor) -> Result<i64, StoreError> {
         .ok()
         .filter(|stamp| *stamp >= 0)
         .ok_or_else(|| StoreError::BadAnchor(anchor.as_str().chars().take(32).collect()))
-}
-
-struct All {
-    links: FxHashMap<EntityId, Arc<Stored>>,
-    now: Timestamp,
-}
-
-impl Lookup for All {
-    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>> {
-        self.links.get(id).filter(|entity| entity.is_alive(self.now)).cloned()
-    }
 }

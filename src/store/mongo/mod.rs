@@ -11,6 +11,7 @@ mod cache;
 mod census;
 mod clock;
 mod commit;
+mod compile;
 mod connect;
 mod decide;
 mod document;
@@ -19,6 +20,7 @@ mod events;
 mod find;
 mod gate;
 mod indexes;
+mod keys;
 mod leases;
 #[cfg(test)]
 mod outages;
@@ -126,6 +128,8 @@ struct Inner {
     clock: Clock,
     gate: Gate,
     cache: Cache,
+    /// What entities of each shape have in common.
+    shapes: census::Shapes,
     locks: Locks,
     watch: OnceLock<Arc<dyn Watch>>,
     guard: OnceLock<Arc<dyn Guard>>,

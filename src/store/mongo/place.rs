@@ -30,7 +30,7 @@ pub(super) fn covering(geometry: &Geometry) -> Option<RawDocumentBuf> {
 }
 
 /// The corners, in degrees, of an area that covers a rectangle of the map though its sides are
-/// great circles. None if it would be too large, too near to a pole, or over the antimeridian.
+/// great circles. None if it would be too large or too near to a pole.
 pub(super) fn area(rect: &Rect) -> Option<Rect> {
     let wide = Rect {
         west: rect.west - MARGIN,
@@ -39,9 +39,7 @@ pub(super) fn area(rect: &Rect) -> Option<Rect> {
         north: rect.north + MARGIN,
     };
     let (width, height) = (wide.east - wide.west, wide.north - wide.south);
-    let fits = wide.west >= -180.0
-        && wide.east <= 180.0
-        && wide.south >= -MAX_LATITUDE
+    let fits = wide.south >= -MAX_LATITUDE
         && wide.north <= MAX_LATITUDE
         && width <= MAX_EXTENT
         && height <= MAX_EXTENT;
@@ -72,9 +70,14 @@ pub(super) fn polygon(area: &Rect) -> RawDocumentBuf {
     geojson("Polygon", rings)
 }
 
+/// A little beyond the antimeridian lies what the map has at its other end.
 fn point(lon: f64, lat: f64) -> RawArrayBuf {
     let mut point = RawArrayBuf::new();
-    point.push(lon);
+    point.push(match lon {
+        lon if lon > 180.0 => lon - 360.0,
+        lon if lon < -180.0 => lon + 360.0,
+        lon => lon,
+    });
     point.push(lat);
     point
 }

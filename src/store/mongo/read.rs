@@ -100,6 +100,18 @@ impl Inner {
         id: &EntityId,
         document: &RawDocument,
     ) -> Result<Arc<Held>, StoreError> {
+        let held = self.held_for_now(tenant, id, document)?;
+        self.cache.remember(tenant, held.clone());
+        Ok(held)
+    }
+
+    /// The same, for those who look at more entities than they need: none is remembered.
+    pub fn held_for_now(
+        &self,
+        tenant: &TenantId,
+        id: &EntityId,
+        document: &RawDocument,
+    ) -> Result<Arc<Held>, StoreError> {
         let stamps = document::stamps(document)?;
         self.clock.saw(stamps.version);
         if let Some(known) = self.cache.get(tenant, id)
@@ -108,9 +120,7 @@ impl Inner {
             return Ok(known);
         }
         let entity = Stored::new(document::entity(document)?);
-        let held = Arc::new(Held { stamps, entity });
-        self.cache.remember(tenant, held.clone());
-        Ok(held)
+        Ok(Arc::new(Held { stamps, entity }))
     }
 }
 

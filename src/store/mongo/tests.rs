@@ -28,9 +28,23 @@ pub(in crate::store) fn settings() -> Settings {
 }
 
 /// A database of its own, removed in the end.
-struct Own {
+pub(super) struct Own {
     settings: Settings,
     store: Arc<Mongo>,
+}
+
+impl Own {
+    /// An empty one.
+    pub async fn start() -> Self {
+        let settings = settings();
+        let store = Arc::new(Mongo::open(settings.clone()).await.unwrap());
+        Self { settings, store }
+    }
+
+    /// What the store is made of.
+    pub fn inner(&self) -> &super::Inner {
+        &self.store.inner
+    }
 }
 
 impl Drop for Own {
@@ -61,9 +75,7 @@ impl InMongo {
 #[async_trait]
 impl Backend for InMongo {
     async fn start() -> Self {
-        let settings = settings();
-        let store = Arc::new(Mongo::open(settings.clone()).await.unwrap());
-        Self(Some(Own { settings, store }))
+        Self(Some(Own::start().await))
     }
 
     fn store(&self) -> Arc<dyn Store> {

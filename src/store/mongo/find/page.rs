@@ -1,0 +1,104 @@
+//! What a query found so far: no more than leads up to the end of its page.
+
+use std::sync::Arc;
+
+use super::super::cache::Held;
+use crate::model::Timestamp;
+use crate::query::EntityPlan;
+
+/// How many hits are gathered beyond twice those that are wanted before they are put in order.
+const SPARE: usize = 1_024;
+
+/// An entity that matches.
+pub(super) struct Hit {
+    /// The stamp of its creation.
+    pub created: i64,
+    pub held: Arc<Held>,
+}
+
+/// What was found.
+pub(super) struct Hits<'a> {
+    list: Vec<Hit>,
+    matches: u64,
+    more: bool,
+    way: Way<'a>,
+}
+
+/// How hits come.
+enum Way<'a> {
+    /// In the order of the page.
+    Paged {
+        /// How many belong before the page still.
+        skip: usize,
+        limit: usize,
+        /// Those up to this stamp are counted only.
+        after: Option<i64>,
+    },
+    /// In any order.
+    Ordered { plan: &'a EntityPlan, now: Timestamp },
+}
+
+impl<'a> Hits<'a> {
+    /// Hits come in the order of the page.
+    pub fn paged(skip: usize, limit: usize, after: Option<i64>) -> Self {
+        Self { list: Vec::new(), matches: 0, more: false, way: Way::Paged { skip, limit, after } }
+    }
+
+    /// Hits come in any order, to be put in that of the plan.
+    pub fn ordered(plan: &'a EntityPlan, now: Timestamp) -> Self {
+        Self { list: Vec::new(), matches: 0, more: false, way: Way::Ordered { plan, now } }
+    }
+
+    /// One more.
+    pub fn add(&mut self, hit: Hit) {
+        self.matches += 1;
+        match &mut self.way {
+            Way::Ordered { plan, .. } => {
+                let room = wanted(plan).saturating_mul(2).saturating_add(SPARE);
+                self.list.push(hit);
+                if self.list.len() >= room {
+                    self.keep_first();
+                }
+            }
+            Way::Paged { after: Some(after), .. } if hit.created <= *after => {}
+            Way::Paged { skip, .. } if *skip > 0 => *skip -= 1,
+            Way::Paged { limit, .. } if self.list.len() < *limit => self.list.push(hit),
+            Way::Paged { .. } => self.more = true,
+        }
+    }
+
+    /// How many matched.
+    pub fn matches(&self) -> u64 {
+        self.matches
+    }
+
+    /// Whether there are more after the page.
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// The page, and whether there are more after it.
+    pub fn into_page(mut self) -> (Vec<Hit>, bool) {
+        self.keep_first();
+        if let Way::Ordered { plan, .. } = self.way {
+            self.list.drain(..plan.page.offset.min(self.list.len()));
+        }
+        (self.list, self.more)
+    }
+
+    /// Puts hits in the order of the plan, and forgets those beyond its page.
+    fn keep_first(&mut self) {
+        let Way::Ordered { plan, now } = self.way else { return };
+        self.list.sort_by(|a, b| {
+            let order = plan.compare(&a.held.entity, &b.held.entity, now);
+            order.then(a.created.cmp(&b.created))
+        });
+        self.more |= self.list.len() > wanted(plan);
+        self.list.truncate(wanted(plan));
+    }
+}
+
+/// How many hits lead up to the end of the page.
+fn wanted(plan: &EntityPlan) -> usize {
+    plan.page.offset.saturating_add(plan.page.limit)
+}
