@@ -4,7 +4,8 @@
     cargo build --release --examples && cargo build --release
     bench/run.py                       # everything, about ten minutes
     bench/run.py --quick               # shorter measurements, 100 000 entities
-    bench/run.py --only small          # small | large
+    bench/run.py --only small          # small | large | mongodb
+    bench/run.py --mongodb URL         # the broker on a MongoDB of this machine, too
 
 Needs wrk and taskset, Python 3.9 or newer and nothing else, and two processors that do nothing
 else meanwhile. Only loopback addresses are used.
@@ -309,6 +310,70 @@ class Bench:
         broker.stop(signal.SIGKILL)
         self.restart(data, one, total, near("99.66,18.28"))
 
+    def mongodb(self):
+        """The broker on MongoDB, against the least that can be done with the same driver."""
+        url = self.options.mongodb
+        say(f"100 vehicles in MongoDB, 50 connections")
+        database = f"lanna-bench-{os.getpid()}"
+        settings = {"LANNA_STORE_URL": url, "LANNA_MONGODB_DATABASE": database}
+        broker = self.broker(19096, self.folder / "none", **settings)
+        load(19096, [vehicle(n) for n in range(VEHICLES)])
+        one = "/ngsi-ld/v1/entities/urn:ngsi-ld:Vehicle:%d"
+        listing = "/ngsi-ld/v1/entities?type=Vehicle&limit=20"
+        status, headers, _ = call(19096, "GET", one.replace("%d", "0"))
+        assert status == 200, status
+        command = [self.options.mongo_ceiling, "127.0.0.1:19196", url, database,
+                   headers.get("link", "-")]
+        ceiling = Process("mongo_ceiling", command, log=self.folder / "mongo_ceiling.log")
+        ceiling.port = 19196
+        wait_until_up(ceiling, 19196, "/one/urn:ngsi-ld:Vehicle:0")
+        short = "~/Vehicle"
+        status, _, body = call(19196, "GET", "/list?" + short)
+        assert status == 200 and len(body) > 1_000, (status, len(body))
+        got = self.rounds([
+            ("ceiling one", ceiling, ["rotate", VEHICLES, "/one/urn:ngsi-ld:Vehicle:%d"]),
+            ("one", broker, ["rotate", VEHICLES, one]),
+            ("ceiling list", ceiling, ["get", "/list?" + short]),
+            ("list", broker, ["get", listing]),
+            ("ceiling patch", ceiling, ["patch", VEHICLES, "/one/urn:ngsi-ld:Vehicle:%d"]),
+            ("patch", broker, ["patch", VEHICLES, one + "/attrs/speed"]),
+        ])
+        self.ratio_row("MongoDB: GET one entity", got["one"], got["ceiling one"], 0.60)
+        self.ratio_row("MongoDB: GET ?type=Vehicle&limit=20", got["list"], got["ceiling list"], 0.60)
+        self.ratio_row("MongoDB: PATCH one attribute", got["patch"], got["ceiling patch"], 0.40)
+        ceiling.stop()
+        broker.stop()
+        self.mongodb_large(url, database)
+
+    def mongodb_large(self, url, database):
+        """How much queries look at, with many entities in MongoDB."""
+        total = self.options.entities
+        say(f"{total:,} AirQualityObserved of twelve attributes in MongoDB")
+        settings = {"LANNA_STORE_URL": url, "LANNA_MONGODB_DATABASE": database + "-large"}
+        broker = self.broker(19097, self.folder / "none", pinned=False, **settings)
+        began = time.monotonic()
+        self.city(0, total, 19097)
+        seconds = time.monotonic() - began
+        self.row(f"MongoDB: {total:,} entities loaded", f"{total / seconds:,.0f}/s", "–", None, "")
+        kind = "type=AirQualityObserved&limit=20"
+        queries = {
+            "q=pm25>90": f"{kind}&q=pm25%3E90",
+            "near 2 km": (f"{kind}&georel=near;maxDistance==2000&geometry=Point"
+                          "&coordinates=%5B99.66,18.28%5D"),
+        }
+        for name, query in queries.items():
+            result = self.wrk(broker, ["get", "/ngsi-ld/v1/entities?" + query], connections=8)
+            environment = {**os.environ, **settings, "LANNA_LOG_LEVEL": "warn"}
+            explained = subprocess.run(
+                [str(self.options.lanna), "store", "explain", query], env=environment,
+                capture_output=True, text=True, check=True).stdout
+            scans = "COLLSCAN" in explained
+            looked = next(l for l in explained.splitlines() if l.startswith("candidates"))
+            self.row(f"MongoDB: {name} in {total:,}", "by index" if not scans else "by scan",
+                     "by index", not scans and not result.get("invalid"),
+                     f"{result['per_second']:,.0f}/s, {looked}")
+        broker.stop()
+
     def restart(self, data, one, total, query):
         """After a kill: the first answer, with every processor, and life within a bound."""
         for bound, name in (("0", "no bound"), ("256MiB", "a bound of 256 MiB")):
@@ -384,11 +449,13 @@ def main():
     parser.add_argument("--lanna", default=release / "lanna")
     parser.add_argument("--lanna-arguments", default="", help="words after the broker's name")
     parser.add_argument("--ceiling", default=release / "examples" / "ceiling")
+    parser.add_argument("--mongo-ceiling", default=release / "examples" / "mongo_ceiling")
+    parser.add_argument("--mongodb", help="mongodb://… of this machine, to measure the broker on it")
     parser.add_argument("--city", default=release / "examples" / "city")
     parser.add_argument("--entities", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each shape")
-    parser.add_argument("--only", choices=["small", "large"])
+    parser.add_argument("--only", choices=["small", "large", "mongodb"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", help="where to put data; a temporary folder by default")
     options = parser.parse_args()
@@ -402,10 +469,12 @@ def main():
     bench = Bench(options, folder)
     began = time.monotonic()
     try:
-        if options.only != "large":
+        if options.only in (None, "small"):
             bench.small()
-        if options.only != "small":
+        if options.only in (None, "large"):
             bench.large()
+        if options.mongodb:
+            bench.mongodb()
     finally:
         for process in Process.running:
             process.stop(signal.SIGKILL)

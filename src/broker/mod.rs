@@ -10,6 +10,7 @@ mod delete_attribute;
 mod delete_entity;
 mod discovery;
 mod error;
+mod explain_query;
 mod freshness;
 mod merge_entity;
 mod models;

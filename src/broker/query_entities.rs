@@ -172,7 +172,7 @@ impl Broker {
         Ok(selectors)
     }
 
-    fn page(&self, texts: &PageTexts) -> Result<Page, Error> {
+    pub(super) fn page(&self, texts: &PageTexts) -> Result<Page, Error> {
         let most = self.limits.page_max as u64;
         let limit = texts.limit.unwrap_or(self.limits.page_default as u64);
         if limit > most {

@@ -8,6 +8,7 @@ use lanna::config::{Choice, Config, Key};
 use lanna::import::{Format, Mode, Options};
 use lanna::model::TenantId;
 
+use super::explain::Explain;
 use super::import::Import;
 use super::migrate::Migrate;
 use super::models::Models;
@@ -34,6 +35,8 @@ pub enum Command {
     Models(Models),
     /// Copy from one store to another.
     Migrate(Migrate),
+    /// Say how the store finds what a query selects.
+    Explain(Explain),
     /// Print the configuration.
     ShowConfig,
 }
@@ -85,6 +88,7 @@ fn clap() -> Clap {
         .subcommand(import())
         .subcommand(migrate())
         .subcommand(models())
+        .subcommand(store())
         .subcommand(
             Clap::new("config")
                 .about("Ask about the configuration")
@@ -93,6 +97,40 @@ fn clap() -> Clap {
                     Clap::new("show").about("Print the configuration in force, as a TOML file"),
                 ),
         )
+}
+
+fn store() -> Clap {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let explain = Clap::new("explain")
+        .about("Say how the store finds what a query selects")
+        .long_about(
+            "Say how the store finds what a query selects: by which filter and which indexes, \
+             whether what it finds has to be evaluated again, and how much it looks at. The \
+             first page is tried out.",
+        )
+        .arg(
+            Arg::new("query")
+                .value_name("QUERY")
+                .required(true)
+                .help("The query, as in a URL after the question mark: 'type=Vehicle&q=speed>50'"),
+        )
+        .arg(
+            option("tenant", "NAME", "The tenant; the default one when absent")
+                .value_parser(TenantId::named),
+        )
+        .arg(option("entity-context", "URL|FILE", "The @context of the names in the query"));
+    Clap::new("store").about("Ask about the store").subcommand_required(true).subcommand(explain)
+}
+
+fn understood_explain(matches: &ArgMatches) -> Explain {
+    let text = |name| matches.get_one::<String>(name).cloned();
+    Explain {
+        query: text("query").unwrap_or_default(),
+        tenant: matches.get_one::<TenantId>("tenant").cloned().unwrap_or_default(),
+        context: text("entity-context"),
+    }
 }
 
 fn import() -> Clap {
@@ -251,6 +289,10 @@ fn understood(matches: &ArgMatches) -> Invocation {
             (Command::Models(asked), deepest)
         }
         Some(("migrate", asked)) => (Command::Migrate(understood_migration(asked)), asked),
+        Some(("store", below)) => {
+            let explain = below.subcommand().map_or(below, |(_, explain)| explain);
+            (Command::Explain(understood_explain(explain)), explain)
+        }
         Some(("import", import)) => (Command::Import(understood_import(import)), import),
         Some((_, serve)) => {
             let sample = serve.get_flag("sample") || matches.get_flag("sample");
@@ -316,6 +358,13 @@ mod tests {
         let Command::Migrate(asked) = invoked(&words).command else { panic!("a migration") };
         assert_eq!((&*asked.from, &*asked.to), ("data", "mongodb://h/?replicaSet=r"));
         assert_eq!(asked.tenants.len(), 2);
+    }
+
+    #[test]
+    fn a_query_is_explained() {
+        let invocation = invoked(&["store", "explain", "type=A&q=b>1", "--tenant", "Lampang"]);
+        let Command::Explain(explain) = invocation.command else { panic!("asked to explain") };
+        assert_eq!((&*explain.query, explain.tenant.name()), ("type=A&q=b>1", Some("Lampang")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line. Composes the rooms of the library; nothing else does.
 
 mod args;
+mod explain;
 mod import;
 mod logging;
 mod migrate;
@@ -34,6 +35,10 @@ pub fn main() -> ExitCode {
             Err(why) => refuse(&why),
         },
         Command::Models(asked) => ended(models::run(asked)),
+        Command::Explain(explain) => match logging::start(&config.log) {
+            Ok(()) => ended(explain::run(&config, &explain)),
+            Err(why) => refuse(&why),
+        },
         Command::ShowConfig => ended(print(&config.to_toml())),
     }
 }

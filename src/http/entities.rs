@@ -160,6 +160,23 @@ fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
     })
 }
 
+/// Reads what selects entities from the part of a URL after the question mark.
+///
+/// # Errors
+/// What is no parameter of a query, or is given wrongly.
+pub fn read_query(query: &str) -> Result<QueryTexts, Error> {
+    let mut params = Params::parse(query)?;
+    let mut texts = take_query(&mut params)?;
+    texts.attrs = params.take("attrs").map(|text| text.into_owned());
+    texts.page = PageTexts {
+        limit: params.take_number("limit")?,
+        offset: params.take_number("offset")?.unwrap_or(0),
+        count: params.take_flag("count")?.unwrap_or(false),
+    };
+    params.finish()?;
+    Ok(texts)
+}
+
 fn take_page(params: &mut Params<'_>, viewing: &Viewing) -> Result<PageTexts, Error> {
     Ok(PageTexts {
         limit: params.take_number("limit")?,

@@ -26,6 +26,7 @@ mod batch;
 mod contexts;
 mod discovery;
 mod entities;
+pub use entities::read_query;
 mod info;
 pub mod routes;
 

@@ -121,6 +121,14 @@ pub trait Store: Send + Sync + 'static {
         Err(StoreError::Unusable("this store keeps no history".into()))
     }
 
+    /// How the first page of a plan is found, tried out: for those who ask why a query is slow.
+    async fn explain(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+        now: Timestamp,
+    ) -> Result<Explanation, StoreError>;
+
     /// Which types and attributes the entities have, and how many entities have them.
     async fn census(&self, tenant: &TenantId, now: Timestamp) -> Result<Census, StoreError>;
 
@@ -257,6 +265,24 @@ pub struct Found {
     /// Where the next page begins; absent if there is none, or if the plan has an order of its
     /// own, where only an offset can continue.
     pub next: Option<Anchor>,
+}
+
+/// How a store finds what a plan selects.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// What candidates are found by, in the store's own language.
+    pub filter: serde_json::Value,
+    /// Whether every candidate matches; if not, each is evaluated.
+    pub exact: bool,
+    /// Whether candidates come in the order of the plan, so that no more are looked at than a page
+    /// needs.
+    pub ordered: bool,
+    /// What the store does, the last step first, with the names of the indexes it uses.
+    pub steps: Vec<String>,
+    /// How many entries of indexes were looked at; absent where they are not counted.
+    pub keys: Option<u64>,
+    /// How many candidates were looked at.
+    pub candidates: u64,
 }
 
 /// What there is in a tenant. Types and attributes are ordered by their IRIs.

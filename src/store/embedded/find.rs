@@ -5,12 +5,12 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Inner;
-use super::index::page;
+use super::index::{Sort, Wish, page};
 use super::seats::SeatNumber;
 use super::tenants::{Tenant, Whereabouts};
 use crate::model::{EntityId, Stored, TenantId, Timestamp};
 use crate::query::{Anchor, EntityPlan, Lookup};
-use crate::store::{Found, StoreError};
+use crate::store::{Explanation, Found, StoreError};
 
 /// How many candidates are evaluated on the asker's thread; the rest goes to a thread where it
 /// hinders nobody.
@@ -46,6 +46,31 @@ pub(super) async fn find(
     }
     inner.settle_page(&tenant, &mut scan);
     Ok(scan.found(plan, now))
+}
+
+/// Says by which sets of seats the entities of a plan are found.
+pub(super) fn explain(
+    inner: &Inner,
+    tenant: &TenantId,
+    plan: &EntityPlan,
+    now: Timestamp,
+) -> Result<Explanation, StoreError> {
+    let tenant = inner.tenants.get(tenant)?;
+    let state = tenant.state.read();
+    let narrowed = state.index.narrow(plan, now, &state.seats);
+    let wish = |wish: &Wish| match wish.sort {
+        Sort::Values => format!("would use an index of the values of {}", wish.attribute),
+        Sort::Places => format!("would use an index of the places of {}", wish.attribute),
+    };
+    let hints = plan.hints();
+    Ok(Explanation {
+        filter: hints.iter().map(|hint| format!("{hint:?}")).collect(),
+        exact: narrowed.exact,
+        ordered: plan.order.is_none(),
+        steps: narrowed.wishes.iter().map(wish).collect(),
+        keys: None,
+        candidates: narrowed.seats.len(),
+    })
 }
 
 enum Begun {

@@ -48,7 +48,9 @@ use self::names::Names;
 use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
-use super::{Census, Event, Found, FoundHistory, Guard, Shelf, Store, StoreError, Watch};
+use super::{
+    Census, Event, Explanation, Found, FoundHistory, Guard, Shelf, Store, StoreError, Watch,
+};
 use crate::model::{
     Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId, Timestamp, Write,
 };
@@ -383,6 +385,15 @@ impl Store for Embedded {
                 .map_err(|error| StoreError::Broken(error.to_string()))??,
         };
         asked.await.map_err(gone)?
+    }
+
+    async fn explain(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+        now: Timestamp,
+    ) -> Result<Explanation, StoreError> {
+        find::explain(&self.inner, tenant, plan, now)
     }
 
     async fn census(&self, tenant: &TenantId, now: Timestamp) -> Result<Census, StoreError> {

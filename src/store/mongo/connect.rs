@@ -78,6 +78,8 @@ async fn connect(settings: &Settings) -> Result<(Client, Database), StoreError> 
     options.connect_timeout.get_or_insert(Duration::from_secs(5));
     options.retry_writes = Some(true);
     options.retry_reads = Some(true);
+    #[cfg(test)]
+    options.command_event_handler.clone_from(&settings.commands);
     let concern = if settings.majority {
         WriteConcern::builder()
             .w(Acknowledgment::Majority)

@@ -17,6 +17,7 @@ mod decide;
 mod document;
 mod error;
 mod events;
+mod explain;
 mod find;
 mod gate;
 mod indexes;
@@ -27,6 +28,8 @@ mod outages;
 mod place;
 mod read;
 mod records;
+#[cfg(test)]
+mod round_trips;
 mod sweep;
 mod tenants;
 #[cfg(test)]
@@ -50,7 +53,9 @@ use self::cache::Cache;
 use self::clock::Clock;
 use self::commit::Locks;
 use self::gate::Gate;
-use super::{Census, Event, Found, Guard, RecordChange, Shelf, Store, StoreError, Watch};
+use super::{
+    Census, Event, Explanation, Found, Guard, RecordChange, Shelf, Store, StoreError, Watch,
+};
 use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
 use crate::query::EntityPlan;
 
@@ -87,6 +92,9 @@ pub struct Settings {
     pub sweep_every: Duration,
     /// Tells the sweeper the time.
     pub clock: fn() -> Timestamp,
+    /// Is told of every command, in tests.
+    #[cfg(test)]
+    pub commands: Option<mongodb::event::EventHandler<mongodb::event::command::CommandEvent>>,
 }
 
 impl Settings {
@@ -104,6 +112,8 @@ impl Settings {
             cache_bytes: 256 << 20,
             sweep_every: Duration::from_secs(1),
             clock: Timestamp::now,
+            #[cfg(test)]
+            commands: None,
         }
     }
 }
@@ -222,6 +232,16 @@ impl Store for Mongo {
     ) -> Result<Found, StoreError> {
         self.inner.check_tenant(tenant).await?;
         find::find(&self.inner, tenant, plan, now).await
+    }
+
+    async fn explain(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+        now: Timestamp,
+    ) -> Result<Explanation, StoreError> {
+        self.inner.check_tenant(tenant).await?;
+        explain::explain(&self.inner, tenant, plan, now).await
     }
 
     async fn census(&self, tenant: &TenantId, now: Timestamp) -> Result<Census, StoreError> {

@@ -36,9 +36,18 @@ pub(super) struct Own {
 impl Own {
     /// An empty one.
     pub async fn start() -> Self {
-        let settings = settings();
+        Self::with(settings()).await
+    }
+
+    /// An empty one, set up so.
+    pub async fn with(settings: Settings) -> Self {
         let store = Arc::new(Mongo::open(settings.clone()).await.unwrap());
         Self { settings, store }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Mongo {
+        &self.store
     }
 
     /// What the store is made of.

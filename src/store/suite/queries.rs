@@ -26,7 +26,7 @@ pub(in crate::store) fn context() -> &'static Context {
     })
 }
 
-pub(super) fn filter(text: &str) -> Filter {
+pub(in crate::store) fn filter(text: &str) -> Filter {
     Filter::parse(text, context(), &FilterOptions::default(), &Limits::default())
         .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -35,7 +35,7 @@ fn query(text: &str) -> EntityPlan {
     EntityPlan { filter: Some(filter(text)), ..EntityPlan::default() }
 }
 
-fn near(lon: f64, lat: f64, metres: u32) -> EntityPlan {
+pub(in crate::store) fn near(lon: f64, lat: f64, metres: u32) -> EntityPlan {
     let params = GeoParams {
         georel: Some(&format!("near;maxDistance=={metres}")),
         geometry: Some("Point"),
