@@ -21,6 +21,12 @@ use crate::store::{Found, StoreError};
 /// How many entities come at once when it is not known how many are needed.
 const BATCH: u32 = 500;
 
+/// How many times as many are asked for when those that came did not fill the page.
+const MORE: i64 = 8;
+
+/// From so many on, all that there are are asked for.
+const MANY: i64 = 20_000;
+
 /// Finds the entities of a plan.
 pub(super) async fn find(
     inner: &Inner,
@@ -71,37 +77,48 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     /// One page, read no further than it goes.
+    ///
+    /// Of an exact filter it is known how many will do. Of others more and more are asked for,
+    /// from where the last answer ended: the database then keeps no more in order than that.
     async fn page(&self) -> Result<Found, StoreError> {
         let page = &self.plan.page;
-        let mut filter = self.compiled.candidates();
-        let mut skipped = 0;
+        let (mut filter, mut skipped) = (self.compiled.candidates(), 0);
         if self.compiled.is_exact && page.offset > 0 && !self.has_odd_ones().await? {
             filter = self.compiled.plain_ones();
             skipped = page.offset;
         }
-        if let Some(after) = self.after {
-            filter = also(filter, doc! { "s": { "$gt": after } });
-        }
         let wanted = page.limit.saturating_add(page.offset - skipped).saturating_add(1);
-        let mut find = self.inner.entities.find(filter).projection(projection());
-        find = find.max_time(self.time_limit());
-        if let Some(sort) = &self.compiled.sort {
-            find = find.sort(sort.clone());
+        let surplus = if self.compiled.is_exact { 0 } else { wanted / 2 + 16 };
+        let mut most = i64::try_from(wanted.saturating_add(surplus)).ok();
+        let goes_on = self.plan.order.is_none();
+        if !goes_on && !(self.compiled.is_exact && !self.compiled.has_odd_ones()) {
+            most = None;
         }
-        if skipped > 0 {
-            find = find.skip((skipped as u64).min(i64::MAX as u64));
-        }
-        if self.compiled.is_exact && !self.compiled.has_odd_ones() {
-            find = find.limit(i64::try_from(wanted).unwrap_or(0));
-        }
-        // One more than wanted, so that the first answer is known to be the last.
-        let surplus = if self.compiled.is_exact { 1 } else { wanted / 2 + 16 };
-        let batch = u32::try_from(wanted.saturating_add(surplus)).unwrap_or(BATCH).min(BATCH);
-        find = find.batch_size(batch);
-        let mut cursor = self.inner.reading(async { find.batch().await }).await?;
         let mut hits = Hits::paged(page.offset - skipped, page.limit, None);
-        while !hits.has_more() && self.read_batch(&mut cursor, &mut hits, Until::Full).await? {}
-        Ok(self.found(hits, None))
+        let mut after = self.after;
+        loop {
+            let mut find = self.inner.entities.find(later(filter.clone(), after));
+            find = find.projection(projection()).max_time(self.time_limit());
+            if let Some(sort) = &self.compiled.sort {
+                find = find.sort(sort.clone());
+            }
+            if skipped > 0 {
+                find = find.skip((skipped as u64).min(i64::MAX as u64));
+            }
+            // One more than there will be, so that the first answer is known to be the last.
+            let batch = most.and_then(|most| u32::try_from(most + 1).ok()).unwrap_or(BATCH);
+            find = find.limit(most.unwrap_or(0)).batch_size(batch);
+            let seen = hits.seen();
+            let mut cursor = self.inner.reading(async { find.batch().await }).await?;
+            while !hits.has_more() && self.read_batch(&mut cursor, &mut hits, Until::Full).await? {}
+            let came = (hits.seen() - seen) as i64;
+            if hits.has_more() || !goes_on || most.is_none_or(|most| came < most) {
+                return Ok(self.found(hits, None));
+            }
+            after = hits.last_seen();
+            skipped = 0;
+            most = most.and_then(|most| most.checked_mul(MORE)).filter(|most| *most < MANY);
+        }
     }
 
     /// One page, and how many there are, by evaluating everything.
@@ -182,6 +199,7 @@ impl Finder<'_> {
             let one = one.map_err(document::damaged)?;
             let document = one.as_document().ok_or_else(|| document::damaged("no document"))?;
             let (hit, is_odd) = self.hit(document)?;
+            hits.saw(hit.created);
             if links {
                 doubtful.push(hit);
                 if doubtful.len() >= linked::AT_ONCE {
@@ -204,8 +222,9 @@ impl Finder<'_> {
     fn hit(&self, document: &RawDocument) -> Result<(Hit, bool), StoreError> {
         let is_odd = self.compiled.has_odd_ones()
             && document.get("odd").map_err(document::damaged)?.is_some();
-        let held = self.inner.held_for_now(self.tenant, &read::id_of(document)?, document)?;
-        Ok((Hit { created: held.stamps.created, held }, is_odd))
+        let id = read::id_of(document)?;
+        let (held, is_known) = self.inner.held_for_now(self.tenant, &id, document)?;
+        Ok((Hit { created: held.stamps.created, held, is_known }, is_odd))
     }
 
     fn found(&self, hits: Hits<'_>, count: Option<u64>) -> Found {
@@ -215,7 +234,9 @@ impl Finder<'_> {
         let mut entities = Vec::with_capacity(page.len());
         for hit in page {
             entities.push(hit.held.entity.clone());
-            self.inner.cache.remember(self.tenant, hit.held);
+            if !hit.is_known {
+                self.inner.cache.remember(self.tenant, hit.held);
+            }
         }
         Found { entities, count, more, next }
     }
@@ -226,14 +247,18 @@ fn projection() -> Document {
     doc! { "s": 1, "v": 1, "p": 1, "r": 1, "odd": 1 }
 }
 
-/// A filter with one more condition.
-fn also(filter: Document, condition: Document) -> Document {
-    if condition.keys().any(|key| filter.contains_key(key)) || filter.contains_key("$or") {
-        return doc! { "$and": [Bson::from(filter), Bson::from(condition)] };
+/// A filter for those that come after a stamp.
+fn later(filter: Document, after: Option<i64>) -> Document {
+    let Some(after) = after else { return filter };
+    let later = doc! { "s": { "$gt": after } };
+    match filter.get_array("$or") {
+        // To each branch, so that each can use its index in order.
+        Ok(branches) if filter.len() == 1 => {
+            let both = |branch: &Bson| doc! { "$and": [branch.clone(), later.clone()] };
+            doc! { "$or": branches.iter().map(both).collect::<Vec<_>>() }
+        }
+        _ => doc! { "$and": [filter, later] },
     }
-    let mut filter = filter;
-    filter.extend(condition);
-    filter
 }
 
 /// A place after an entity.

@@ -20,6 +20,10 @@ pub(super) const MAX_TEXT: usize = 128;
 /// How many keys an instance has at most; with more, its attribute is odd.
 const MAX_KEYS: usize = 256;
 
+/// How many keys an entity has at most, and how many places.
+const MAX_ALL_KEYS: usize = 4_096;
+const MAX_ALL_PLACES: usize = 64;
+
 /// How many names deep sub-attributes are told of.
 pub(super) const MAX_DEPTH: usize = 3;
 
@@ -28,6 +32,9 @@ pub(super) const SEPARATOR: char = '\u{1f}';
 
 /// What follows the name of an attribute some of whose texts were cut, in `odd`.
 pub(super) const CUT: &str = "\u{1f}~";
+
+/// What follows the name of an attribute that has more than one value, in `odd`.
+pub(super) const SEVERAL: &str = "\u{1f}+";
 
 /// The members of a document that queries use.
 #[derive(Debug, Default)]
@@ -40,6 +47,8 @@ pub(super) struct Keys {
     pub places: RawArrayBuf,
     /// Attributes of which the other members do not tell everything.
     pub odd: Vec<String>,
+    keys: usize,
+    place_count: usize,
 }
 
 impl Keys {
@@ -65,9 +74,15 @@ impl Keys {
     }
 
     fn add_attribute(&mut self, attribute: &Attribute, at: &Above<'_>) {
+        let is_several = |instance: &Instance| !is_single(&instance.datum);
+        let instances = attribute.instances();
+        if at.depth == 1 && (instances.len() > 1 || instances.iter().any(is_several)) {
+            self.odd.push(format!("{}{SEVERAL}", at.odd));
+        }
         for instance in attribute.instances() {
             let end = [at.end, instance.expires_at()].into_iter().flatten().min();
-            let told = describe(instance, at.path, end);
+            let told = describe(instance, at.path, end, MAX_ALL_KEYS - self.keys);
+            self.keys += told.keys;
             if told.is_odd {
                 self.odd.push(at.odd.to_owned());
             }
@@ -78,8 +93,11 @@ impl Keys {
                 self.instances.push(told.document);
                 if let Datum::GeoProperty(geometry) = &instance.datum {
                     match covering(geometry) {
-                        Some(shape) => self.places.push(place(at.path, end, shape)),
-                        None => self.odd.push(at.odd.to_owned()),
+                        Some(shape) if self.place_count < MAX_ALL_PLACES => {
+                            self.place_count += 1;
+                            self.places.push(place(at.path, end, shape));
+                        }
+                        _ => self.odd.push(at.odd.to_owned()),
                     }
                 }
             } else {
@@ -90,6 +108,20 @@ impl Keys {
                 self.add_attributes(instance.attributes(), &above);
             }
         }
+    }
+}
+
+/// Whether a datum is one value.
+fn is_single(datum: &Datum) -> bool {
+    match datum {
+        Datum::Property(Value::Array(_)) | Datum::ListProperty(_) => false,
+        Datum::VocabProperty(words) => words.as_slice().len() == 1,
+        Datum::LanguageProperty(map) => {
+            map.0.iter().map(|(_, texts)| texts.as_slice().len()).sum::<usize>() == 1
+        }
+        Datum::JsonProperty(json) => !json.is_array(),
+        // No bound is asked of links.
+        _ => true,
     }
 }
 
@@ -120,18 +152,19 @@ fn place(path: &str, end: Option<Timestamp>, shape: RawDocumentBuf) -> RawDocume
 /// An element of `k` or `y`.
 struct Told {
     document: RawDocumentBuf,
+    keys: usize,
     is_odd: bool,
     is_cut: bool,
 }
 
 /// Tells of an instance. `q` says what its values are to each other: `a`, items of an array; `l`,
 /// texts of languages; absent, one value alone. `r` says that they are links.
-fn describe(instance: &Instance, path: &str, end: Option<Timestamp>) -> Told {
-    let mut list = List::default();
+fn describe(instance: &Instance, path: &str, end: Option<Timestamp>, room: usize) -> Told {
+    let mut list = List { room: room.min(MAX_KEYS), ..List::default() };
     let count = list.add_datum(&instance.datum);
     let mut document = RawDocumentBuf::new();
     document.append(cstr!("a"), path);
-    if list.count > 0 {
+    if !list.keys.is_empty() {
         document.append(cstr!("v"), list.keys);
     }
     if count != 1 {
@@ -156,14 +189,16 @@ fn describe(instance: &Instance, path: &str, end: Option<Timestamp>) -> Told {
     if let Some(name) = instance.value_type() {
         document.append(cstr!("w"), name.as_str());
     }
-    Told { document, is_odd: list.is_full, is_cut: list.is_cut }
+    Told { document, keys: list.count, is_odd: list.is_full, is_cut: list.is_cut }
 }
 
 /// Keys being gathered.
 #[derive(Default)]
 struct List {
     keys: RawArrayBuf,
+    /// How many there are, and how many there may be.
     count: usize,
+    room: usize,
     is_full: bool,
     is_cut: bool,
 }
@@ -206,8 +241,8 @@ impl List {
 
     /// Whether there is room for one more key.
     fn has_room(&mut self) -> bool {
-        self.count += 1;
-        self.is_full |= self.count > MAX_KEYS;
+        self.is_full |= self.count == self.room;
+        self.count += usize::from(!self.is_full);
         !self.is_full
     }
 

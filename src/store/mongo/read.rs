@@ -100,27 +100,29 @@ impl Inner {
         id: &EntityId,
         document: &RawDocument,
     ) -> Result<Arc<Held>, StoreError> {
-        let held = self.held_for_now(tenant, id, document)?;
-        self.cache.remember(tenant, held.clone());
+        let (held, is_known) = self.held_for_now(tenant, id, document)?;
+        if !is_known {
+            self.cache.remember(tenant, held.clone());
+        }
         Ok(held)
     }
 
-    /// The same, for those who look at more entities than they need: none is remembered.
+    /// The same, and whether it is remembered: for those who look at more entities than they need.
     pub fn held_for_now(
         &self,
         tenant: &TenantId,
         id: &EntityId,
         document: &RawDocument,
-    ) -> Result<Arc<Held>, StoreError> {
+    ) -> Result<(Arc<Held>, bool), StoreError> {
         let stamps = document::stamps(document)?;
         self.clock.saw(stamps.version);
         if let Some(known) = self.cache.get(tenant, id)
             && known.stamps.version == stamps.version
         {
-            return Ok(known);
+            return Ok((known, true));
         }
         let entity = Stored::new(document::entity(document)?);
-        Ok(Arc::new(Held { stamps, entity }))
+        Ok((Arc::new(Held { stamps, entity }), false))
     }
 }
 

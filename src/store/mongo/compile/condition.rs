@@ -60,6 +60,11 @@ impl Alternatives {
         }
     }
 
+    /// The keys of targets that stand in two relations to literals of one type.
+    pub fn within(ends: [(Relation, &Literal); 2]) -> Self {
+        between(&ends.map(|(relation, literal)| End { literal, relation }))
+    }
+
     /// The keys of targets that stand in a relation to the literal.
     pub fn related(relation: Relation, literal: &Literal) -> Self {
         between(&[End { literal, relation }])

@@ -68,7 +68,7 @@ impl Compiled {
             document
         };
         Self {
-            filter: within(Part::all(vec![base.clone(), keyed])),
+            filter: part::favour(within(Part::all(vec![base.clone(), keyed]))),
             is_exact,
             is_never,
             odd: compiler.odd.into_iter().map(Bson::String).collect(),
@@ -175,14 +175,27 @@ impl Compiler {
 
     fn filter(&mut self, filter: &Filter, tenant: &TenantId) -> Part {
         match filter {
-            Filter::All(parts) => {
-                Part::all(parts.iter().map(|part| self.filter(part, tenant)).collect())
-            }
+            Filter::All(parts) => self.every(parts, tenant),
             Filter::Any(parts) => {
                 Part::any(parts.iter().map(|part| self.filter(part, tenant)).collect())
             }
             Filter::Test(test) => self.test(test, tenant),
         }
+    }
+
+    /// All parts hold. Of an attribute that has but one value, a lower and an upper bound are one
+    /// range; those that have more are odd.
+    fn every(&mut self, parts: &[Filter], tenant: &TenantId) -> Part {
+        let mut found = Vec::with_capacity(parts.len());
+        let mut left: Vec<&Filter> = parts.iter().collect();
+        while let Some(first) = left.pop() {
+            let partner = left.iter().position(|other| test::bounds(first, other));
+            found.push(match partner.map(|place| left.swap_remove(place)) {
+                Some(second) => self.range(first, second),
+                None => self.filter(first, tenant),
+            });
+        }
+        Part::all(found)
     }
 
     /// A living element of `k`, `y` or `g` of which something holds.

@@ -127,6 +127,74 @@ fn join(conditions: Vec<Document>) -> What {
     if joined.is_empty() { What::Always } else { What::When(joined) }
 }
 
+/// Leaves the planner of the database the best of several conditions on keys.
+///
+/// It tries but one of them with the index of values, and not the one that would leave in least;
+/// a double negation keeps it from trying the others.
+pub(super) fn favour(filter: Document) -> Document {
+    let mut conditions = Vec::new();
+    take_apart(filter, &mut conditions);
+    let best = conditions
+        .iter()
+        .enumerate()
+        .filter_map(|(place, condition)| Some((rank(condition)?, place)))
+        .min();
+    let hide = |(place, condition): (usize, Document)| match best {
+        Some((_, best)) if place != best && rank(&condition).is_some() => {
+            doc! { "$nor": [{ "$nor": [condition] }] }
+        }
+        _ => condition,
+    };
+    match join(conditions.into_iter().enumerate().map(hide).collect()) {
+        What::When(filter) => filter,
+        What::Always | What::Never => Document::new(),
+    }
+}
+
+/// Everything that must hold, one by one.
+fn take_apart(filter: Document, conditions: &mut Vec<Document>) {
+    for (name, condition) in filter {
+        match (&*name, condition) {
+            ("$and", Bson::Array(all)) => {
+                for one in all {
+                    if let Bson::Document(one) = one {
+                        take_apart(one, conditions);
+                    }
+                }
+            }
+            ("$or", Bson::Array(any)) => {
+                let branch = |branch: Bson| match branch {
+                    Bson::Document(branch) => favour(branch).into(),
+                    other => other,
+                };
+                let any: Vec<Bson> = any.into_iter().map(branch).collect();
+                conditions.push(doc! { "$or": any });
+            }
+            (_, condition) => conditions.push(doc! { name: condition }),
+        }
+    }
+}
+
+/// How little a condition on keys leaves in, as far as can be told; the less, the lower.
+fn rank(condition: &Document) -> Option<u8> {
+    if condition.contains_key("k.a") {
+        return Some(5);
+    }
+    let element = condition.get_document("k").ok()?.get_document("$elemMatch").ok()?;
+    Some(match element.get("v") {
+        None => 5,
+        Some(Bson::RegularExpression(_)) => 4,
+        Some(Bson::Document(value)) => match value.get_document("$elemMatch") {
+            Ok(range) if range.len() > 1 => 2,
+            Ok(_) => 3,
+            Err(_) if value.contains_key("$in") => 1,
+            Err(_) if value.contains_key("$type") => 4,
+            Err(_) => 0,
+        },
+        Some(_) => 0,
+    })
+}
+
 /// A condition on a member that may be one of several values.
 pub(super) fn one_of(mut values: Vec<Bson>) -> Bson {
     match values.len() {

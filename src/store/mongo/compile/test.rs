@@ -2,12 +2,14 @@
 
 use mongodb::bson::{Bson, Document, doc};
 
-use super::super::keys::{CUT, MAX_DEPTH, SEPARATOR};
+use super::super::keys::{CUT, MAX_DEPTH, SEPARATOR, SEVERAL};
 use super::condition::{Alternatives, of_instant};
 use super::part::{Part, ids, one_of};
 use super::{Compiler, regex};
 use crate::model::TenantId;
-use crate::query::{Check, Literal, Member, Moment, Operand, Path, Pattern, Relation, Term, Test};
+use crate::query::{
+    Check, Filter, Literal, Member, Moment, Operand, Path, Pattern, Relation, Term, Test,
+};
 use crate::store::record::short::shorten;
 
 impl Compiler {
@@ -52,6 +54,22 @@ impl Compiler {
             self.odd.insert(first);
         }
         let part = self.on_path(&path.names, alternatives);
+        if is_exact { part } else { part.loosely() }
+    }
+
+    /// Two bounds of one attribute, which has one value.
+    pub(super) fn range(&mut self, first: &Filter, second: &Filter) -> Part {
+        let (Some((path, low)), Some((_, high))) = (bound(first), bound(second)) else {
+            return Part::wide();
+        };
+        let found = Alternatives::within([low, high]);
+        let is_exact = found.is_exact;
+        if let Some(name) = path.names.first() {
+            let name = shorten(name.iri()).into_owned();
+            self.odd.insert(format!("{name}{SEVERAL}"));
+            self.odd.insert(name);
+        }
+        let part = self.on_path(&path.names, with(found.of_array("v"), &single()));
         if is_exact { part } else { part.loosely() }
     }
 
@@ -104,6 +122,29 @@ impl Compiler {
             _ => found,
         }
     }
+}
+
+/// A bound of the value of an attribute.
+fn bound(filter: &Filter) -> Option<(&Path, (Relation, &Literal))> {
+    let Filter::Test(Test { path, check: Check::Order(relation, literal) }) = filter else {
+        return None;
+    };
+    let is_plain = path.links.is_empty()
+        && path.names.len() == 1
+        && path.member.is_none()
+        && path.within.is_empty();
+    is_plain.then_some((path, (*relation, literal)))
+}
+
+/// Whether one is a lower and the other an upper bound of the same attribute.
+pub(super) fn bounds(first: &Filter, second: &Filter) -> bool {
+    let (Some((path, first)), Some((other, second))) = (bound(first), bound(second)) else {
+        return false;
+    };
+    let is_lower = |relation| matches!(relation, Relation::Greater | Relation::GreaterOrEqual);
+    path.names == other.names
+        && is_lower(first.0) != is_lower(second.0)
+        && std::mem::discriminant(first.1) == std::mem::discriminant(second.1)
 }
 
 /// The member of a document that tells of what the names lead to, and what it is called there.

@@ -14,6 +14,8 @@ pub(super) struct Hit {
     /// The stamp of its creation.
     pub created: i64,
     pub held: Arc<Held>,
+    /// Whether the cache holds it.
+    pub is_known: bool,
 }
 
 /// What was found.
@@ -21,6 +23,8 @@ pub(super) struct Hits<'a> {
     list: Vec<Hit>,
     matches: u64,
     more: bool,
+    seen: usize,
+    last_seen: Option<i64>,
     way: Way<'a>,
 }
 
@@ -41,12 +45,32 @@ enum Way<'a> {
 impl<'a> Hits<'a> {
     /// Hits come in the order of the page.
     pub fn paged(skip: usize, limit: usize, after: Option<i64>) -> Self {
-        Self { list: Vec::new(), matches: 0, more: false, way: Way::Paged { skip, limit, after } }
+        Self::new(Way::Paged { skip, limit, after })
     }
 
     /// Hits come in any order, to be put in that of the plan.
     pub fn ordered(plan: &'a EntityPlan, now: Timestamp) -> Self {
-        Self { list: Vec::new(), matches: 0, more: false, way: Way::Ordered { plan, now } }
+        Self::new(Way::Ordered { plan, now })
+    }
+
+    fn new(way: Way<'a>) -> Self {
+        Self { list: Vec::new(), matches: 0, more: false, seen: 0, last_seen: None, way }
+    }
+
+    /// A candidate came, whether it matches or not.
+    pub fn saw(&mut self, created: i64) {
+        self.seen += 1;
+        self.last_seen = Some(created);
+    }
+
+    /// How many candidates came.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The stamp of the last candidate that came.
+    pub fn last_seen(&self) -> Option<i64> {
+        self.last_seen
     }
 
     /// One more.
