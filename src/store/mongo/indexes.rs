@@ -22,9 +22,10 @@ struct Index {
 }
 
 const INDEXES: &[Index] = &[
-    // Pages in the order of creation.
-    Index { name: "pages_1", keys: || doc! { "_id.t": 1, "s": 1 }, only: None },
-    Index { name: "types_1", keys: || doc! { "_id.t": 1, "ty": 1, "s": 1 }, only: None },
+    // Pages in the order of creation. When an entity expires is there so that counting need not
+    // look at documents.
+    Index { name: "pages_1", keys: || doc! { "_id.t": 1, "s": 1, "e": 1 }, only: None },
+    Index { name: "types_1", keys: || doc! { "_id.t": 1, "ty": 1, "s": 1, "e": 1 }, only: None },
     // Attributes, and every key of each.
     Index {
         name: "values_1",

@@ -11,11 +11,11 @@ use super::tests::{Own, settings};
 use crate::model::{Action, Entity, TenantId, TypeSelection, Write};
 use crate::query::{EntityPlan, Order, Page, Selector};
 use crate::query::{Limits, OrderParams};
-use crate::store::Store;
 use crate::store::samples::{
     at, attribute_name, bare_entity, entity_id, place, property, type_name,
 };
 use crate::store::suite::queries::{context, filter, near};
+use crate::store::{Explanation, Store};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -152,4 +152,55 @@ async fn queries_use_indexes() {
     assert!(uses("everything", " pages_1") && uses("type", " types_1"), "{used:?}");
     assert!(uses("value", " values_1") && uses("two", " values_1"), "{used:?}");
     assert!(uses("place", " places_1"), "{used:?}");
+}
+
+/// Takes minutes: `cargo test --lib a_million -- --ignored`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it fills a database for minutes"]
+async fn a_million_entities_are_searched_by_index() {
+    let counted = Counted::start().await;
+    let total = std::env::var("LANNA_MANY").ok().and_then(|many| many.parse().ok());
+    let total: usize = total.unwrap_or(1_000_000);
+    let began = std::time::Instant::now();
+    for first in (0..total).step_by(2_000) {
+        let document = |id: usize| {
+            let mut entity = bare_entity(id, 0);
+            for number in 2..10 {
+                let attribute = property((id * number % 1_000) as i64);
+                entity.attributes.insert(attribute_name(number), attribute);
+            }
+            // The last twenty are the worst.
+            let value = if id + 20 >= total { 100 } else { id % 90 };
+            entity.attributes.insert(attribute_name(0), property(value as i64));
+            let (east, north) = (id % 1_000, id / 1_000);
+            let place = place(90.0 + east as f64 / 100.0, 10.0 + north as f64 / 100.0);
+            entity.attributes.insert(attribute_name(1), place);
+            super::document::write(&HERE, &entity, &super::document::Stamps::new(id as i64))
+        };
+        let documents: Vec<_> = (first..(first + 2_000).min(total)).map(document).collect();
+        counted.own.inner().entities.insert_many(documents).ordered(false).await.unwrap();
+    }
+    eprintln!("{total} entities in {:.0} s", began.elapsed().as_secs_f64());
+    for (name, plan) in [
+        ("q", EntityPlan { filter: Some(filter("a0>90")), ..of_type(20) }),
+        ("two bounds", EntityPlan { filter: Some(filter("a0>90;a0<200")), ..of_type(20) }),
+        (
+            "near",
+            EntityPlan { filter: None, select: of_type(20).select, ..near(95.0, 15.0, 2_000) },
+        ),
+        ("near and q", EntityPlan { filter: Some(filter("a0>50")), ..near(95.0, 15.0, 20_000) }),
+    ] {
+        let plan = EntityPlan { page: Page { limit: 20, count: true, ..Page::default() }, ..plan };
+        let explained = counted.store().explain(&HERE, &plan, at(0)).await.unwrap();
+        let began = std::time::Instant::now();
+        let found = counted.store().find(&HERE, &plan, at(0)).await.unwrap();
+        let millis = began.elapsed().as_millis();
+        let Explanation { steps, keys, candidates, .. } = explained;
+        eprintln!(
+            "{name}: {:?} found in {millis} ms, {keys:?} keys, {candidates}, {steps:?}",
+            found.count
+        );
+        assert!(steps.iter().all(|step| !step.starts_with("COLLSCAN")), "{name}: {steps:?}");
+        assert!(candidates < 10_000, "{name}: {candidates}");
+    }
 }
