@@ -221,7 +221,8 @@ mod tests {
             mongodb::bson::bson!({"a": name(4), "v": [{"d": day}, {"sd": "2026-01-31"}]})
         );
         assert_eq!(document.get_array("g").unwrap().len(), 1);
-        let odd = [name(2).to_owned(), format!("{}\u{1f}~", name(3))];
+        let odd =
+            [name(2).to_owned(), format!("{}\u{1f}+", name(2)), format!("{}\u{1f}~", name(3))];
         assert_eq!(document.get_array("odd").unwrap()[..], odd.map(mongodb::bson::Bson::from));
         assert_eq!(document.get_document("_id").unwrap().get_str("t").unwrap(), "ลำปาง");
     }
