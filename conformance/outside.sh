@@ -5,12 +5,13 @@
 #
 # PROGRAM is called as  PROGRAM SUITE-FOLDER URL GROUP...  and has to print, as its last line,
 # "N passed, N failed". The broker must be allowed to reach loopback addresses, since the suite
-# serves contexts and receives notifications there (LANNA_EGRESS_ALLOW_PRIVATE=true).
+# serves contexts and receives notifications there (LANNA_EGRESS_ALLOW_PRIVATE=true), and cut
+# temporal answers at 30 instances (LANNA_LIMITS_TEMPORAL_INSTANCES=30).
 # Without groups, those run that concern what Lanna does today.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ -z "${RUNNER:-}" ]; then
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 suite=$1 url=$2
@@ -29,6 +30,9 @@ if [ $# -eq 0 ]; then
     set -- TP/NGSI-LD/CommonBehaviours \
         TP/NGSI-LD/ContextInformation/Consumption/Entity \
         TP/NGSI-LD/ContextInformation/Consumption/Discovery \
+        TP/NGSI-LD/ContextInformation/Consumption/TemporalEntity \
+        TP/NGSI-LD/ContextInformation/Provision/TemporalEntity \
+        TP/NGSI-LD/ContextInformation/Provision/TemporalEntityAttributes \
         TP/NGSI-LD/ContextInformation/Provision/Entities \
         TP/NGSI-LD/ContextInformation/Provision/EntityAttributes \
         TP/NGSI-LD/ContextInformation/Provision/BatchEntities \

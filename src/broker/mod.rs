@@ -24,6 +24,7 @@ mod replace_attribute;
 mod replace_entity;
 mod retrieve_entity;
 mod source_identity;
+mod temporal;
 mod update_attributes;
 mod view;
 
@@ -40,6 +41,7 @@ pub use purge_entities::Purging;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
 pub use retrieve_entity::Answer;
 pub use source_identity::SourceIdentity;
+pub use temporal::{History, HistoryTexts, RangeSize, TimeRange};
 pub use view::ViewTexts;
 
 use crate::config::Limits;

@@ -12,7 +12,7 @@ use std::mem;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::QueryTexts;
+use super::{HistoryTexts, QueryTexts};
 use crate::model::{TenantId, Timestamp};
 use crate::query::Anchor;
 
@@ -44,6 +44,18 @@ impl Pages {
     pub fn key(&self, tenant: &TenantId, context: u64, texts: &QueryTexts) -> QueryKey {
         let QueryTexts { page: _, local: _, .. } = texts;
         QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts))))
+    }
+
+    /// The key of a temporal query, whatever page of it is wanted.
+    pub fn temporal_key(
+        &self,
+        tenant: &TenantId,
+        context: u64,
+        texts: &QueryTexts,
+        time: &HistoryTexts,
+    ) -> QueryKey {
+        let window = (&time.timerel, &time.time_at, &time.end_time_at, &time.time_property);
+        QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts), window)))
     }
 
     /// After which entity the result goes on at this offset.

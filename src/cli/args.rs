@@ -141,7 +141,8 @@ fn import() -> Clap {
         .about("Import entities from a file or a feed")
         .long_about(
             "Import entities from a file or a feed: a JSON array, one entity to a line, normalized, \
-             concise or simplified, or the station payload of Air4Thai. They go into the data \
+             concise or simplified, or the station payload of Air4Thai; or what entities were over \
+             time, as temporal entities or as a table (CSV). They go into the data \
              folder, which no other process may use meanwhile, or with --to into a broker that \
              runs.",
         )
@@ -165,6 +166,16 @@ fn import() -> Clap {
                 .long("update")
                 .action(ArgAction::SetTrue)
                 .help("Update the attributes of entities that exist, instead of replacing them"),
+        )
+        .arg(option("mapping", "FILE", "What the columns of a CSV file mean (JSON)").long_help(
+            "What the columns of a CSV file mean, as JSON. Without it the file has the columns in \
+             which the temporal API answers: id, type, attribute, observedAt, value, unitCode.",
+        ))
+        .arg(
+            Arg::new("resume")
+                .long("resume")
+                .action(ArgAction::SetTrue)
+                .help("Note beside the file how far the import is, and go on from there"),
         )
         .arg(
             option("batch", "COUNT", "How many entities are written at once")
@@ -243,6 +254,8 @@ fn understood_import(matches: &ArgMatches) -> Import {
         tenant: matches.get_one::<TenantId>("tenant").cloned().unwrap_or_default(),
         context: text("entity-context"),
         mode: if matches.get_flag("update") { Mode::Update } else { Mode::Replace },
+        mapping: text("mapping").map(PathBuf::from),
+        resume: matches.get_flag("resume"),
     }
 }
 

@@ -32,6 +32,10 @@ pub struct Import {
     /// The address or the file of a context.
     pub context: Option<String>,
     pub mode: Mode,
+    /// What the columns of a table mean, as a JSON file.
+    pub mapping: Option<PathBuf>,
+    /// How far the import is, is kept beside the file, and where it is, it goes on.
+    pub resume: bool,
 }
 
 /// Why an import failed, wholly or in part.
@@ -41,6 +45,8 @@ pub enum Failure {
     File { file: PathBuf, why: io::Error },
     #[error("the context {} cannot be used: {why}", .file.display())]
     Context { file: PathBuf, why: serde_json::Error },
+    #[error("the mapping {} cannot be used: {why}", .file.display())]
+    Mapping { file: PathBuf, why: serde_json::Error },
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -56,7 +62,17 @@ pub enum Failure {
 }
 
 /// Imports; the summary goes to standard output, progress to standard error.
-pub fn run(config: &Config, import: Import) -> Result<(), Failure> {
+pub fn run(config: &Config, mut import: Import) -> Result<(), Failure> {
+    if let Some(file) = &import.mapping {
+        let text = std::fs::read_to_string(file)
+            .map_err(|why| Failure::File { file: file.clone(), why })?;
+        let mapping = serde_json::from_str(&text)
+            .map_err(|why| Failure::Mapping { file: file.clone(), why })?;
+        import.options.mapping = Some(mapping);
+    }
+    if import.options.format.is_history() {
+        import.mode = Mode::History;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let context = context(import.context.as_deref())?;
@@ -81,8 +97,20 @@ pub fn run(config: &Config, import: Import) -> Result<(), Failure> {
 async fn take(import: Import, sink: &dyn Sink) -> Result<(), Failure> {
     let (input, size) = open(import.file.as_deref())?;
     let mut progress = Progress::new(size);
-    let result = import::run(input, import.options, sink, |summary| progress.show(summary)).await;
+    let bookmark = Bookmark::of(&import);
+    let mut options = import.options;
+    options.skip = bookmark.as_ref().map_or(0, Bookmark::read);
+    let result = import::run(input, options, sink, |summary| {
+        progress.show(summary);
+        if let Some(bookmark) = &bookmark {
+            bookmark.write(summary.done);
+        }
+    })
+    .await;
     progress.end();
+    if let (Ok(_), Some(bookmark)) = (&result, &bookmark) {
+        bookmark.remove();
+    }
     let summary = match &result {
         Ok(summary) => summary,
         Err(error) => error.summary(),
@@ -119,6 +147,35 @@ fn context(named: Option<&str>) -> Result<ContextChoice, Failure> {
         serde_json::from_str(&text).map_err(|why| Failure::Context { file, why })?;
     let inner = value.get_mut("@context").map(Value::take);
     Ok(ContextChoice::Inline(inner.unwrap_or(value).to_string()))
+}
+
+/// How far an import is, in a file beside its input: the number of values that are in the broker.
+struct Bookmark(PathBuf);
+
+impl Bookmark {
+    fn of(import: &Import) -> Option<Self> {
+        let file = import.file.as_ref().filter(|_| import.resume)?;
+        let mut name = file.clone().into_os_string();
+        name.push(".imported");
+        Some(Self(name.into()))
+    }
+
+    fn read(&self) -> u64 {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+
+    /// What cannot be noted is done again: readings that are there already change nothing.
+    fn write(&self, done: u64) {
+        let next = self.0.with_extension("imported.next");
+        if std::fs::write(&next, done.to_string()).is_ok() {
+            let _ = std::fs::rename(&next, &self.0);
+        }
+    }
+
+    fn remove(&self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Tells now and then how far an import is.

@@ -38,6 +38,13 @@ settings! {
         join_level: usize = 10,
         /// How many linked entities one answer may hold.
         join_entities: usize = 10_000,
+        /// How many instances an answer of the temporal API holds; what is more is cut off at a
+        /// common time and answered 206. About 200 bytes each.
+        temporal_instances: usize = 20_000,
+        /// How many periods with a value an aggregation may have; more is answered 403.
+        temporal_periods: usize = 100_000,
+        /// How many values distinctCount tells apart, about 16 bytes each.
+        temporal_distinct: usize = 1_000_000,
         /// How many distinct names (attributes, types, vocabulary) are remembered: each stays in
         /// memory, about 100 bytes, as long as the broker runs.
         names: usize = 4_000_000,

@@ -15,7 +15,7 @@ use crate::represent::results::{self, Failure};
 use crate::represent::{Renderer, Rendering};
 
 /// `NGSILD-Results-Count` (6.3.13).
-static RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
+pub(super) static RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
 /// `Preference-Applied` (RFC 7240, 6.3.21).
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -114,7 +114,8 @@ pub fn entities(
     if let Some(count) = answer.count {
         headers.insert(RESULTS_COUNT.clone(), count.into());
     }
-    for link in page_links(uri, page, answer, viewing.media) {
+    let extent = (answer.entities.len(), answer.more);
+    for link in page_links(uri, page, extent, viewing.media) {
         headers.append(header::LINK, link);
     }
     response
@@ -135,7 +136,12 @@ fn renderer<'a>(
 
 /// A body whose `@context` was put into it or goes into a `Link` header (6.3.6), and that may
 /// follow an older version (6.3.21).
-fn dressed(call: &Call, viewing: &Viewing, altered: bool, body: Vec<u8>) -> HttpResponse {
+pub(super) fn dressed(
+    call: &Call,
+    viewing: &Viewing,
+    altered: bool,
+    body: Vec<u8>,
+) -> HttpResponse {
     let status = if altered { StatusCode::NON_AUTHORITATIVE_INFORMATION } else { StatusCode::OK };
     let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
     let headers = response.headers_mut();
@@ -152,7 +158,7 @@ fn dressed(call: &Call, viewing: &Viewing, altered: bool, body: Vec<u8>) -> Http
 }
 
 /// Adds the `Link` header that names a context, if the context has an address (6.3.6).
-fn name_context(headers: &mut HeaderMap, context: &Context) {
+pub(super) fn name_context(headers: &mut HeaderMap, context: &Context) {
     let Some(url) = context.link().url.as_deref() else { return };
     let link =
         ["<", url, ">; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\""]

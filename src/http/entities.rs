@@ -124,7 +124,7 @@ pub async fn purge(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
 }
 
 /// What selects entities; paging and projection are taken elsewhere.
-fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
+pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
     let owned = |text: Option<std::borrow::Cow<'_, str>>| text.map(|text| text.into_owned());
     let selector = SelectorTexts {
         ids: params.take_ids("id")?,
@@ -177,7 +177,7 @@ pub fn read_query(query: &str) -> Result<QueryTexts, Error> {
     Ok(texts)
 }
 
-fn take_page(params: &mut Params<'_>, viewing: &Viewing) -> Result<PageTexts, Error> {
+pub(super) fn take_page(params: &mut Params<'_>, viewing: &Viewing) -> Result<PageTexts, Error> {
     Ok(PageTexts {
         limit: params.take_number("limit")?,
         offset: params.take_number("offset")?.unwrap_or(0),

@@ -13,6 +13,8 @@ pub mod negotiate;
 pub mod frame;
 pub mod request_id;
 pub mod state;
+mod tables;
+mod temporal;
 
 mod params;
 mod request;

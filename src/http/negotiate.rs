@@ -19,6 +19,10 @@ pub enum Media {
     LdJson,
     /// `application/geo+json`.
     GeoJson,
+    /// `text/csv`: a table.
+    Csv,
+    /// `application/vnd.apache.arrow.stream`: a table.
+    Arrow,
 }
 
 impl Media {
@@ -28,6 +32,8 @@ impl Media {
             Self::Json => "application/json",
             Self::LdJson => "application/ld+json",
             Self::GeoJson => "application/geo+json",
+            Self::Csv => "text/csv",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
         }
     }
 
@@ -69,6 +75,17 @@ pub fn content_type(request: &HttpRequest) -> Result<Media, Problem> {
 /// weights JSON goes before JSON-LD before GeoJSON. Nothing acceptable is 406, whose body lists
 /// what there is.
 pub fn accept(request: &HttpRequest, geo: bool) -> Result<Media, Problem> {
+    accept_one_of(
+        request,
+        match geo {
+            true => &[Media::Json, Media::LdJson, Media::GeoJson],
+            false => &[Media::Json, Media::LdJson],
+        },
+    )
+}
+
+/// The type of the answer, of those that are offered; what stands first goes before.
+pub fn accept_one_of(request: &HttpRequest, offered: &[Media]) -> Result<Media, Problem> {
     let mut values = request.headers().get_all(header::ACCEPT);
     let Some(first) = values.next() else {
         return Ok(Media::Json);
@@ -78,7 +95,9 @@ pub fn accept(request: &HttpRequest, geo: bool) -> Result<Media, Problem> {
         match first.as_bytes() {
             b"*/*" | b"application/json" | b"" => return Ok(Media::Json),
             b"application/ld+json" => return Ok(Media::LdJson),
-            b"application/geo+json" if geo => return Ok(Media::GeoJson),
+            b"application/geo+json" if offered.contains(&Media::GeoJson) => {
+                return Ok(Media::GeoJson);
+            }
             _ => {}
         }
     }
@@ -86,10 +105,6 @@ pub fn accept(request: &HttpRequest, geo: bool) -> Result<Media, Problem> {
     for value in [first].into_iter().chain(second).chain(values) {
         ranges.extend(value.to_str().unwrap_or_default().split(',').filter_map(Range::parse));
     }
-    let offered: &[Media] = match geo {
-        true => &[Media::Json, Media::LdJson, Media::GeoJson],
-        false => &[Media::Json, Media::LdJson],
-    };
     let mut best: Option<(u16, Media)> = None;
     for &media in offered {
         let weight = weight_of(media, &ranges);
@@ -133,7 +148,8 @@ impl<'a> Range<'a> {
     fn precision(&self, media: Media) -> u8 {
         match self.kind {
             kind if kind.eq_ignore_ascii_case(media.as_str()) => 3,
-            kind if kind.eq_ignore_ascii_case("application/*") => 2,
+            kind if kind.eq_ignore_ascii_case("text/*") && media == Media::Csv => 2,
+            kind if kind.eq_ignore_ascii_case("application/*") && media != Media::Csv => 2,
             "*/*" | "*" => 1,
             _ => 0,
         }

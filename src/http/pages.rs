@@ -5,20 +5,20 @@ use actix_web::http::header::HeaderValue;
 
 use super::negotiate::Media;
 use super::params::decode_percent;
-use crate::broker::{Answer, PageTexts};
+use crate::broker::PageTexts;
 
 /// The `Link` headers of a page: `prev` unless it is the first, `next` unless it is the last. They
 /// repeat the parameters of the request, ordered by name.
 pub fn page_links(
     uri: &Uri,
     page: &PageTexts,
-    answer: &Answer,
+    (found, more): (usize, bool),
     media: Media,
 ) -> impl Iterator<Item = HeaderValue> {
-    let limit = page.limit.unwrap_or(answer.entities.len() as u64);
+    let limit = page.limit.unwrap_or(found as u64);
     let prev = (page.offset > 0 && limit > 0)
         .then(|| link(uri, page.offset.saturating_sub(limit), limit, "prev", media));
-    let next = (answer.more && limit > 0)
+    let next = (more && limit > 0)
         .then(|| link(uri, page.offset.saturating_add(limit), limit, "next", media));
     [prev, next].into_iter().flatten().flatten()
 }
@@ -73,8 +73,7 @@ mod tests {
     fn links(uri: &str, offset: u64, limit: u64, more: bool) -> Vec<String> {
         let uri: Uri = uri.parse().expect("a URI");
         let page = PageTexts { limit: Some(limit), offset, count: false };
-        let answer = Answer { more, ..Answer::default() };
-        page_links(&uri, &page, &answer, Media::Json)
+        page_links(&uri, &page, (0, more), Media::Json)
             .map(|link| link.to_str().expect("plain").to_owned())
             .collect()
     }

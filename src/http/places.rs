@@ -73,6 +73,18 @@ places! {
     BatchMerge = "/ngsi-ld/v1/entityOperations/merge" [POST];
     /// 6.23
     BatchQuery = "/ngsi-ld/v1/entityOperations/query" [POST];
+    /// 6.18
+    TemporalEntities = "/ngsi-ld/v1/temporal/entities" [GET POST];
+    /// 6.19
+    TemporalEntity = "/ngsi-ld/v1/temporal/entities/{entityId}" [GET DELETE];
+    /// 6.20
+    TemporalAttributes = "/ngsi-ld/v1/temporal/entities/{entityId}/attrs" [POST];
+    /// 6.21
+    TemporalAttribute = "/ngsi-ld/v1/temporal/entities/{entityId}/attrs/{attrId}" [DELETE];
+    /// 6.22
+    TemporalInstance = "/ngsi-ld/v1/temporal/entities/{entityId}/attrs/{attrId}/{instanceId}" [PATCH DELETE];
+    /// 6.24
+    TemporalQuery = "/ngsi-ld/v1/temporal/entityOperations/query" [POST];
     /// 6.25
     Types = "/ngsi-ld/v1/types" [GET];
     /// 6.26
@@ -104,6 +116,9 @@ impl Place {
                 _ => return Self::of_model(path.strip_prefix("/models/")?),
             });
         };
+        if let Some(rest) = rest.strip_prefix("temporal/") {
+            return Self::of_temporal(rest);
+        }
         let mut parts = rest.splitn(5, '/');
         let mut part = || parts.next();
         Some(match (part()?, part(), part(), part(), part()) {
@@ -141,6 +156,23 @@ impl Place {
             Some((_, "schema")) => Self::ModelSchema,
             Some((_, "example")) => Self::ModelExample,
             Some(_) => return None,
+        })
+    }
+
+    /// The place of a path below `temporal`.
+    fn of_temporal(rest: &str) -> Option<Self> {
+        let mut parts = rest.splitn(6, '/');
+        let mut part = || parts.next();
+        Some(match (part()?, part(), part(), part(), part(), part()) {
+            ("entities", None, ..) => Self::TemporalEntities,
+            ("entities", Some(_), None, ..) => Self::TemporalEntity,
+            ("entities", Some(_), Some("attrs"), None, ..) => Self::TemporalAttributes,
+            // Without the name of an attribute there is no instance.
+            ("entities", Some(_), Some("attrs"), Some(""), Some(_), None)
+            | ("entities", Some(_), Some("attrs"), Some(_), None, _) => Self::TemporalAttribute,
+            ("entities", Some(_), Some("attrs"), Some(_), Some(_), None) => Self::TemporalInstance,
+            ("entityOperations", Some("query"), None, ..) => Self::TemporalQuery,
+            _ => return None,
         })
     }
 

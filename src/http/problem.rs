@@ -308,6 +308,7 @@ fn store_problem(error: &StoreError, detail: String) -> Problem {
     match error {
         StoreError::UnknownTenant(_) => Problem::new(ErrorKind::NonexistentTenant, detail),
         StoreError::BadAnchor(_) => Problem::bad_request(detail),
+        StoreError::Unanswerable(error) => Problem::new(query_kind(error), detail),
         StoreError::Busy => later("The broker has too much to do"),
         StoreError::TooSlow => Problem::new(ErrorKind::TooComplexQuery, detail),
         StoreError::Full(_) => {
@@ -317,7 +318,6 @@ fn store_problem(error: &StoreError, detail: String) -> Problem {
             tracing::error!(%error, "the store failed");
             later("The store does not work just now")
         }
-        StoreError::Unanswerable(error) => Problem::new(query_kind(error), detail),
         StoreError::BadRecord { .. } => Problem::internal(error),
     }
 }

@@ -8,7 +8,7 @@ use super::params::decode_percent;
 use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
-use super::{attributes, batch, contexts, discovery, entities, info, models};
+use super::{attributes, batch, contexts, discovery, entities, info, models, temporal};
 use crate::broker::{Broker, Error};
 
 /// Mounts the API. It answers whatever the frame lets through and nobody else answers, so that
@@ -58,6 +58,21 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
         (Place::BatchMerge, _) => batch::merge(incoming).await,
         (Place::BatchDelete, _) => batch::delete(incoming).await,
         (Place::BatchQuery, _) => entities::query_by_body(incoming).await,
+        (Place::TemporalEntities, &Method::POST) => temporal::upsert(incoming).await,
+        (Place::TemporalEntities, _) => temporal::query(incoming).await,
+        (Place::TemporalEntity, &Method::DELETE) => temporal::delete(incoming, &part(1)?).await,
+        (Place::TemporalEntity, _) => temporal::retrieve(incoming, &part(1)?).await,
+        (Place::TemporalAttributes, _) => temporal::add(incoming, &part(1)?).await,
+        (Place::TemporalAttribute, _) => {
+            temporal::delete_attribute(incoming, &part(1)?, &part(3)?).await
+        }
+        (Place::TemporalInstance, &Method::PATCH) => {
+            temporal::modify_instance(incoming, &part(1)?, &part(3)?, &part(4)?).await
+        }
+        (Place::TemporalInstance, _) => {
+            temporal::delete_instance(incoming, &part(1)?, &part(3)?, &part(4)?).await
+        }
+        (Place::TemporalQuery, _) => temporal::query_by_body(incoming).await,
         (Place::Types, _) => discovery::types(incoming).await,
         (Place::Type, _) => discovery::entity_type(incoming, &part(0)?).await,
         (Place::Attributes, _) => discovery::attributes(incoming).await,

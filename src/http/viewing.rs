@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 
-use super::negotiate::{Media, accept};
+use super::negotiate::{Media, accept_one_of};
 use super::params::Params;
 use super::problem::Problem;
 use crate::broker::{Error, ViewTexts};
@@ -26,7 +26,12 @@ static PREFER: HeaderName = HeaderName::from_static("prefer");
 impl Viewing {
     /// What the headers say.
     pub fn negotiate(request: &HttpRequest) -> Result<Self, Problem> {
-        let media = accept(request, true)?;
+        Self::negotiate_one_of(request, &[Media::Json, Media::LdJson, Media::GeoJson])
+    }
+
+    /// What the headers say, where these media types are offered.
+    pub fn negotiate_one_of(request: &HttpRequest, offered: &[Media]) -> Result<Self, Problem> {
+        let media = accept_one_of(request, offered)?;
         let texts = ViewTexts {
             geojson: media == Media::GeoJson,
             version: version(request.headers()),
@@ -39,7 +44,7 @@ impl Viewing {
     /// Whether the `@context` goes into the body (6.3.6).
     pub fn context_in_body(&self) -> bool {
         match self.media {
-            Media::Json => false,
+            Media::Json | Media::Csv | Media::Arrow => false,
             Media::LdJson => true,
             Media::GeoJson => !self.plain_body,
         }

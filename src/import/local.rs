@@ -95,11 +95,11 @@ impl LocalSink {
             }
         }
         let call = Call { tenant: self.tenant.clone(), now, context };
-        let existing = match self.mode {
-            Mode::Replace => Existing::Replace,
-            Mode::Update => Existing::Update,
+        let outcome = match self.mode {
+            Mode::Replace => self.broker.batch_upsert(&call, Existing::Replace, elements).await,
+            Mode::Update => self.broker.batch_upsert(&call, Existing::Update, elements).await,
+            Mode::History => self.broker.batch_evolve(&call, elements).await,
         };
-        let outcome = self.broker.batch_upsert(&call, existing, elements).await;
         let mut outcome = outcome.map_err(|why| SinkError::Broken(why.to_string()))?;
         // An id that occurs twice is created once; its failures are told in order.
         let mut created: HashSet<&str> = outcome.created.iter().map(EntityId::as_str).collect();

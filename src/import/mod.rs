@@ -19,6 +19,7 @@ mod shape;
 mod sink;
 mod split;
 mod summary;
+mod table;
 
 pub use key_values::normalize;
 pub use local::LocalSink;
@@ -27,6 +28,7 @@ pub use run::{ImportError, Options, run};
 pub use sample::load_sample;
 pub use sink::{ContextChoice, Item, ItemContext, Mode, Sink, SinkError, Verdict};
 pub use summary::{Place, Refused, Summary};
+pub use table::{AttributeColumn, Mapping, TimeColumn};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,12 +42,27 @@ pub enum Format {
     KeyValues,
     /// The station payload of Air4Thai; see [`air4thai`].
     Air4Thai,
+    /// Histories of entities (4.5.7), in a JSON array or one to a line.
+    Temporal,
+    /// Readings in a table, with the meaning of its columns in a [`Mapping`].
+    Csv,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 4] =
-        [Format::Auto, Format::NgsiLd, Format::KeyValues, Format::Air4Thai];
+    pub const ALL: [Format; 6] = [
+        Format::Auto,
+        Format::NgsiLd,
+        Format::KeyValues,
+        Format::Air4Thai,
+        Format::Temporal,
+        Format::Csv,
+    ];
+
+    /// Whether it holds what entities were over time, rather than what they are.
+    pub fn is_history(self) -> bool {
+        matches!(self, Format::Temporal | Format::Csv)
+    }
 
     /// The word that names the format on the command line.
     pub fn word(self) -> &'static str {
@@ -54,13 +71,15 @@ impl Format {
             Format::NgsiLd => "ngsi-ld",
             Format::KeyValues => "key-values",
             Format::Air4Thai => "air4thai",
+            Format::Temporal => "temporal",
+            Format::Csv => "csv",
         }
     }
 }
 
 /// No format has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a format: use auto, ngsi-ld, key-values or air4thai")]
+#[error("{0:?} is not a format: use auto, ngsi-ld, key-values, air4thai, temporal or csv")]
 pub struct NotAFormat(pub String);
 
 impl std::str::FromStr for Format {

@@ -38,6 +38,8 @@ pub struct RemoteSink {
     /// The one of entities whose context comes with the broker, once it was asked for.
     shipped: OnceCell<String>,
     first_pause: Duration,
+    /// Histories go one by one: the specification has no batch of them.
+    history: bool,
 }
 
 impl RemoteSink {
@@ -55,10 +57,14 @@ impl RemoteSink {
         if mode == Mode::Update {
             upsert.set_query(Some("options=update"));
         }
+        let history = mode == Mode::History;
+        if history {
+            upsert = join(&base, "temporal/entities");
+        }
         let tenant = tenant.name().map(str::to_owned);
         let (link, shipped) = (None, OnceCell::new());
         let first_pause = FIRST_PAUSE;
-        let mut sink = Self { client, base, upsert, tenant, link, shipped, first_pause };
+        let mut sink = Self { client, base, upsert, tenant, link, shipped, first_pause, history };
         sink.link = match context {
             ContextChoice::Default => None,
             ContextChoice::Url(url) => Some(link_to(url)),
@@ -111,6 +117,18 @@ impl RemoteSink {
     /// is halved until the bad ones stand alone.
     async fn send(&self, items: &[Item]) -> Result<Vec<Verdict>, SinkError> {
         let mut verdicts = Vec::with_capacity(items.len());
+        if self.history {
+            for item in items {
+                let answer = self.post(std::slice::from_ref(item)).await?;
+                verdicts.push(match answer.status {
+                    201 => Verdict::Created,
+                    204 => Verdict::Updated,
+                    400 | 413 | 422 => Verdict::Refused(told(&answer)),
+                    _ => return Err(SinkError::Denied(told(&answer))),
+                });
+            }
+            return Ok(verdicts);
+        }
         let mut parts = vec![items];
         while let Some(part) = parts.pop() {
             let answer = self.post(part).await?;
@@ -127,6 +145,13 @@ impl RemoteSink {
         Ok(verdicts)
     }
 
+    fn body(&self, items: &[Item]) -> Vec<u8> {
+        match (self.history, items) {
+            (true, [item]) => item.json.clone(),
+            _ => body(items),
+        }
+    }
+
     /// Posts a batch, again and again if the broker is away or has too much to do: an upsert that
     /// was carried out already does the same once more.
     async fn post(&self, items: &[Item]) -> Result<DirectAnswer, SinkError> {
@@ -141,7 +166,7 @@ impl RemoteSink {
         };
         let mut pause = self.first_pause;
         for _ in 0..RETRIES {
-            let answer = self.client.post(&self.upsert, &headers, body(items)).await;
+            let answer = self.client.post(&self.upsert, &headers, self.body(items)).await;
             match answer {
                 Ok(answer) if ![429, 502, 503].contains(&answer.status) => return Ok(answer),
                 Ok(_) | Err(EgressError::Unreachable { .. } | EgressError::TooSlow { .. }) => {}
@@ -150,7 +175,7 @@ impl RemoteSink {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        let answer = self.client.post(&self.upsert, &headers, body(items)).await;
+        let answer = self.client.post(&self.upsert, &headers, self.body(items)).await;
         match answer.map_err(unreachable)? {
             answer if [429, 502, 503].contains(&answer.status) => {
                 Err(SinkError::Unreachable(told(&answer)))

@@ -5,24 +5,35 @@ use std::{io::Read, thread};
 use tokio::sync::mpsc;
 
 use super::{
-    Format, Item, Refused, Sink, SinkError, Summary, Verdict,
+    Format, Item, Mapping, Refused, Sink, SinkError, Summary, Verdict,
     read::{Reading, read},
     split::Splitter,
+    table::{TableError, TableReader},
 };
 
 /// How to import.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     pub format: Format,
     /// Entities per batch. A few hundred let one flush of the disk serve many.
     pub batch: usize,
     /// The longest single value of the input, in bytes: an entity, or a payload of a feed.
     pub max_value: usize,
+    /// How many values, or rows of a table, were taken by an earlier import and are left out.
+    pub skip: u64,
+    /// What the columns of a table mean; the layout of the temporal API if absent.
+    pub mapping: Option<Mapping>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: Format::Auto, batch: 500, max_value: 16 * 1024 * 1024 }
+        Self {
+            format: Format::Auto,
+            batch: 500,
+            max_value: 16 * 1024 * 1024,
+            skip: 0,
+            mapping: None,
+        }
     }
 }
 
@@ -36,6 +47,8 @@ pub enum ImportError {
     #[error("the input cannot be read: {why}")]
     Input { why: std::io::Error, summary: Box<Summary> },
     #[error("{why}")]
+    Table { why: TableError, summary: Box<Summary> },
+    #[error("{why}")]
     Sink { why: SinkError, summary: Box<Summary> },
 }
 
@@ -43,7 +56,9 @@ impl ImportError {
     /// What was taken and refused before the import ended.
     pub fn summary(&self) -> &Summary {
         match self {
-            ImportError::Input { summary, .. } | ImportError::Sink { summary, .. } => summary,
+            ImportError::Input { summary, .. }
+            | ImportError::Table { summary, .. }
+            | ImportError::Sink { summary, .. } => summary,
         }
     }
 }
@@ -59,12 +74,21 @@ pub async fn run<R: Read + Send + 'static>(
     mut progress: impl FnMut(&Summary),
 ) -> Result<Summary, ImportError> {
     let (sender, mut batches) = mpsc::channel(1);
-    thread::spawn(move || read_batches(input, &options, &sender));
-    let mut summary = Summary::default();
+    let skip = options.skip;
+    thread::spawn(move || match options.format {
+        Format::Csv => read_table(input, &options, &sender),
+        _ => read_batches(input, &options, &sender),
+    });
+    let mut summary = Summary { done: skip, ..Summary::default() };
     while let Some(batch) = batches.recv().await {
         let batch: Batch = match batch {
             Ok(batch) => batch,
-            Err(why) => return Err(ImportError::Input { why, summary: Box::new(summary) }),
+            Err(Broken::Input(why)) => {
+                return Err(ImportError::Input { why, summary: Box::new(summary) });
+            }
+            Err(Broken::Table(why)) => {
+                return Err(ImportError::Table { why, summary: Box::new(summary) });
+            }
         };
         summary.bytes = batch.bytes;
         batch.reading.refused.into_iter().for_each(|refused| summary.refuse(refused));
@@ -75,6 +99,7 @@ pub async fn run<R: Read + Send + 'static>(
                 Err(why) => return Err(ImportError::Sink { why, summary: Box::new(summary) }),
             }
         }
+        summary.done = summary.done.max(batch.done);
         progress(&summary);
     }
     Ok(summary)
@@ -85,32 +110,83 @@ struct Batch {
     reading: Reading,
     /// Bytes of input read until here.
     bytes: u64,
+    /// Values, or rows of a table, that were read until here.
+    done: u64,
 }
 
-fn read_batches(
-    input: impl Read,
-    options: &Options,
-    sender: &mpsc::Sender<Result<Batch, std::io::Error>>,
-) {
+/// Why reading ended early.
+enum Broken {
+    Input(std::io::Error),
+    Table(TableError),
+}
+
+/// Reads a table, a few rows of one entity at a time.
+fn read_table(input: impl Read, options: &Options, sender: &mpsc::Sender<Result<Batch, Broken>>) {
+    let mut table = match TableReader::new(input, options.mapping.clone()) {
+        Ok(table) => table,
+        Err(error) => return drop(sender.blocking_send(Err(Broken::Table(error)))),
+    };
+    let mut batch = Batch { reading: Reading::default(), bytes: 0, done: options.skip };
+    let mut size = 0;
+    while let Some(rows) = table.next() {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                drop(sender.blocking_send(Ok(batch)));
+                return drop(sender.blocking_send(Err(Broken::Table(error))));
+            }
+        };
+        batch.bytes = table.bytes();
+        if rows.done <= options.skip {
+            continue;
+        }
+        batch.done = rows.done;
+        batch.reading.notes.extend(rows.notes);
+        match rows.item {
+            Ok(item) => {
+                size += item.json.len();
+                batch.reading.items.push(item);
+            }
+            Err(refused) => batch.reading.refused.push(refused),
+        }
+        let count = batch.reading.items.len() + batch.reading.refused.len();
+        if count >= options.batch.max(1) || size >= BATCH_BYTES {
+            size = 0;
+            let (bytes, done) = (batch.bytes, batch.done);
+            if sender.blocking_send(Ok(batch)).is_err() {
+                return;
+            }
+            batch = Batch { reading: Reading::default(), bytes, done };
+        }
+    }
+    drop(sender.blocking_send(Ok(batch)));
+}
+
+fn read_batches(input: impl Read, options: &Options, sender: &mpsc::Sender<Result<Batch, Broken>>) {
     let mut splitter = Splitter::new(input, options.max_value);
     let mut reading = Reading::default();
     let mut size = 0;
+    let mut done = options.skip;
     loop {
         let piece = match splitter.next() {
             Ok(Some(piece)) => piece,
             Ok(None) => {
-                let batch = Batch { reading, bytes: splitter.bytes() };
+                let batch = Batch { reading, bytes: splitter.bytes(), done };
                 drop(sender.blocking_send(Ok(batch)));
                 return;
             }
             Err(error) => {
                 let bytes = splitter.bytes();
-                if sender.blocking_send(Ok(Batch { reading, bytes })).is_ok() {
-                    drop(sender.blocking_send(Err(error)));
+                if sender.blocking_send(Ok(Batch { reading, bytes, done })).is_ok() {
+                    drop(sender.blocking_send(Err(Broken::Input(error))));
                 }
                 return;
             }
         };
+        if piece.place.number <= options.skip {
+            continue;
+        }
+        done = piece.place.number;
         let one = match piece.value {
             Ok(bytes) => read(piece.place, bytes, options.format),
             Err(why) => Reading {
@@ -125,7 +201,8 @@ fn read_batches(
         let count = reading.items.len() + reading.refused.len();
         if count >= options.batch.max(1) || size >= BATCH_BYTES {
             size = 0;
-            let batch = Batch { reading: std::mem::take(&mut reading), bytes: splitter.bytes() };
+            let batch =
+                Batch { reading: std::mem::take(&mut reading), bytes: splitter.bytes(), done };
             if sender.blocking_send(Ok(batch)).is_err() {
                 return;
             }
@@ -241,5 +318,34 @@ mod tests {
         let input = "[{\"id\":\"urn:x:1\",\"type\":\"T\",\"ชื่อ\":\"ฝุ่น\"},{\"id\":\"urn:x:2\"}]";
         let summary = import(io::Cursor::new(input), &sink).await;
         assert_eq!(summary.created, 2);
+    }
+
+    #[tokio::test]
+    async fn a_table_goes_on_after_the_rows_that_are_done() {
+        let row = |n: u64| format!("urn:x:{n},T,a,2026-01-01T00:00:0{n}Z,{n}\n");
+        let table = "id,type,attribute,observedAt,value\n".to_owned()
+            + &(0..6).map(row).collect::<String>()
+            + "urn:x:7,T,a,never,7\n";
+        let options = |skip| Options { format: Format::Csv, batch: 2, skip, ..Options::default() };
+        let sink = Memory::default();
+        let mut done = Vec::new();
+        let input = io::Cursor::new(table.clone());
+        let summary = run(input, options(0), &sink, |summary| done.push(summary.done)).await;
+        let summary = summary.expect("input and sink are well");
+        assert_eq!((summary.created, summary.refused, summary.done), (6, 1, 7));
+        assert_eq!(done, [2, 4, 6, 7]);
+        let rest = run(io::Cursor::new(table), options(4), &sink, |_| {}).await;
+        assert_eq!(rest.expect("input and sink are well").updated, 2);
+        let broken = run(io::Cursor::new("a,b\n1,2\n"), options(0), &sink, |_| {}).await;
+        assert!(matches!(broken, Err(ImportError::Table { .. })));
+    }
+
+    #[tokio::test]
+    async fn values_that_are_done_are_left_out() {
+        let sink = Memory::default();
+        let options = Options { batch: 2, skip: 3, ..Options::default() };
+        let summary = run(io::Cursor::new(entities(5)), options, &sink, |_| {}).await;
+        let summary = summary.expect("input and sink are well");
+        assert_eq!((summary.created, summary.done), (2, 5));
     }
 }

@@ -63,6 +63,8 @@ pub enum Mode {
     Replace,
     /// Its attributes are updated, and those that the imported one does not have stay.
     Update,
+    /// What is imported is its history, which is added to (5.6.11).
+    History,
 }
 
 /// By which `@context` entities are read that bring none of their own.

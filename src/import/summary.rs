@@ -43,6 +43,9 @@ pub const KEPT_REASONS: usize = 20;
 pub struct Summary {
     /// Bytes of input read.
     pub bytes: u64,
+    /// Values of the input, or rows of a table, that are done with: an import that ended early
+    /// goes on after them.
+    pub done: u64,
     /// Entities that did not exist before.
     pub created: u64,
     /// Entities that existed and were replaced.

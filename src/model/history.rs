@@ -4,8 +4,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    AttrName, Attribute, Entity, EntityId, Instance, InstancePatch, Instances, OneOrMany, Scope,
-    Timestamp, TypeName,
+    AttrName, Attribute, Datum, Entity, EntityId, Instance, InstancePatch, Instances, Kind,
+    LanguageMap, Name, OneOrMany, Scope, Timestamp, TypeName, Value,
 };
 
 /// Names one recorded instance within a tenant; a store gives it when it records. As a URI it is
@@ -252,6 +252,17 @@ impl Chronology {
             if old.is_some_and(|old| old.observed_at.is_some() && age(old) > age(instance)) {
                 continue;
             }
+            if instance.is_null() {
+                let dataset = instance.dataset();
+                let kept = entity.attributes.remove(name).and_then(|attribute| {
+                    attribute.retain(|instance| instance.dataset() != dataset)
+                });
+                changed = true;
+                if let Some(kept) = kept {
+                    entity.attributes.insert(name, kept);
+                }
+                continue;
+            }
             let mut fresh = instance.clone();
             super::write::stamp(&mut fresh, old, now);
             match entity.attributes.get_mut(name) {
@@ -265,6 +276,41 @@ impl Chronology {
         }
         entity.modified_at = now;
         Some(entity)
+    }
+}
+
+/// The text that stands for "there is none" (4.5.0).
+const NULL: &str = "urn:ngsi-ld:null";
+
+impl Instance {
+    /// An instance that says that there is nothing, as clients tell of deletions in the past
+    /// (5.5.4); None for kinds whose datum cannot say it.
+    pub fn null_of(kind: Kind) -> Option<Datum> {
+        Some(match kind {
+            Kind::Property => Datum::Property(Value::String(NULL.into())),
+            Kind::Relationship => Datum::Relationship(OneOrMany::One(EntityId::from_trusted(NULL))),
+            Kind::LanguageProperty => Datum::LanguageProperty(LanguageMap(Box::new([(
+                "@none".into(),
+                OneOrMany::One(NULL.into()),
+            )]))),
+            Kind::VocabProperty => Datum::VocabProperty(OneOrMany::One(Name::intern(NULL).ok()?)),
+            Kind::JsonProperty => Datum::JsonProperty(Box::new(NULL.into())),
+            Kind::GeoProperty | Kind::ListProperty | Kind::ListRelationship => return None,
+        })
+    }
+
+    /// Whether it says that there is nothing.
+    pub fn is_null(&self) -> bool {
+        match &self.datum {
+            Datum::Property(Value::String(text)) => &**text == NULL,
+            Datum::Relationship(OneOrMany::One(id)) => id.as_str() == NULL,
+            Datum::LanguageProperty(map) => {
+                matches!(&*map.0, [(_, OneOrMany::One(text))] if &**text == NULL)
+            }
+            Datum::VocabProperty(OneOrMany::One(word)) => word.as_str() == NULL,
+            Datum::JsonProperty(json) => json.as_str() == Some(NULL),
+            _ => false,
+        }
     }
 }
 

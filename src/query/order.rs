@@ -9,7 +9,8 @@ use super::{Collation, Limits, Member, Moment, Path, QueryError, Term};
 use crate::geo::{Geometry, Prepared};
 use crate::jsonld::Context;
 use crate::model::{
-    Attributes, Datum, Entity, Instance, LanguageMap, Name, Number, OneOrMany, Timestamp, Value,
+    Attributes, Datum, Entity, EntityId, Instance, LanguageMap, Name, Number, OneOrMany, Timestamp,
+    Value,
 };
 
 /// The four parameters of an ordering as they were sent.
@@ -120,6 +121,25 @@ impl Order {
             Some(self.compare_parts(element.direction, a, b)).filter(|order| order.is_ne())
         });
         unequal.unwrap_or(Ordering::Equal)
+    }
+
+    /// Whether it orders by the id alone, as temporal queries do (5.7.4.4).
+    pub fn is_by_id(&self) -> bool {
+        self.elements.iter().all(|element| {
+            let Path { links, names, member, within } = &element.path;
+            links.is_empty()
+                && names.is_empty()
+                && within.is_empty()
+                && matches!(member, Some((Member::Id, _)))
+                && !element.direction.is_by_distance()
+        })
+    }
+
+    /// Compares two ids by an order that is one by id.
+    pub fn compare_ids(&self, a: &EntityId, b: &EntityId) -> Ordering {
+        let direction = self.elements.first().map(|element| element.direction);
+        let (a, b) = (Part::Text(a.as_str()), Part::Text(b.as_str()));
+        direction.map_or(Ordering::Equal, |direction| self.compare_parts(direction, &a, &b))
     }
 
     /// The elements, the most important first.

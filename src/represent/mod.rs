@@ -18,15 +18,17 @@ mod read;
 mod linked;
 mod write;
 
+pub mod table;
+
 #[cfg(test)]
 mod samples;
 
 pub use error::{JsonPath, ReadError};
 pub use linked::{Linked, Links};
-pub use query_body::{EntitySelector, QueryBody, read_query};
+pub use query_body::{EntitySelector, QueryBody, TemporalBody, read_query, read_temporal_query};
 pub use read::{Reader, Reading, read_attribute, read_entity, read_fragment};
 pub use terms::check_attribute_term;
 pub use write::{
-    Format, GeoJson, Join, JoinForm, NotAVersion, Renderer, Rendering, SpecVersion, Written,
-    write_entity,
+    Format, GeoJson, Join, JoinForm, NotAVersion, Renderer, Rendering, SpecVersion, TemporalForm,
+    TemporalRendering, Written, write_entity, write_evolution, write_evolutions,
 };

@@ -36,6 +36,18 @@ pub struct QueryBody {
     pub entity_map: bool,
 }
 
+/// What a Query of temporal evolution says besides (5.2.21, 5.2.44), as the texts of parameters.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TemporalBody {
+    pub timerel: Option<String>,
+    pub time_at: Option<String>,
+    pub end_time_at: Option<String>,
+    pub time_property: Option<String>,
+    pub last_n: Option<String>,
+    pub aggr_methods: Option<String>,
+    pub aggr_period: Option<String>,
+}
+
 /// Which entities are meant, by identity and type (5.2.33).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EntitySelector {
@@ -46,6 +58,22 @@ pub struct EntitySelector {
 
 /// Reads a Query (5.2.23); a member that it does not have is refused by name.
 pub fn read_query(document: &Document<'_>) -> Result<QueryBody, ReadError> {
+    read(document, None)
+}
+
+/// Reads a Query of temporal evolution.
+pub fn read_temporal_query(
+    document: &Document<'_>,
+) -> Result<(QueryBody, TemporalBody), ReadError> {
+    let mut time = TemporalBody::default();
+    let query = read(document, Some(&mut time))?;
+    Ok((query, time))
+}
+
+fn read(
+    document: &Document<'_>,
+    mut time: Option<&mut TemporalBody>,
+) -> Result<QueryBody, ReadError> {
     let Some(members) = document.as_object() else {
         return Err(ReadError::new("a Query is a JSON object"));
     };
@@ -55,7 +83,12 @@ pub fn read_query(document: &Document<'_>) -> Result<QueryBody, ReadError> {
     }
     let mut query = QueryBody::default();
     for (name, value) in members {
-        member(&mut query, name, value).map_err(|error| error.within(name))?;
+        let read = match (&mut time, &**name) {
+            (Some(time), "temporalQ") => temporal_query(time, value),
+            (Some(time), "aggrParams") => aggregation(time, value),
+            _ => member(&mut query, name, value),
+        };
+        read.map_err(|error| error.within(name))?;
     }
     Ok(query)
 }
@@ -86,6 +119,55 @@ fn member(query: &mut QueryBody, name: &str, value: &Document<'_>) -> Result<(),
             return Err(ReadError::new("it belongs to a query of temporal evolution"));
         }
         _ => return Err(ReadError::new("a Query has no such member")),
+    }
+    Ok(())
+}
+
+fn temporal_query(time: &mut TemporalBody, value: &Document<'_>) -> Result<(), ReadError> {
+    let Some(members) = value.as_object() else {
+        return Err(ReadError::new("a TemporalQuery is a JSON object"));
+    };
+    for (name, value) in members {
+        let text = || string(value).map(Some);
+        let read = match &**name {
+            "timerel" => text().map(|text| time.timerel = text),
+            "timeAt" => text().map(|text| time.time_at = text),
+            "endTimeAt" => text().map(|text| time.end_time_at = text),
+            "timeproperty" => text().map(|text| time.time_property = text),
+            "lastN" => positive(value).map(|number| time.last_n = Some(number.to_string())),
+            "aggrMethods" | "aggrPeriodDuration" => aggregation_member(time, name, value),
+            _ => Err(ReadError::new("a TemporalQuery has no such member")),
+        };
+        read.map_err(|error| error.within(name))?;
+    }
+    Ok(())
+}
+
+fn aggregation(time: &mut TemporalBody, value: &Document<'_>) -> Result<(), ReadError> {
+    let Some(members) = value.as_object() else {
+        return Err(ReadError::new("AggregationParams are a JSON object"));
+    };
+    for (name, value) in members {
+        aggregation_member(time, name, value).map_err(|error| error.within(name))?;
+    }
+    if time.aggr_methods.is_none() {
+        return Err(
+            ReadError::new("AggregationParams need at least one method").within("aggrMethods")
+        );
+    }
+    Ok(())
+}
+
+fn aggregation_member(
+    time: &mut TemporalBody,
+    name: &str,
+    value: &Document<'_>,
+) -> Result<(), ReadError> {
+    match (name, value) {
+        ("aggrMethods", Document::String(_)) => time.aggr_methods = Some(string(value)?),
+        ("aggrMethods", _) => time.aggr_methods = Some(list(value)?),
+        ("aggrPeriodDuration", _) => time.aggr_period = Some(string(value)?),
+        _ => return Err(ReadError::new("AggregationParams have no such member")),
     }
     Ok(())
 }

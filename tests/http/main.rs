@@ -8,4 +8,5 @@ mod entity;
 mod models;
 mod operations;
 mod support;
+mod temporal;
 mod tenants;

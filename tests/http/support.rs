@@ -47,6 +47,11 @@ impl Answer {
 impl TestBroker {
     /// Starts a broker with nothing in it.
     pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// Starts a broker with nothing in it, set up otherwise than usual.
+    pub async fn with(set_up: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::default();
         config.store.data = folder.path().join("data");
@@ -59,6 +64,7 @@ impl TestBroker {
         }
         config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config.server.workers = 1;
+        set_up(&mut config);
         let broker = Arc::new(Broker::open(&config).await.expect("a broker"));
         let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
         let data = Data::from(broker);

@@ -126,6 +126,9 @@ fn header(name: &str) -> utoipa::openapi::Header {
     let about = match name {
         "Location" => "The path of what was created.",
         "Link" => "The @context of the names in the body, and the next and previous pages.",
+        "Content-Range" => {
+            "Which time the answer covers: unit, beginning, end, and lastN or `*` (6.3.10)."
+        }
         "NGSILD-Results-Count" => "How many results there are, when `count` asks for it.",
         "Preference-Applied" => "The version that the answer follows.",
         _ => "",

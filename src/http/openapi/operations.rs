@@ -64,6 +64,7 @@ impl Described {
 pub(super) const TAGS: &[(&str, &str)] = &[
     (ENTITIES, "Entities and their attributes."),
     (BATCH, "Many entities in one request."),
+    (TEMPORAL, "What entities were over time."),
     (DISCOVERY, "Which types and attributes there are."),
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
     (MODELS, "What the entities of a city look like."),
@@ -72,6 +73,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 
 const ENTITIES: &str = "Entities";
 const BATCH: &str = "Batch operations";
+const TEMPORAL: &str = "Temporal evolution";
 const DISCOVERY: &str = "Discovery";
 const CONTEXTS: &str = "Contexts";
 const MODELS: &str = "Models";
@@ -102,6 +104,10 @@ const LOOKS: &[&str] = &["format", "options", "geometryProperty"];
 const PROJECTION: &[&str] =
     &["pick", "omit", "lang", "datasetId", "join", "joinLevel", "containedBy"];
 
+const TIME: &[&str] = &["timerel", "timeAt", "endTimeAt", "timeproperty", "lastN"];
+const TEMPORAL_LOOKS: &[&str] = &["format", "options", "aggrMethods", "aggrPeriodDuration"];
+const TEMPORAL_PROJECTION: &[&str] = &["pick", "omit", "lang", "datasetId"];
+
 const READS: &[&str] = &["NGSILD-Tenant", "Link", "Prefer"];
 const TENANT: &[&str] = &["NGSILD-Tenant"];
 const WRITES: &[&str] = &["NGSILD-Tenant", "Link"];
@@ -115,6 +121,8 @@ const DECISION: Body = Body {
     about: "What happens: off, warn or enforce; null takes a decision back.",
     media: &[(JSON, "ValidationDecision")],
 };
+const CSV: &str = "text/csv";
+const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 const ENTITY: Body = Body {
     about: "The entity, normalized or concise.",
@@ -141,6 +149,15 @@ const MANY: Body =
 const MANY_FRAGMENTS: Body = Body {
     about: "Parts of entities, each with its id.",
     media: &[(JSON, "EntityFragmentsWithId")],
+};
+
+const COURSE: Body = Body {
+    about: "The history of the entity: each attribute is an array of instances.",
+    media: &[(JSON, "EntityTemporal"), (LD, "EntityTemporalLd")],
+};
+const COURSE_FRAGMENT: Body = Body {
+    about: "The instances that are added.",
+    media: &[(JSON, "EntityTemporalFragment"), (LD, "EntityTemporalFragmentLd")],
 };
 
 const DONE: Answer =
@@ -194,6 +211,55 @@ const LIST: &[Answer] = &[
         about: "A page of entities, adapted to the version that was preferred.",
         media: LIST_MEDIA,
         headers: &["Link", "NGSILD-Results-Count", "Preference-Applied"],
+    },
+];
+
+const EVOLUTION_MEDIA: &[(&str, &str)] =
+    &[(JSON, "EntityTemporalFound"), (LD, "EntityTemporalFound"), (CSV, "text"), (ARROW, "text")];
+const EVOLUTIONS_MEDIA: &[(&str, &str)] = &[
+    (JSON, "EntitiesTemporalFound"),
+    (LD, "EntitiesTemporalFound"),
+    (CSV, "text"),
+    (ARROW, "text"),
+];
+const EVOLUTION: &[Answer] = &[
+    Answer {
+        status: 200,
+        about: "The history. As a table (CSV, Arrow) it has a row for each instance or period.",
+        media: EVOLUTION_MEDIA,
+        headers: &["Link"],
+    },
+    Answer {
+        status: 203,
+        about: "The history, adapted to the version that was preferred.",
+        media: EVOLUTION_MEDIA,
+        headers: &["Link", "Preference-Applied"],
+    },
+    Answer {
+        status: 206,
+        about: "The part of the history that one answer holds; Content-Range says which time it covers.",
+        media: EVOLUTION_MEDIA,
+        headers: &["Link", "Content-Range"],
+    },
+];
+const EVOLUTIONS: &[Answer] = &[
+    Answer {
+        status: 200,
+        about: "A page of histories. As a table (CSV, Arrow) it has a row for each instance or period.",
+        media: EVOLUTIONS_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count"],
+    },
+    Answer {
+        status: 203,
+        about: "A page of histories, adapted to the version that was preferred.",
+        media: EVOLUTIONS_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count", "Preference-Applied"],
+    },
+    Answer {
+        status: 206,
+        about: "The part of the histories that one answer holds; Content-Range says which time it covers.",
+        media: EVOLUTIONS_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count", "Content-Range"],
     },
 ];
 
@@ -332,6 +398,51 @@ operations! {
     { parameters: &[LOCAL], headers: WRITES,
       body: Some(Body { about: "Their ids.", media: &[(JSON, "Ids")] }),
       answers: &[DONE, PARTLY] }
+
+    Get TemporalEntities "queryEvolution" in TEMPORAL ("5.7.4, 6.18.3.2"):
+    "Query the history of entities"
+    "`timerel` and `timeAt` are needed, and at least one of `type`, `attrs`, `q`, a geoquery or `local=true`. Conditions hold of what was said within the time that is asked about."
+    { parameters: &[TIME, SELECT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS],
+      headers: READS, answers: EVOLUTIONS, refuses: &[403, 501] }
+
+    Post TemporalEntities "createEvolution" in TEMPORAL ("5.6.11, 6.18.3.1"):
+    "Begin the history of an entity, or add to it"
+    "An instance with the datasetId and observedAt of one that is there replaces it."
+    { parameters: &[LOCAL], headers: WRITES, body: Some(COURSE), answers: &[CREATED, DONE] }
+
+    Get TemporalEntity "retrieveEvolution" in TEMPORAL ("5.7.3, 6.19.3.1"):
+    "Retrieve the history of an entity"
+    "All of it, or what lies in the time that is asked about."
+    { parameters: &[TIME, &["attrs"], TEMPORAL_PROJECTION, TEMPORAL_LOOKS, LOCAL], headers: READS,
+      answers: EVOLUTION, refuses: &[403, 501] }
+
+    Delete TemporalEntity "deleteEvolution" in TEMPORAL ("5.6.16, 6.19.3.2"):
+    "Forget the history of an entity" ""
+    { parameters: &[LOCAL], headers: WRITES, answers: &[DONE] }
+
+    Post TemporalAttributes "addInstances" in TEMPORAL ("5.6.12, 6.20.3.1"):
+    "Add instances to the history of an entity" ""
+    { parameters: &[LOCAL], headers: WRITES, body: Some(COURSE_FRAGMENT), answers: &[DONE] }
+
+    Delete TemporalAttribute "deleteAttributeEvolution" in TEMPORAL ("5.6.13, 6.21.3.1"):
+    "Delete an attribute from the history of an entity" ""
+    { parameters: &[&["datasetId", "deleteAll"], LOCAL], headers: WRITES, answers: &[DONE] }
+
+    Patch TemporalInstance "modifyAttributeInstance" in TEMPORAL ("5.6.14, 6.22.3.1"):
+    "Change one instance in the history of an entity"
+    "Members that are not sent stay."
+    { parameters: &[LOCAL], headers: WRITES, body: Some(ATTRIBUTE), answers: &[DONE] }
+
+    Delete TemporalInstance "deleteAttributeInstance" in TEMPORAL ("5.6.15, 6.22.3.2"):
+    "Delete one instance from the history of an entity" ""
+    { parameters: &[LOCAL], headers: WRITES, answers: &[DONE] }
+
+    Post TemporalQuery "queryEvolutionByBody" in TEMPORAL ("5.7.4, 6.24.3.1"):
+    "Query the history of entities by a body"
+    "The body says in `temporalQ` which time is asked about, and in `aggrParams` how to aggregate."
+    { parameters: &[PAGE, TEMPORAL_LOOKS, LOCAL], headers: READS,
+      body: Some(Body { about: "The query.", media: &[(JSON, "TemporalQuery")] }),
+      answers: EVOLUTIONS, refuses: &[403, 501] }
 
     Get Types "listTypes" in DISCOVERY ("5.7.5, 5.7.6, 6.25.3.1"):
     "List the entity types" ""

@@ -145,6 +145,40 @@ const QUERY: &[Row] = &[
         "sysAttrs",
         "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
     ),
+    (
+        "timerel",
+        Words(&["before", "after", "between"]),
+        "between",
+        "Which time is asked about: before `timeAt`, from it on, or from it until `endTimeAt` (4.11).",
+    ),
+    (
+        "timeAt",
+        DateTime,
+        "2026-02-01T00:00:00Z",
+        "Where the time that is asked about begins or ends.",
+    ),
+    ("endTimeAt", DateTime, "2026-03-01T00:00:00Z", "Where it ends, with `timerel=between`."),
+    (
+        "timeproperty",
+        Words(&["observedAt", "createdAt", "modifiedAt", "deletedAt"]),
+        "observedAt",
+        "Which time of an instance counts.",
+    ),
+    ("lastN", Whole { least: 1 }, "10", "At most so many instances of an attribute, the latest."),
+    (
+        "aggrMethods",
+        Text,
+        "avg,max",
+        "How values are aggregated: totalCount, distinctCount, sum, avg, min, max, stddev, sumsq (4.5.19).",
+    ),
+    (
+        "aggrPeriodDuration",
+        Pattern(
+            "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.,][0-9]{1,6})?S)?)?)$",
+        ),
+        "P1D",
+        "How long each period is, by the calendar; the whole time if absent or zero.",
+    ),
     ("local", Flag, "true", "Whether only what this broker holds matters."),
     ("splitEntities", Flag, "false", "Whether one entity may be spread over several brokers."),
     ("keep", NAMES, "", "Attributes to keep; all others are deleted, and the entities stay."),
@@ -169,6 +203,68 @@ const QUERY: &[Row] = &[
 
 /// Parameters that mean something else in one operation than in the others.
 const SPECIAL: &[(&str, Row)] = &[
+    (
+        "queryEvolution",
+        (
+            "format",
+            Words(&["normalized", "temporalValues", "aggregatedValues"]),
+            "temporalValues",
+            "The representation.",
+        ),
+    ),
+    (
+        "queryEvolution",
+        (
+            "options",
+            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
+            "sysAttrs",
+            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
+        ),
+    ),
+    (
+        "retrieveEvolution",
+        (
+            "format",
+            Words(&["normalized", "temporalValues", "aggregatedValues"]),
+            "temporalValues",
+            "The representation.",
+        ),
+    ),
+    (
+        "retrieveEvolution",
+        (
+            "options",
+            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
+            "sysAttrs",
+            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
+        ),
+    ),
+    (
+        "queryEvolutionByBody",
+        (
+            "format",
+            Words(&["normalized", "temporalValues", "aggregatedValues"]),
+            "temporalValues",
+            "The representation.",
+        ),
+    ),
+    (
+        "queryEvolutionByBody",
+        (
+            "options",
+            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
+            "sysAttrs",
+            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
+        ),
+    ),
+    (
+        "queryEvolution",
+        ("orderBy", Pattern("^id(;(asc|desc))?$"), "id;desc", "Histories are ordered by id alone."),
+    ),
+    (
+        "deleteAttributeEvolution",
+        ("datasetId", Uri, "", "Whose instances are deleted; those without one if absent."),
+    ),
     (
         "mergeEntity",
         (
@@ -230,6 +326,7 @@ const PATH: &[Row] = &[
     ("attrId", NAME, "pm25", "The name of the attribute, short or as a URI."),
     ("type", NAME, "AirQualityObserved", "The name of the type, short or as a URI."),
     ("model", NAME, "AirQualityObserved", "The short name of the model."),
+    ("instanceId", Uri, "", "The id of the instance, as an answer told it."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
 ];
 

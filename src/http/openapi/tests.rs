@@ -127,6 +127,7 @@ fn request(described: &Described, query: &str) -> TestRequest {
             "{type}" => "AirQualityObserved",
             "{model}" => "AirQualityObserved",
             "{contextId}" => "unknown",
+            "{instanceId}" => "urn:ngsi-ld:Instance:1",
             part => part,
         })
         .collect();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::evolve::Part;
 use super::state::{Class, State, class_of, note};
 use super::{
     Aggregate, Aggregated, Bucket, Chronicle, Column, HistoryPlan, Line, Method, Periods, Span,
@@ -10,9 +11,6 @@ use super::{
 };
 use crate::model::{AttrName, DatasetId, Kind, Recorded, Timestamp};
 use crate::query::QueryError;
-
-/// A part of the window: included and excluded.
-type Part = (Option<Timestamp>, Option<Timestamp>);
 
 impl Method {
     /// Every method.
@@ -272,7 +270,8 @@ impl Fold {
                 self.enter(summary.first);
                 self.states[self.current.0].1.summary(summary);
             }
-            Column::Instance(_, recorded) if recorded.deleted_at.is_some() => {}
+            Column::Instance(_, recorded)
+                if recorded.deleted_at.is_some() || recorded.instance.is_null() => {}
             Column::Instance(at, recorded) => {
                 let class = class_of(&recorded.instance);
                 self.meet(class);

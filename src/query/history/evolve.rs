@@ -1,12 +1,11 @@
 //! What a temporal query asks of an entity, and what is told of those it selects (5.7.3, 5.7.4).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
 use super::super::{Filter, NoLookup, Path, QueryError};
 use super::aggregate::Folds;
-use super::{Chronicle, Evolution, HistoryPlan, Line, Span, TellError, Told, Visit};
+use super::gather::Gathering;
+use super::{Chronicle, Evolution, HistoryPlan, Span, TellError, Told};
 use crate::model::{
     AttrName, Attribute, Attributes, Chapter, DatasetId, Datum, Entity, Recorded, ScopeChange,
     TimeProperty, Timestamp,
@@ -14,7 +13,7 @@ use crate::model::{
 use crate::query::filter::{Check, Test};
 
 /// A part of the window: included and excluded.
-type Part = (Option<Timestamp>, Option<Timestamp>);
+pub(super) type Part = (Option<Timestamp>, Option<Timestamp>);
 
 /// How many times [`super::HistoryLimits::instances`] may share one instant, since an answer cannot
 /// be cut within an instant.
@@ -28,6 +27,9 @@ impl HistoryPlan {
         let parts = self.parts(chapter);
         if !self.may_select(chapter) || parts.is_empty() {
             return Ok(false);
+        }
+        if self.whatever_the_window {
+            return Ok(true);
         }
         Ok(self.occurs(chronicle, &parts)?
             && self.satisfies(chronicle, &parts)?
@@ -45,7 +47,7 @@ impl HistoryPlan {
 
     /// The window, or what is left of it while the entity's scopes were those that are asked for:
     /// a scope holds from when it was set until another was set or it was removed (4.18).
-    fn parts(&self, chapter: &Chapter) -> Vec<Part> {
+    pub(super) fn parts(&self, chapter: &Chapter) -> Vec<Part> {
         let window = (self.window.from, self.window.to);
         let Some(filter) = &self.entities.scope else { return vec![window] };
         let property = self.window.property;
@@ -70,7 +72,7 @@ impl HistoryPlan {
         parts
     }
 
-    fn span(&self, part: Part, most: usize) -> Span {
+    pub(super) fn span(&self, part: Part, most: usize) -> Span {
         let property = self.window.property;
         Span { property, from: part.0, to: part.1, backwards: false, most }
     }
@@ -80,8 +82,9 @@ impl HistoryPlan {
     fn occurs<C: Chronicle>(&self, chronicle: &C, parts: &[Part]) -> Result<bool, C::Error> {
         let attrs = &self.entities.attrs;
         for (place, series) in chronicle.series().iter().enumerate() {
-            let asked =
-                attrs.is_empty() || attrs.iter().any(|term| term.name() == Some(series.attribute));
+            let asked = attrs.is_empty()
+                || (attrs.iter().any(|term| term.name() == Some(series.attribute))
+                    && self.wants(series.dataset.as_ref()));
             if asked && finds(self, chronicle, place, parts, &mut |_| true)? {
                 return Ok(true);
             }
@@ -152,17 +155,23 @@ impl HistoryPlan {
         Ok(gathering.told(self, chronicles.iter().map(Chronicle::chapter)))
     }
 
-    /// The chapter of an entity as it is shown: with the changes of scope in the window.
-    fn shown_chapter(&self, chapter: &Chapter, cut: Option<Timestamp>) -> Chapter {
+    /// The chapter of an entity as it is shown: with the changes of scope in the window, and the
+    /// one before that still held when the window began (C.5.16).
+    pub(super) fn shown_chapter(&self, chapter: &Chapter, cut: Option<Timestamp>) -> Chapter {
         let property = self.window.property;
         let mut chapter = chapter.clone();
+        let before = |change: &&ScopeChange| {
+            let at = change.time(property).or_else(|| change.time(TimeProperty::Placed));
+            self.window.from.is_some_and(|from| at.is_some_and(|at| at < from))
+        };
+        let carried = chapter.scopes.iter().filter(before).next_back().cloned();
         chapter.scopes.retain(|change| {
             change.time(property).is_some_and(|at| {
                 let kept = cut.is_none_or(|cut| match self.last_n {
                     Some(_) => at >= cut,
                     None => at <= cut,
                 });
-                kept && self.window.contains(at)
+                kept && (self.window.contains(at) || carried.as_ref() == Some(change))
             })
         });
         chapter.scopes.sort_by_key(|change| change.time(property));
@@ -293,7 +302,7 @@ fn passes<C: Chronicle>(
     for place in series_of(chronicle, term.name()) {
         let name = chronicle.series()[place].attribute;
         let mut test = |recorded: Recorded| {
-            if recorded.deleted_at.is_some() {
+            if recorded.deleted_at.is_some() || recorded.instance.is_null() {
                 return false;
             }
             blank.attributes =
@@ -305,214 +314,4 @@ fn passes<C: Chronicle>(
         }
     }
     Ok(false)
-}
-
-/// Instances of a page of entities on their way into an answer: no more than the limit, the
-/// earliest of all (or with `last_n` the latest).
-struct Gathering<'p> {
-    plan: &'p HistoryPlan,
-    limit: usize,
-    /// Backwards, earlier is farther.
-    backwards: bool,
-    /// Only this instant, if only one is told.
-    instant: Option<Timestamp>,
-    /// The times of what was taken, the farthest on top.
-    times: BinaryHeap<Far>,
-    /// What lies here or farther does not fit.
-    bound: Option<Timestamp>,
-    taken: usize,
-    entities: Vec<Vec<(AttrName, Vec<(Timestamp, Recorded)>)>>,
-}
-
-/// A time, ordered by how far it is from where the answer begins.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
-enum Far {
-    Forwards(Timestamp),
-    Backwards(Reverse<Timestamp>),
-}
-
-impl Far {
-    fn at(self) -> Timestamp {
-        match self {
-            Far::Forwards(at) | Far::Backwards(Reverse(at)) => at,
-        }
-    }
-}
-
-impl<'p> Gathering<'p> {
-    fn new(plan: &'p HistoryPlan) -> Self {
-        Self {
-            plan,
-            limit: plan.limits.instances,
-            backwards: plan.last_n.is_some(),
-            instant: None,
-            times: BinaryHeap::new(),
-            bound: None,
-            taken: 0,
-            entities: Vec::new(),
-        }
-    }
-
-    fn of_instant(plan: &'p HistoryPlan, instant: Option<Timestamp>, limit: usize) -> Self {
-        Self { limit, instant, ..Self::new(plan) }
-    }
-
-    /// Whether nothing but one instant lies before the bound: the answer would be empty.
-    fn is_crowded(&self) -> bool {
-        self.bound.is_some() && self.times.iter().all(|far| self.is_beyond(far.at()))
-    }
-
-    fn far(&self, at: Timestamp) -> Far {
-        if self.backwards { Far::Backwards(Reverse(at)) } else { Far::Forwards(at) }
-    }
-
-    fn is_beyond(&self, at: Timestamp) -> bool {
-        self.bound.is_some_and(|bound| self.far(at) >= self.far(bound))
-    }
-
-    fn entity<C: Chronicle>(&mut self, chronicle: &C) -> Result<(), C::Error> {
-        let parts = self.plan.parts(chronicle.chapter());
-        self.entities.push(Vec::new());
-        for (name, places) in shown(self.plan, chronicle) {
-            self.attribute(chronicle, name, &places, &parts)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the instances of one attribute, those of all its series.
-    fn attribute<C: Chronicle>(
-        &mut self,
-        chronicle: &C,
-        name: AttrName,
-        places: &[usize],
-        parts: &[Part],
-    ) -> Result<(), C::Error> {
-        let Some(most) = self.plan.last_n.filter(|_| places.len() * parts.len() > 1) else {
-            let most = self.plan.last_n.unwrap_or(usize::MAX);
-            let mut there = false;
-            for (place, part) in each(places, parts) {
-                self.scan(chronicle, place, part, most, &mut |gathering, at, recorded| {
-                    there = true;
-                    gathering.take(name, at, recorded)
-                })?;
-            }
-            if there {
-                self.line(name);
-            }
-            return Ok(());
-        };
-        // The last of several series together are known only when each was asked for its own.
-        let most = most.min(self.limit.saturating_add(1));
-        let mut latest: Vec<(Timestamp, Recorded)> = Vec::new();
-        for (place, part) in each(places, parts) {
-            let from = latest.len();
-            self.scan(chronicle, place, part, most, &mut |_, at, recorded| {
-                latest.push((at, recorded));
-                ControlFlow::Continue(())
-            })?;
-            if from > 0 && latest.len() > most {
-                latest.sort_by_key(|(at, _)| Reverse(*at));
-                latest.truncate(most);
-            }
-        }
-        if !latest.is_empty() {
-            self.line(name);
-        }
-        latest.sort_by_key(|(at, _)| Reverse(*at));
-        for (at, recorded) in latest {
-            if self.take(name, at, recorded).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn scan<C: Chronicle>(
-        &mut self,
-        chronicle: &C,
-        place: usize,
-        part: Part,
-        most: usize,
-        visit: &mut dyn FnMut(&mut Self, Timestamp, Recorded) -> Visit,
-    ) -> Result<(), C::Error> {
-        let property = self.plan.window.property;
-        let most = most.min(self.limit.saturating_add(1));
-        let mut span = Span { backwards: self.backwards, ..self.plan.span(part, most) };
-        if let Some(only) = self.instant {
-            span.from = Some(only);
-            span.to = Some(only.plus_micros(1));
-        }
-        chronicle.instances(place, &span, &mut |recorded| match recorded.time(property) {
-            Some(at) => visit(self, at, recorded),
-            None => ControlFlow::Continue(()),
-        })
-    }
-
-    fn line(&mut self, name: AttrName) -> Option<&mut Vec<(Timestamp, Recorded)>> {
-        let lines = self.entities.last_mut()?;
-        let place = lines.iter().position(|(own, _)| *own == name).unwrap_or_else(|| {
-            lines.push((name, Vec::new()));
-            lines.len() - 1
-        });
-        Some(&mut lines[place].1)
-    }
-
-    /// Takes an instance if it fits; breaks when nothing farther can.
-    fn take(&mut self, name: AttrName, at: Timestamp, recorded: Recorded) -> Visit {
-        if self.is_beyond(at) {
-            return ControlFlow::Break(());
-        }
-        self.times.push(self.far(at));
-        if self.times.len() > self.limit
-            && let Some(farthest) = self.times.pop()
-        {
-            self.bound = Some(farthest.at());
-        }
-        if let Some(line) = self.line(name) {
-            line.push((at, recorded));
-            self.taken += 1;
-        }
-        if self.taken > self.limit.saturating_mul(2) {
-            self.prune();
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Lets go of what was taken and turned out to lie beyond the bound.
-    fn prune(&mut self) {
-        let (bound, backwards) = (self.bound, self.backwards);
-        let fits = |at: Timestamp| match (bound, backwards) {
-            (None, _) => true,
-            (Some(bound), false) => at < bound,
-            (Some(bound), true) => at > bound,
-        };
-        self.taken = 0;
-        for (_, line) in self.entities.iter_mut().flatten() {
-            line.retain(|(at, _)| fits(*at));
-            self.taken += line.len();
-        }
-    }
-
-    fn told<'c>(mut self, plan: &HistoryPlan, chapters: impl Iterator<Item = &'c Chapter>) -> Told {
-        self.prune();
-        let lines = self.entities.iter().flatten();
-        let cut = match (self.bound.or(self.instant), self.backwards) {
-            (None, _) => None,
-            (_, false) => lines.flat_map(|(_, line)| line).map(|(at, _)| *at).max(),
-            (_, true) => lines.flat_map(|(_, line)| line).map(|(at, _)| *at).min(),
-        };
-        let evolutions = chapters.zip(self.entities).map(|(chapter, lines)| {
-            let attributes = lines.into_iter().map(|(name, mut line)| {
-                line.sort_by_key(|(at, _)| *at);
-                (name, Line::Instances(line.into_iter().map(|(_, one)| one).collect()))
-            });
-            let attributes = attributes.collect();
-            Evolution { chapter: plan.shown_chapter(chapter, cut), attributes }
-        });
-        Told { evolutions: evolutions.collect(), cut }
-    }
-}
-
-fn each<'a>(places: &'a [usize], parts: &'a [Part]) -> impl Iterator<Item = (usize, Part)> + 'a {
-    places.iter().flat_map(move |place| parts.iter().map(move |part| (*place, *part)))
 }

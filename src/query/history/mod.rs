@@ -7,6 +7,7 @@
 mod aggregate;
 mod chronicle;
 mod evolve;
+mod gather;
 mod parse;
 #[cfg(test)]
 pub(crate) mod reference;
@@ -34,6 +35,8 @@ pub struct HistoryPlan {
     pub shown: Projection,
     /// Aggregates instead of instances.
     pub aggregate: Option<Aggregate>,
+    /// The entities are told of though nothing of them lies in the window (5.7.3).
+    pub whatever_the_window: bool,
     pub limits: HistoryLimits,
 }
 
@@ -110,8 +113,7 @@ impl Default for HistoryLimits {
 pub struct Evolution {
     /// Its changes of scope are those in the window, in the order of the window's time.
     pub chapter: Chapter,
-    /// Attributes that have instances in the window. One whose instances were all cut off is there
-    /// and has none.
+    /// Attributes that have instances in the window.
     pub attributes: Vec<(AttrName, Line)>,
 }
 
@@ -120,6 +122,8 @@ pub struct Evolution {
 pub enum Line {
     /// Instances of all datasetIds, in the order of the window's time.
     Instances(Vec<Recorded>),
+    /// It has some of this kind, but the answer was cut before them.
+    Cut(Kind),
     /// One for each datasetId and kind.
     Aggregates(Vec<Aggregated>),
 }

@@ -124,7 +124,7 @@ fn lines(evolutions: &mut [Evolution]) -> impl Iterator<Item = &mut Vec<Recorded
     evolutions.iter_mut().flat_map(|one| one.attributes.iter_mut()).filter_map(|(_, line)| {
         match line {
             Line::Instances(line) => Some(line),
-            Line::Aggregates(_) => None,
+            Line::Aggregates(_) | Line::Cut(_) => None,
         }
     })
 }

@@ -160,7 +160,7 @@ fn numbers(told: &Told, attribute: &str) -> Vec<i64> {
         .filter(|(own, _)| *own == name(attribute))
         .flat_map(|(_, line)| match line {
             Line::Instances(all) => all.clone(),
-            Line::Aggregates(_) => panic!("no aggregates"),
+            Line::Aggregates(_) | Line::Cut(_) => panic!("instances"),
         })
         .map(|one| match one.instance.datum {
             crate::model::Datum::Property(Value::Number(number)) => number.as_f64() as i64,
@@ -406,7 +406,11 @@ proptest! {
 fn times(told: &Told, property: TimeProperty) -> Vec<Vec<(AttrName, Vec<Timestamp>)>> {
     let of = |evolution: &Evolution| {
         let lines = evolution.attributes.iter().map(|(name, line)| {
-            let Line::Instances(all) = line else { panic!("instances") };
+            let all = match line {
+                Line::Instances(all) => all.as_slice(),
+                Line::Cut(_) => &[],
+                Line::Aggregates(_) => panic!("instances"),
+            };
             let times: Vec<_> = all.iter().filter_map(|one| one.time(property)).collect();
             assert!(times.is_sorted() && times.len() == all.len(), "{all:?}");
             (*name, times)

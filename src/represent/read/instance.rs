@@ -85,7 +85,11 @@ impl Reader<'_> {
         Ok(AttributePatch(edits))
     }
 
-    fn instance(&self, document: &Document<'_>, name: AttrName) -> Result<InstanceEdit, ReadError> {
+    pub(super) fn instance(
+        &self,
+        document: &Document<'_>,
+        name: AttrName,
+    ) -> Result<InstanceEdit, ReadError> {
         let extent = if self.reading.merges() { Extent::Part } else { Extent::Whole };
         match self.shape(document, name)? {
             Shape::Null => {

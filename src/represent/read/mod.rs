@@ -1,6 +1,7 @@
 //! Reading entities and fragments of them: normalized and concise alike, mixed as they come
 //! (4.5.1 to 4.5.5, 4.5.18 to 4.5.24, 5.4).
 
+mod chronology;
 mod datum;
 mod geometry;
 mod instance;

@@ -5,10 +5,11 @@
 mod fallback;
 mod feature;
 mod instance;
-mod json;
+pub(in crate::represent) mod json;
 mod past;
 mod rendering;
 mod simplified;
+mod temporal;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::query::View;
 pub(in crate::represent) use json::{comma, string};
 pub use past::{Past, PastInstance};
 pub use rendering::{Format, GeoJson, Join, JoinForm, NotAVersion, Rendering, SpecVersion};
+pub use temporal::{TemporalForm, TemporalRendering, write_evolution, write_evolutions};
 
 /// What there is to know about an entity that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -422,6 +422,7 @@ fn comparable(mut found: FoundHistory) -> FoundHistory {
                         }
                     }
                 }
+                Line::Cut(_) => {}
                 Line::Aggregates(all) => all.sort_by_key(|one| (one.kind, one.dataset.clone())),
             }
         }

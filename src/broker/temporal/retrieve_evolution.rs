@@ -1,0 +1,56 @@
+//! Retrieve Temporal Evolution of an Entity (5.7.3).
+
+use super::super::{Broker, Call, Error, ViewTexts};
+use super::{History, HistoryTexts, TimeRange, unknown};
+use crate::model::{EntityId, Timestamp};
+use crate::query::{EntityPlan, HistoryPlan, Selector, Told};
+
+impl Broker {
+    /// Retrieves the history of an entity, or the part of it in a window. An entity of which
+    /// nothing lies in the window is there all the same; one without any of the attributes that
+    /// `attrs` names is not. 5.7.3.
+    pub async fn retrieve_evolution(
+        &self,
+        call: &Call,
+        id: &EntityId,
+        texts: &HistoryTexts,
+        view: &ViewTexts,
+    ) -> Result<History, Error> {
+        let (mut plan, looks, _) = self.history_plan(call, texts, view)?;
+        plan.entities.select = vec![Selector { ids: vec![id.clone()], ..Selector::default() }];
+        plan.entities.page.limit = 1;
+        plan.whatever_the_window = true;
+        let found = self.store.evolve(&call.tenant, &plan, call.now).await?;
+        let told = found.told;
+        let Some(evolution) = told.evolutions.first() else { return Err(unknown(id)) };
+        if view.attrs.is_some() && evolution.attributes.is_empty() {
+            return Err(Error::NotFound(format!(
+                "of the attributes that attrs names, the history of {id} has nothing then"
+            )));
+        }
+        let range = TimeRange::of(&plan, &told);
+        Ok(History { told, plan, looks, count: None, more: false, range })
+    }
+
+    /// A part of the history of an entity that a plan selected before: what follows a time at
+    /// which an earlier part was cut.
+    pub async fn part_of_history(
+        &self,
+        call: &Call,
+        plan: &HistoryPlan,
+        id: &EntityId,
+        after: Option<Timestamp>,
+    ) -> Result<Told, Error> {
+        let mut part = HistoryPlan { whatever_the_window: true, ..plan.clone() };
+        // Scopes stay: they say which parts of the window are told of.
+        part.entities = EntityPlan {
+            select: vec![Selector { ids: vec![id.clone()], ..Selector::default() }],
+            scope: part.entities.scope,
+            ..EntityPlan::default()
+        };
+        if let Some(after) = after {
+            part.window.from = Some(after.plus_micros(1));
+        }
+        Ok(self.store.evolve(&call.tenant, &part, call.now).await?.told)
+    }
+}
