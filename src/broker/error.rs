@@ -5,6 +5,7 @@ use crate::model::{AttrName, Refusal};
 use crate::query::QueryError;
 use crate::represent::ReadError;
 use crate::store::StoreError;
+use crate::subscribe::SubscribeError;
 
 /// Why an operation failed. `http::problem` alone gives each a status.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,11 @@ pub enum Error {
     RemoveContext(#[from] RemoveError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    /// AlreadyExists, for things that are not entities.
+    #[error("{0}")]
+    AlreadyExists(String),
     /// BadRequestData: the input breaks a rule of the operation.
     #[error("{0}")]
     BadRequestData(String),

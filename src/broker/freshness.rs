@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Models;
+use super::Subscriptions;
 use super::contexts::CONTEXTS;
 use super::models::{MODELS, VALIDATION};
+use super::subscriptions::SUBSCRIPTIONS;
 use crate::jsonld::Contexts;
 use crate::store::{RecordChange, Store};
 
@@ -15,17 +17,35 @@ use crate::store::{RecordChange, Store};
 const QUEUE: usize = 1_024;
 
 /// Reads anew what others change, as long as the store tells of it.
-pub(super) fn keep_fresh(store: &Arc<dyn Store>, contexts: &Arc<Contexts>, models: &Arc<Models>) {
+pub(super) fn keep_fresh(
+    store: &Arc<dyn Store>,
+    contexts: &Arc<Contexts>,
+    models: &Arc<Models>,
+    subscriptions: &Arc<Subscriptions>,
+) {
     let (sender, mut changes) = mpsc::channel(QUEUE);
     store.on_records(sender);
     let (store, contexts) = (Arc::downgrade(store), contexts.clone());
-    let models = models.clone();
+    let (models, subscriptions) = (models.clone(), Arc::downgrade(subscriptions));
     tokio::spawn(async move {
         while let Some(change) = changes.recv().await {
             let Some(store) = store.upgrade() else { return };
-            refresh(&store, &contexts, &models, change).await;
+            if change.shelf == SUBSCRIPTIONS {
+                let Some(subscriptions) = subscriptions.upgrade() else { return };
+                refresh_subscription(&subscriptions, &change).await;
+            } else {
+                refresh(&store, &contexts, &models, change).await;
+            }
         }
     });
+}
+
+async fn refresh_subscription(subscriptions: &Subscriptions, change: &RecordChange) {
+    let Some(tenant) = &change.tenant else { return };
+    if let Err(error) = subscriptions.refresh(tenant, &change.key).await {
+        let id = &change.key;
+        tracing::warn!(id, %error, "a subscription that another broker changed cannot be served");
+    }
 }
 
 async fn refresh(

@@ -6,8 +6,10 @@
 mod batch;
 mod contexts;
 mod create_entity;
+mod create_subscription;
 mod delete_attribute;
 mod delete_entity;
+mod delete_subscription;
 mod discovery;
 mod error;
 mod explain_query;
@@ -20,12 +22,16 @@ mod partial_update;
 mod purge_entities;
 mod query_body;
 mod query_entities;
+mod query_subscriptions;
 mod replace_attribute;
 mod replace_entity;
 mod retrieve_entity;
+mod retrieve_subscription;
 mod source_identity;
+mod subscriptions;
 mod temporal;
 mod update_attributes;
+mod update_subscription;
 mod view;
 
 use std::sync::Arc;
@@ -39,18 +45,22 @@ pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Mo
 pub use open::{OpenError, open_store, shipped_context};
 pub use purge_entities::Purging;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
+pub use query_subscriptions::SubscriptionPage;
 pub use retrieve_entity::Answer;
 pub use source_identity::SourceIdentity;
+pub use subscriptions::{Subscribed, Subscriptions};
 pub use temporal::{History, HistoryTexts, RangeSize, TimeRange};
 pub use view::ViewTexts;
 
 use crate::config::Limits;
+use crate::egress::{Carrier, Hub};
 use crate::geo;
 use crate::jsonld::{Context, Contexts, ParseLimits};
 use crate::model::{Change, EntityId, Refusal, TenantId, Timestamp, TypeSelection, Write};
 use crate::query::{self, parse_types};
 use crate::represent::{Reader, Reading};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+use crate::subscribe::Notifier;
 
 /// The broker: a store, the contexts, and the limits of what it takes.
 pub struct Broker {
@@ -61,6 +71,16 @@ pub struct Broker {
     query_limits: query::Limits,
     pages: pages::Pages,
     started_at: Timestamp,
+    subscriptions: Arc<Subscriptions>,
+    hub: Arc<Hub>,
+    carrier: Arc<Carrier>,
+}
+
+/// What carries notifications to those who subscribed.
+pub struct Telling {
+    pub subscriptions: Arc<Subscriptions>,
+    pub hub: Arc<Hub>,
+    pub carrier: Arc<Carrier>,
 }
 
 /// What every operation is told: the tenant, the time, and the `@context` of the request.
@@ -77,13 +97,10 @@ impl Broker {
         contexts: Arc<Contexts>,
         models: Arc<Models>,
         limits: Limits,
+        telling: Telling,
     ) -> Self {
-        let query_limits = query::Limits {
-            nodes: limits.query_terms,
-            pattern_bytes: limits.regex.bytes(),
-            geometry: geo::Limits { max_vertices: limits.vertices, ..geo::Limits::default() },
-            ..query::Limits::default()
-        };
+        let Telling { subscriptions, hub, carrier } = telling;
+        let query_limits = query_limits(&limits);
         Self {
             store,
             contexts,
@@ -92,7 +109,34 @@ impl Broker {
             query_limits,
             pages: pages::Pages::default(),
             started_at: Timestamp::now(),
+            subscriptions,
+            hub,
+            carrier,
         }
+    }
+
+    /// Who tells subscribers.
+    pub fn notifier(&self) -> &Notifier {
+        &self.subscriptions.notifier
+    }
+
+    /// Who listens to subscriptions.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// What carries notifications.
+    pub fn carrier(&self) -> &Arc<Carrier> {
+        &self.carrier
+    }
+
+    /// Ends in order: what is due is told for a while, then all that was taken is on disk. To be
+    /// called when no more requests are answered.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let told = self.notifier().close().await;
+        self.carrier.close().await;
+        self.store.close().await?;
+        told
     }
 
     /// The store.
@@ -138,6 +182,16 @@ impl Broker {
     fn only(&self, call: &Call, text: Option<&str>) -> Result<Option<TypeSelection>, Error> {
         let limits = self.query_limits;
         Ok(text.map(|text| parse_types(text, &call.context, &limits)).transpose()?)
+    }
+}
+
+/// How much a query may ask for.
+fn query_limits(limits: &Limits) -> query::Limits {
+    query::Limits {
+        nodes: limits.query_terms,
+        pattern_bytes: limits.regex.bytes(),
+        geometry: geo::Limits { max_vertices: limits.vertices, ..geo::Limits::default() },
+        ..query::Limits::default()
     }
 }
 

@@ -4,16 +4,19 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::freshness::keep_fresh;
-use super::{Broker, FolderError, Models, StoredContexts};
+use super::{Broker, FolderError, Models, StoredContexts, Subscriptions, Telling, query_limits};
 use crate::config::{self, Config};
-use crate::egress;
+use crate::egress::{self, Carrier, Hub};
 use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfError};
-use crate::model::{Name, Timestamp};
+use crate::model::{Name, SubscriptionId, TenantId, Timestamp};
 use crate::schema;
 use crate::store::embedded::{Durability, Embedded, Settings};
 use crate::store::mongo::{self, Mongo};
 use crate::store::{Store, StoreError};
+use crate::subscribe::{Listeners, Notifier};
 
 /// Why a broker cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +41,41 @@ impl Broker {
         let store = open_store(config).await?;
         let contexts = open_contexts(config, store.clone()).await?;
         let models = open_models(config, &store).await?;
-        keep_fresh(&store, &contexts, &models);
-        Ok(Self::new(store, contexts, models, config.limits.clone()))
+        let carrier = Arc::new(Carrier::new(config)?);
+        let hub = Hub::new(config.stream.clone());
+        let listeners = Arc::new(Listening(hub.clone()));
+        let notifier =
+            Notifier::new(store.clone(), carrier.clone(), listeners, config.notify.clone());
+        let limits = config.limits.clone();
+        let subscriptions = Subscriptions::new(
+            store.clone(),
+            contexts.clone(),
+            notifier,
+            &limits,
+            query_limits(&limits),
+        );
+        let subscriptions = Arc::new(subscriptions);
+        keep_fresh(&store, &contexts, &models, &subscriptions);
+        let count = subscriptions.load(Timestamp::now()).await?;
+        subscriptions.notifier.start().await?;
+        if count > 0 {
+            tracing::info!(subscriptions = count, "subscriptions are served");
+        }
+        let telling = Telling { subscriptions, hub, carrier };
+        Ok(Self::new(store, contexts, models, limits, telling))
+    }
+}
+
+/// Those who listen over server-sent events.
+struct Listening(Arc<Hub>);
+
+impl Listeners for Listening {
+    fn wants(&self, tenant: &TenantId, subscription: &SubscriptionId) -> bool {
+        self.0.wants(tenant, subscription)
+    }
+
+    fn tell(&self, tenant: &TenantId, id: &SubscriptionId, sequence: u64, body: &Bytes) {
+        self.0.tell(tenant, id, sequence, body);
     }
 }
 

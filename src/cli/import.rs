@@ -87,7 +87,7 @@ pub fn run(config: &Config, mut import: Import) -> Result<(), Failure> {
                 let (tenant, mode) = (import.tenant.clone(), import.mode);
                 let sink = LocalSink::new(broker.clone(), tenant, context, mode)?;
                 let taken = take(import, &sink).await;
-                broker.store().close().await?;
+                broker.close().await?;
                 taken
             }
         }

@@ -51,7 +51,7 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
         let ended = until_told(running, &state).await;
         renewing.abort();
-        broker.store().close().await?;
+        broker.close().await?;
         Ok(ended?)
     })
 }

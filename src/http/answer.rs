@@ -12,7 +12,7 @@ use crate::broker::{Answer, BatchOutcome, Call, PageTexts};
 use crate::jsonld::Context;
 use crate::model::Outcome;
 use crate::represent::results::{self, Failure};
-use crate::represent::{Renderer, Rendering};
+use crate::represent::{Renderer, Rendering, SpecVersion};
 
 /// `NGSILD-Results-Count` (6.3.13).
 pub(super) static RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
@@ -112,13 +112,18 @@ pub fn entities(
     let mut response = dressed(call, viewing, written.altered, body);
     let headers = response.headers_mut();
     if let Some(count) = answer.count {
-        headers.insert(RESULTS_COUNT.clone(), count.into());
+        results_count(headers, count);
     }
     let extent = (answer.entities.len(), answer.more);
     for link in page_links(uri, page, extent, viewing.media) {
         headers.append(header::LINK, link);
     }
     response
+}
+
+/// Says how many results there are in all (6.3.13).
+pub fn results_count(headers: &mut HeaderMap, count: u64) {
+    headers.insert(RESULTS_COUNT.clone(), count.into());
 }
 
 fn renderer<'a>(
@@ -149,12 +154,17 @@ pub(super) fn dressed(
     if !viewing.context_in_body() {
         name_context(headers, &call.context);
     }
-    if let Some(version) = viewing.texts.version
-        && let Ok(applied) = HeaderValue::from_str(&format!("ngsi-ld={version}"))
-    {
-        headers.insert(PREFERENCE_APPLIED.clone(), applied);
+    if let Some(version) = viewing.texts.version {
+        apply_version(headers, version);
     }
     response
+}
+
+/// Says which version the answer follows (6.3.21).
+pub fn apply_version(headers: &mut HeaderMap, version: SpecVersion) {
+    if let Ok(applied) = HeaderValue::from_str(&format!("ngsi-ld={version}")) {
+        headers.insert(PREFERENCE_APPLIED.clone(), applied);
+    }
 }
 
 /// Adds the `Link` header that names a context, if the context has an address (6.3.6).

@@ -31,6 +31,7 @@ mod entities;
 pub use entities::read_query;
 mod info;
 pub mod routes;
+mod subscriptions;
 
 mod cors;
 mod health;

@@ -61,6 +61,10 @@ places! {
     EntityAttributes = "/ngsi-ld/v1/entities/{entityId}/attrs" [POST PATCH];
     /// 6.7
     EntityAttribute = "/ngsi-ld/v1/entities/{entityId}/attrs/{attrId}" [PUT PATCH DELETE];
+    /// 6.10
+    Subscriptions = "/ngsi-ld/v1/subscriptions" [GET POST];
+    /// 6.11
+    Subscription = "/ngsi-ld/v1/subscriptions/{subscriptionId}" [GET PATCH DELETE];
     /// 6.14
     BatchCreate = "/ngsi-ld/v1/entityOperations/create" [POST];
     /// 6.15
@@ -135,6 +139,8 @@ impl Place {
                 "query" => Self::BatchQuery,
                 _ => return None,
             },
+            ("subscriptions", None, ..) => Self::Subscriptions,
+            ("subscriptions", Some(_), None, ..) => Self::Subscription,
             ("types", None, ..) => Self::Types,
             ("types", Some(_), None, ..) => Self::Type,
             ("attributes", None, ..) => Self::Attributes,

@@ -16,6 +16,7 @@ use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError
 use crate::model::{Refusal, Violation};
 use crate::query::{self, QueryError};
 use crate::store::StoreError;
+use crate::subscribe::SubscribeError;
 
 /// The error types of the specification (5.5.2), each with the status that it usually has (6.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -232,6 +233,11 @@ impl From<Error> for Problem {
             Error::RemoveContext(error) => Self::new(remove_kind(&error), detail),
             Error::Store(error) => store_problem(&error, detail),
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
+            Error::AlreadyExists(_) => Self::new(ErrorKind::AlreadyExists, detail),
+            Error::Subscribe(SubscribeError::Target(_)) => Self::bad_request(detail),
+            Error::Subscribe(SubscribeError::TooMany(_)) => {
+                Self::new(ErrorKind::TooManyResults, detail)
+            }
             Error::Untouched(_) => Self::new(ErrorKind::AlreadyExists, detail),
             Error::InvalidRequest(_) => Self::invalid_request(detail),
             Error::NotFound(_) => Self::not_found(detail),

@@ -8,7 +8,9 @@ use super::params::decode_percent;
 use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
-use super::{attributes, batch, contexts, discovery, entities, info, models, temporal};
+use super::{
+    attributes, batch, contexts, discovery, entities, info, models, subscriptions, temporal,
+};
 use crate::broker::{Broker, Error};
 
 /// Mounts the API. It answers whatever the frame lets through and nobody else answers, so that
@@ -77,6 +79,11 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
         (Place::Type, _) => discovery::entity_type(incoming, &part(0)?).await,
         (Place::Attributes, _) => discovery::attributes(incoming).await,
         (Place::Attribute, _) => discovery::attribute(incoming, &part(0)?).await,
+        (Place::Subscriptions, &Method::POST) => subscriptions::create(incoming).await,
+        (Place::Subscriptions, _) => subscriptions::query(incoming).await,
+        (Place::Subscription, &Method::PATCH) => subscriptions::update(incoming, &part(0)?).await,
+        (Place::Subscription, &Method::DELETE) => subscriptions::delete(incoming, &part(0)?).await,
+        (Place::Subscription, _) => subscriptions::retrieve(incoming, &part(0)?).await,
         (Place::Contexts, &Method::POST) => contexts::add(incoming).await,
         (Place::Contexts, _) => contexts::list(incoming).await,
         (Place::Context, &Method::DELETE) => contexts::delete(incoming, &part(0)?).await,

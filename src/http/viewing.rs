@@ -104,7 +104,7 @@ fn set_format(place: &mut Option<Format>, word: &str) -> Result<(), Error> {
 }
 
 /// The version that is preferred; one that is newer than ours is answered with ours (6.3.21).
-fn version(headers: &HeaderMap) -> Option<SpecVersion> {
+pub fn version(headers: &HeaderMap) -> Option<SpecVersion> {
     let version: SpecVersion = preference(headers, "ngsi-ld")?.parse().ok()?;
     Some(version.min(SpecVersion::OURS))
 }

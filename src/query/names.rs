@@ -42,7 +42,8 @@ pub fn parse_attrs(
     }
 }
 
-/// Reads `A|B,(C;D)` or `*`: which entity types are meant (4.17).
+/// Reads `A|B,(C;D)` or `*`: which entity types are meant (4.17). Parentheses may hold alternatives
+/// too.
 pub fn parse_types(
     text: &str,
     context: &Context,
@@ -53,28 +54,63 @@ pub fn parse_types(
     if cursor.rest().trim_end() == "*" {
         return Ok(TypeSelection::Any);
     }
-    let mut alternatives = Vec::new();
-    loop {
-        alternatives.push(combination(&mut cursor, context)?);
-        if !cursor.eat_spaced("|") && !cursor.eat_spaced(",") {
-            cursor.must_end("\",\", \"|\" or the end")?;
-            return Ok(TypeSelection::Of(alternatives));
-        }
-    }
+    let alternatives = alternatives(&mut cursor, context, Outermost::Yes)?;
+    cursor.must_end("\",\", \"|\" or the end")?;
+    Ok(TypeSelection::Of(alternatives))
 }
 
-fn combination(cursor: &mut Cursor<'_>, context: &Context) -> Result<Vec<TypeTerm>, QueryError> {
+/// Whether a selection stands outside of all parentheses, where `;` does not belong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outermost {
+    Yes,
+    No,
+}
+
+/// `A|B`, as alternatives of combinations.
+fn alternatives(
+    cursor: &mut Cursor<'_>,
+    context: &Context,
+    outermost: Outermost,
+) -> Result<Vec<Vec<TypeTerm>>, QueryError> {
+    let mut all = combination(cursor, context, outermost)?;
+    while cursor.eat_spaced("|") || cursor.eat_spaced(",") {
+        all.extend(combination(cursor, context, outermost)?);
+    }
+    Ok(all)
+}
+
+/// `A;B`, each perhaps in parentheses of its own, multiplied out.
+fn combination(
+    cursor: &mut Cursor<'_>,
+    context: &Context,
+    outermost: Outermost,
+) -> Result<Vec<Vec<TypeTerm>>, QueryError> {
+    let mut all = unit(cursor, context)?;
+    while outermost == Outermost::No && cursor.eat_spaced(";") {
+        let more = unit(cursor, context)?;
+        if all.len().saturating_mul(more.len()) > cursor.limits().nodes {
+            let message = "its parentheses stand for too many combinations of types";
+            return Err(QueryError::too_complex(cursor.parameter(), message));
+        }
+        let products = all.iter().flat_map(|one| {
+            more.iter().map(|other| one.iter().chain(other).cloned().collect::<Vec<_>>())
+        });
+        all = products.collect();
+    }
+    Ok(all)
+}
+
+fn unit(cursor: &mut Cursor<'_>, context: &Context) -> Result<Vec<Vec<TypeTerm>>, QueryError> {
     if !cursor.eat_spaced("(") {
-        return Ok(vec![one_type(cursor, context)?]);
+        return Ok(vec![vec![one_type(cursor, context)?]]);
     }
-    let mut types = vec![one_type(cursor, context)?];
-    while cursor.eat_spaced(";") {
-        types.push(one_type(cursor, context)?);
+    cursor.enter()?;
+    let inner = alternatives(cursor, context, Outermost::No)?;
+    cursor.leave();
+    match cursor.eat_spaced(")") {
+        true => Ok(inner),
+        false => Err(cursor.expected("\";\", \"|\" or \")\"")),
     }
-    if !cursor.eat_spaced(")") {
-        return Err(cursor.expected("\";\" or \")\""));
-    }
-    Ok(types)
 }
 
 fn one_type(cursor: &mut Cursor<'_>, context: &Context) -> Result<TypeTerm, QueryError> {
@@ -115,6 +151,9 @@ mod tests {
             ("Building|Vehicle", &["Vehicle"], true),
             ("(Building;Vehicle)", &["Vehicle"], false),
             ("(Building;Vehicle)", &["Vehicle", "Building"], true),
+            ("(Building|Vehicle)", &["Vehicle"], true),
+            ("((Building,Other);Vehicle)", &["Vehicle"], false),
+            ("((Building,Other);Vehicle)", &["Vehicle", "Other"], true),
             ("Other | ( Building ; Vehicle )", &["Vehicle", "Building"], true),
             ("https://example.org/types/Building", &["Building"], true),
             ("<https://example.org/types/Building>", &["Building"], true),
@@ -141,11 +180,15 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         for text in [
-            "", ",", "A,", "A,,B", "(A", "(A;)", "A;B", "(A|B)", "A)", "A B", "A*", "*,A", "\"A\"",
-            "1A", "{A}",
+            "", ",", "A,", "A,,B", "(A", "(A;)", "A;B", "(A|)", "()", "A)", "A B", "A*", "*,A",
+            "\"A\"", "1A", "{A}",
         ] {
             assert_eq!(parse(text).unwrap_err().kind, ErrorKind::Syntax, "{text}");
         }
+        let wide = vec!["(A|B|C|D)"; 9].join(";");
+        assert_eq!(parse(&format!("({wide})")).unwrap_err().kind, ErrorKind::TooComplex);
+        let deep = format!("{}A{}", "(".repeat(100), ")".repeat(100));
+        assert_eq!(parse(&deep).unwrap_err().kind, ErrorKind::TooComplex);
         let many = vec!["A"; 600].join("|");
         assert_eq!(parse(&many).unwrap_err().kind, ErrorKind::TooComplex);
     }

@@ -200,6 +200,18 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a lease back, if `holder` has it.
     async fn release(&self, lease: &str, holder: &str) -> Result<(), StoreError>;
 
+    /// Some records of a shelf, ordered by key, and how many there are in all.
+    async fn records_page(
+        &self,
+        shelf: &Shelf,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<(String, serde_json::Value)>, usize), StoreError> {
+        let all = self.records(shelf).await?;
+        let count = all.len();
+        Ok((all.into_iter().skip(offset).take(limit).collect(), count))
+    }
+
     /// Whether writes and reads would work now; why not otherwise.
     async fn check(&self) -> Result<(), StoreError>;
 
@@ -393,15 +405,28 @@ impl<'a, T: Serialize + DeserializeOwned> Records<'a, T> {
 
     /// See [`Store::records`].
     pub async fn all(&self) -> Result<Vec<(String, T)>, StoreError> {
-        let records = self.store.records(&self.shelf).await?;
-        records
-            .into_iter()
-            .map(|(key, json)| {
-                let record = from_json(&key, json)?;
-                Ok((key, record))
-            })
-            .collect()
+        typed(self.store.records(&self.shelf).await?)
     }
+
+    /// See [`Store::records_page`].
+    pub async fn page(
+        &self,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<(String, T)>, usize), StoreError> {
+        let (records, count) = self.store.records_page(&self.shelf, offset, limit).await?;
+        Ok((typed(records)?, count))
+    }
+}
+
+fn typed<T: DeserializeOwned>(
+    records: Vec<(String, serde_json::Value)>,
+) -> Result<Vec<(String, T)>, StoreError> {
+    let each = records.into_iter().map(|(key, json)| {
+        let record = from_json(&key, json)?;
+        Ok((key, record))
+    });
+    each.collect()
 }
 
 fn to_json<T: Serialize>(key: &str, record: &T) -> Result<serde_json::Value, StoreError> {

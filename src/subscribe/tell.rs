@@ -76,26 +76,19 @@ impl Inner {
 
     /// Whether a query that follows links holds.
     async fn holds(&self, entry: &Entry, what: &What, told: &Told) -> Result<bool, StoreError> {
-        let some = std::slice::from_ref(told);
-        let linked = self.linked(entry, what, some).await?;
-        let before = told.before.as_deref().map(|stored| &stored.entity);
-        let after = told.after.as_deref().map(|stored| &stored.entity);
-        Ok(matching::holds(&what.subscription, before, after, told.at, &linked))
-    }
-
-    async fn linked(
-        &self,
-        entry: &Entry,
-        what: &What,
-        told: &[Told],
-    ) -> Result<Linked, StoreError> {
         let notice = Notice {
             subscription: &what.subscription,
             tenant: &entry.tenant,
             id: "",
             notified_at: Timestamp::now(),
         };
-        self.follow_links(&entry.tenant, notice.links(told)).await
+        let linked = match notice.lookups(told) {
+            Some(links) => self.follow_links(&entry.tenant, links).await?,
+            None => Linked::default(),
+        };
+        let before = told.before.as_deref().map(|stored| &stored.entity);
+        let after = told.after.as_deref().map(|stored| &stored.entity);
+        Ok(matching::holds(&what.subscription, before, after, told.at, &linked))
     }
 
     async fn follow_links(

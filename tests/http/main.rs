@@ -7,6 +7,7 @@ mod entities;
 mod entity;
 mod models;
 mod operations;
+mod subscriptions;
 mod support;
 mod temporal;
 mod tenants;

@@ -66,6 +66,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (BATCH, "Many entities in one request."),
     (TEMPORAL, "What entities were over time."),
     (DISCOVERY, "Which types and attributes there are."),
+    (SUBSCRIPTIONS, "Who is told of what changes."),
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
     (MODELS, "What the entities of a city look like."),
     (BROKER, "The broker itself."),
@@ -75,6 +76,7 @@ const ENTITIES: &str = "Entities";
 const BATCH: &str = "Batch operations";
 const TEMPORAL: &str = "Temporal evolution";
 const DISCOVERY: &str = "Discovery";
+const SUBSCRIPTIONS: &str = "Subscriptions";
 const CONTEXTS: &str = "Contexts";
 const MODELS: &str = "Models";
 const BROKER: &str = "Broker";
@@ -158,6 +160,12 @@ const COURSE: Body = Body {
 const COURSE_FRAGMENT: Body = Body {
     about: "The instances that are added.",
     media: &[(JSON, "EntityTemporalFragment"), (LD, "EntityTemporalFragmentLd")],
+};
+const SUBSCRIPTION: Body =
+    Body { about: "The subscription.", media: &[(JSON, "Subscription"), (LD, "Subscription")] };
+const SUBSCRIPTION_FRAGMENT: Body = Body {
+    about: "The members that change; `notification` is replaced as a whole.",
+    media: &[(JSON, "SubscriptionFragment"), (LD, "SubscriptionFragment")],
 };
 
 const DONE: Answer =
@@ -443,6 +451,34 @@ operations! {
     { parameters: &[PAGE, TEMPORAL_LOOKS, LOCAL], headers: READS,
       body: Some(Body { about: "The query.", media: &[(JSON, "TemporalQuery")] }),
       answers: EVOLUTIONS, refuses: &[403, 501] }
+
+    Get Subscriptions "querySubscriptions" in SUBSCRIPTIONS ("5.8.4, 6.10.3.2"):
+    "List the subscriptions" ""
+    { parameters: &[PAGE, &["options"]], headers: READS,
+      answers: &[Answer { status: 200, about: "A page of subscriptions.",
+        media: &[(JSON, "Subscriptions"), (LD, "Subscriptions")],
+        headers: &["Link", "NGSILD-Results-Count"] }],
+      refuses: &[403] }
+
+    Post Subscriptions "createSubscription" in SUBSCRIPTIONS ("5.8.1, 6.10.3.1"):
+    "Create a subscription"
+    "From now on its endpoint is told of what changes, at least once."
+    { headers: WRITES, body: Some(SUBSCRIPTION), answers: &[CREATED], refuses: &[403, 409] }
+
+    Get Subscription "retrieveSubscription" in SUBSCRIPTIONS ("5.8.3, 6.11.3.1"):
+    "Retrieve a subscription"
+    "With what came of its notifications."
+    { parameters: &[&["options"]], headers: READS,
+      answers: found!("Subscription", "The subscription.") }
+
+    Patch Subscription "updateSubscription" in SUBSCRIPTIONS ("5.8.2, 6.11.3.2"):
+    "Update a subscription"
+    "Each member that is sent replaces the one that is there; null takes it away."
+    { headers: WRITES, body: Some(SUBSCRIPTION_FRAGMENT), answers: &[DONE] }
+
+    Delete Subscription "deleteSubscription" in SUBSCRIPTIONS ("5.8.5, 6.11.3.3"):
+    "Delete a subscription" ""
+    { headers: &["NGSILD-Tenant"], answers: &[DONE] }
 
     Get Types "listTypes" in DISCOVERY ("5.7.5, 5.7.6, 6.25.3.1"):
     "List the entity types" ""

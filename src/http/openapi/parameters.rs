@@ -266,6 +266,14 @@ const SPECIAL: &[(&str, Row)] = &[
         ("datasetId", Uri, "", "Whose instances are deleted; those without one if absent."),
     ),
     (
+        "querySubscriptions",
+        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
+    ),
+    (
+        "retrieveSubscription",
+        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
+    ),
+    (
         "mergeEntity",
         (
             "format",
@@ -327,6 +335,7 @@ const PATH: &[Row] = &[
     ("type", NAME, "AirQualityObserved", "The name of the type, short or as a URI."),
     ("model", NAME, "AirQualityObserved", "The short name of the model."),
     ("instanceId", Uri, "", "The id of the instance, as an answer told it."),
+    ("subscriptionId", Uri, "urn:ngsi-ld:Subscription:example", "The id of the subscription."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
 ];
 

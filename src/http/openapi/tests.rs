@@ -128,6 +128,7 @@ fn request(described: &Described, query: &str) -> TestRequest {
             "{model}" => "AirQualityObserved",
             "{contextId}" => "unknown",
             "{instanceId}" => "urn:ngsi-ld:Instance:1",
+            "{subscriptionId}" => "urn:ngsi-ld:Subscription:unknown",
             part => part,
         })
         .collect();

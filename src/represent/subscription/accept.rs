@@ -3,6 +3,8 @@
 //!
 //! Only names are looked at here; whether a member is what it should be is for `read.rs` to say.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::SubscriptionError;
@@ -242,6 +244,7 @@ impl Accepting<'_> {
         let read = |text: &str, context: &Context| {
             Filter::parse_as(parameter, text, context, &options, self.limits)
         };
+        let text = &*unescaped(text);
         let mut filter = read(text, self.context)?;
         let names = names_of(&filter);
         if read(text, &*context_of(&names)?).ok().as_ref() == Some(&filter) {
@@ -318,6 +321,30 @@ impl Accepting<'_> {
         });
         items.collect()
     }
+}
+
+/// A query as it was before a client escaped it for a URL, though it went into a body: so do many.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let digits = (byte == b'%').then(|| (rest.next(), rest.next()));
+        bytes.push(match digits {
+            None => byte,
+            Some((Some(high), Some(low))) => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                match (digit(high), digit(low)) {
+                    (Some(high), Some(low)) => (high * 16 + low) as u8,
+                    _ => return text.into(),
+                }
+            }
+            Some(_) => return text.into(),
+        });
+    }
+    String::from_utf8(bytes).map_or(text.into(), Cow::Owned)
 }
 
 /// The `@context` that some kept names were written with.

@@ -329,6 +329,20 @@ fn what_is_wrong_is_named_by_its_path() {
 }
 
 #[test]
+fn a_query_that_was_escaped_for_a_url_is_understood() {
+    for (sent, kept) in [
+        ("name==\"Eiffel%20Tower\"", "name==\"Eiffel Tower\""),
+        ("name==\"100%\"", "name==\"100%\""),
+        ("name==\"%zz\"", "name==\"%zz\""),
+        ("name==\"%ff\"", "name==\"%ff\""),
+        ("name%3E1", "name>1"),
+    ] {
+        let subscription = read(&with(json!({ "q": sent }))).expect(sent);
+        assert_eq!(show(&subscription, &context())["q"], kept);
+    }
+}
+
+#[test]
 fn what_no_subscription_has_is_left_out() {
     let sent = with(json!({
         "__context": "http://localhost/hijacked.jsonld",

@@ -425,16 +425,28 @@ impl Store for Embedded {
     }
 
     async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, Json)>, StoreError> {
+        Ok(self.records_page(shelf, 0, usize::MAX).await?.0)
+    }
+
+    async fn records_page(
+        &self,
+        shelf: &Shelf,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<(String, Json)>, usize), StoreError> {
         let tenant = self.inner.shelf_tenant(shelf)?;
         let prefix = record_prefix(shelf.name, tenant);
         let all = self.inner.engine.all(Rest::Record, &prefix)?;
-        all.into_iter()
+        let count = all.len();
+        let page = all.into_iter().skip(offset).take(limit);
+        let page: Result<Vec<_>, StoreError> = page
             .map(|(key, bytes)| {
                 let key = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
                 let record = read_record(&key, &bytes)?;
                 Ok((key, record))
             })
-            .collect()
+            .collect();
+        Ok((page?, count))
     }
 
     fn guard(&self, guard: Arc<dyn Guard>) {

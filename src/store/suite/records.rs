@@ -21,6 +21,10 @@ pub async fn records_are_put_added_and_taken<B: Backend>() {
     store.put_record(&others, "c", json!(1)).await.unwrap();
     let all = store.records(&shelf).await.unwrap();
     assert_eq!(all, [("b".to_owned(), json!([])), (key.to_owned(), json!({"a": 3}))]);
+    for (offset, limit, expected) in [(0, 1, &all[..1]), (1, 5, &all[1..]), (2, 5, &[])] {
+        let page = store.records_page(&shelf, offset, limit).await.unwrap();
+        assert_eq!(page, (expected.to_vec(), 2));
+    }
     assert!(store.take_record(&shelf, key).await.unwrap());
     assert!(!store.take_record(&shelf, key).await.unwrap());
     assert_eq!(store.record(&shelf, key).await.unwrap(), None);

@@ -1,0 +1,51 @@
+//! Create Subscription (5.8.1).
+
+use std::sync::Arc;
+
+use super::subscriptions::check_expiry;
+use super::{Broker, Call, Error};
+use crate::jsonld::Document;
+use crate::model::SubscriptionId;
+use crate::represent::subscription::{Draft, Setting};
+
+impl Broker {
+    /// Creates a subscription and returns its id; one that is there already is refused. When this
+    /// returns, changes are told. 5.8.1.
+    pub async fn create_subscription(
+        &self,
+        call: &Call,
+        body: &Document<'_>,
+    ) -> Result<SubscriptionId, Error> {
+        let draft = Draft::accept(body, &call.context, &self.query_limits)?;
+        check_expiry(draft.expires_at()?, call.now)?;
+        let setting = Setting {
+            id: draft.id.clone().unwrap_or_else(new_id),
+            context: call.context.clone(),
+            context_address: Arc::from(""),
+            created_at: call.now,
+            modified_at: call.now,
+        };
+        // Nothing is fetched or hosted for what will be refused.
+        let all = self.subscriptions();
+        let mut subscription = draft.read(setting, &all.limits)?;
+        all.notifier.check(&call.tenant, &subscription)?;
+        let wanted = draft.jsonld_context();
+        (subscription.context, subscription.context_address) =
+            all.context_of_notifications(&call.tenant, wanted, &call.context, call.now).await?;
+        let id = subscription.id.clone();
+        let records = all.records(&call.tenant);
+        if !records.add(id.as_str(), &subscription.record()).await? {
+            return Err(Error::AlreadyExists(format!("there is a subscription {id} already")));
+        }
+        if let Err(error) = all.notifier.put(&call.tenant, Arc::new(subscription)) {
+            records.take(id.as_str()).await?;
+            return Err(error.into());
+        }
+        Ok(id)
+    }
+}
+
+fn new_id() -> SubscriptionId {
+    let id = format!("urn:ngsi-ld:Subscription:{}", uuid::Uuid::now_v7());
+    SubscriptionId::from_trusted(&id)
+}

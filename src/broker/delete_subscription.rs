@@ -1,0 +1,19 @@
+//! Delete Subscription (5.8.5).
+
+use super::subscriptions::no_subscription;
+use super::{Broker, Call, Error};
+use crate::model::SubscriptionId;
+
+impl Broker {
+    /// Deletes a subscription; nothing is told from now on, not even what is due. 5.8.5.
+    pub async fn delete_subscription(&self, call: &Call, id: &SubscriptionId) -> Result<(), Error> {
+        let all = self.subscriptions();
+        let _updating = all.updating.lock().await;
+        if !all.records(&call.tenant).take(id.as_str()).await? {
+            return Err(no_subscription(id));
+        }
+        all.notifier.remove(&call.tenant, id).await?;
+        self.hub.end(&call.tenant, id);
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! What the operations on subscriptions share: how they are kept, read and made known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Broker, Error};
+use crate::config::Limits;
+use crate::jsonld::{Context, ContextSource, Contexts};
+use crate::model::{SubscriptionId, TenantId, Timestamp};
+use crate::query;
+use crate::represent::subscription::{
+    DeliveryReport, ReadLimits, Subscription, SubscriptionError, SubscriptionRecord,
+};
+use crate::store::{Records, Shelf, Store, StoreError};
+use crate::subscribe::Notifier;
+
+/// A subscription and what came of its notifications.
+#[derive(Debug, Clone)]
+pub struct Subscribed {
+    pub subscription: Subscription,
+    pub report: DeliveryReport,
+}
+
+/// Where the subscriptions of a tenant lie.
+pub(super) const SUBSCRIPTIONS: &str = "subscriptions";
+
+/// The subscriptions that are kept, and who tells them.
+pub struct Subscriptions {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) contexts: Arc<Contexts>,
+    pub(super) notifier: Notifier,
+    pub(super) limits: ReadLimits,
+    /// Held while a subscription is changed.
+    pub(super) updating: tokio::sync::Mutex<()>,
+}
+
+impl Subscriptions {
+    /// The subscriptions in a store.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        contexts: Arc<Contexts>,
+        notifier: Notifier,
+        limits: &Limits,
+        query: query::Limits,
+    ) -> Self {
+        let Limits { join_level, join_entities, .. } = *limits;
+        let limits = ReadLimits { query, join_level, join_entities };
+        Self { store, contexts, notifier, limits, updating: tokio::sync::Mutex::default() }
+    }
+
+    pub(super) fn records(&self, tenant: &TenantId) -> Records<'_, SubscriptionRecord> {
+        Records::on(&*self.store, Shelf::of(tenant, SUBSCRIPTIONS))
+    }
+
+    /// The record of a subscription.
+    pub(super) async fn record(
+        &self,
+        tenant: &TenantId,
+        id: &SubscriptionId,
+    ) -> Result<SubscriptionRecord, Error> {
+        let record = self.records(tenant).get(id.as_str()).await?;
+        record.ok_or_else(|| no_subscription(id))
+    }
+
+    /// The subscription of a record as it is shown: without the context of its notifications.
+    pub(super) fn shown(&self, record: &SubscriptionRecord) -> Result<Subscription, Error> {
+        Ok(record.subscription(Context::core(), &self.limits)?)
+    }
+
+    /// The subscription of a record as it is told.
+    pub(super) async fn told(
+        &self,
+        tenant: &TenantId,
+        record: &SubscriptionRecord,
+        now: Timestamp,
+    ) -> Result<Subscription, Error> {
+        let context = self.notifying_context(tenant, &record.context, now).await;
+        Ok(record.subscription(context, &self.limits)?)
+    }
+
+    /// The context at an address. Without it names are written in full, which is right under any
+    /// context: a subscription outlives the host of its context.
+    async fn notifying_context(
+        &self,
+        tenant: &TenantId,
+        address: &str,
+        now: Timestamp,
+    ) -> Arc<Context> {
+        match self.contexts.resolve(tenant, ContextSource::Url(address), now).await {
+            Ok(context) => context,
+            Err(error) => {
+                tracing::warn!(address, %error, "notifications go without short names");
+                Context::core()
+            }
+        }
+    }
+
+    /// The context of notifications and its address: that of `jsonldContext`, or else that of the
+    /// request, which is hosted here if it came inside a body (5.2.12).
+    pub(super) async fn context_of_notifications(
+        &self,
+        tenant: &TenantId,
+        wanted: Option<&str>,
+        request: &Arc<Context>,
+        now: Timestamp,
+    ) -> Result<(Arc<Context>, Arc<str>), Error> {
+        if let Some(url) = wanted {
+            let context = self.contexts.resolve(tenant, ContextSource::Url(url), now).await?;
+            return Ok((context, url.into()));
+        }
+        let id = uuid::Uuid::now_v7().to_string();
+        let address = self.contexts.address_of(tenant, request, &id, now).await?;
+        Ok((request.clone(), address))
+    }
+
+    /// Tells the notifier of every subscription that is kept, and returns how many there are. One
+    /// that cannot be read, or sent to, is left out and said so.
+    pub(super) async fn load(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut loaded = 0;
+        for tenant in self.store.tenants().await? {
+            let records = match self.records(&tenant).all().await {
+                Err(StoreError::UnknownTenant(_)) => continue,
+                records => records?,
+            };
+            let mut contexts: HashMap<String, Arc<Context>> = HashMap::new();
+            for (id, record) in records {
+                let context = match contexts.get(&record.context) {
+                    Some(context) => context.clone(),
+                    None => self.notifying_context(&tenant, &record.context, now).await,
+                };
+                contexts.insert(record.context.clone(), context.clone());
+                match self.load_one(&tenant, &record, context) {
+                    Ok(()) => loaded += 1,
+                    Err(error) => {
+                        tracing::error!(%tenant, id, %error, "a subscription is not served");
+                    }
+                }
+            }
+        }
+        Ok(loaded)
+    }
+
+    fn load_one(
+        &self,
+        tenant: &TenantId,
+        record: &SubscriptionRecord,
+        context: Arc<Context>,
+    ) -> Result<(), Error> {
+        let subscription = record.subscription(context, &self.limits)?;
+        Ok(self.notifier.put(tenant, Arc::new(subscription))?)
+    }
+
+    /// Brings the notifier up to what is kept, after another broker changed a subscription.
+    pub(super) async fn refresh(&self, tenant: &TenantId, id: &str) -> Result<(), Error> {
+        let id = SubscriptionId::from_trusted(id);
+        match self.records(tenant).get(id.as_str()).await {
+            Ok(Some(record)) => {
+                let subscription = self.told(tenant, &record, Timestamp::now()).await?;
+                self.notifier.put(tenant, Arc::new(subscription))?;
+            }
+            Ok(None) | Err(StoreError::UnknownTenant(_)) => {
+                self.notifier.remove(tenant, &id).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Broker {
+    /// The subscriptions.
+    pub(super) fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+}
+
+pub(super) fn no_subscription(id: &SubscriptionId) -> Error {
+    Error::NotFound(format!("there is no subscription {id}"))
+}
+
+/// What has expired before it begins is refused (5.8.1.4, 5.8.2.4).
+pub(super) fn check_expiry(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+    match expires_at {
+        Some(end) if end <= now => {
+            Err(Error::bad(format!("$.expiresAt: {end} has passed; a subscription ends later")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<SubscriptionError> for Error {
+    fn from(error: SubscriptionError) -> Self {
+        match error {
+            SubscriptionError::Read(error) => Error::Read(error),
+            SubscriptionError::TooComplex(error) => Error::Query(error),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Update Subscription (5.8.2).
+
+use std::sync::Arc;
+
+use super::subscriptions::check_expiry;
+use super::{Broker, Call, Error};
+use crate::jsonld::Document;
+use crate::model::SubscriptionId;
+use crate::represent::subscription::{Draft, Setting};
+
+impl Broker {
+    /// Replaces members of a subscription, or takes them away (5.5.8). Its status follows from
+    /// `isActive` and `expiresAt` as they are then. 5.8.2.
+    pub async fn update_subscription(
+        &self,
+        call: &Call,
+        id: &SubscriptionId,
+        body: &Document<'_>,
+    ) -> Result<(), Error> {
+        let fragment = Draft::fragment(body, &call.context, &self.query_limits)?;
+        if let Some(own) = fragment.id.as_ref().filter(|own| *own != id) {
+            return Err(Error::bad(format!("the body is about {own}, but the request about {id}")));
+        }
+        check_expiry(fragment.expires_at()?, call.now)?;
+        // One update at a time, so that none is lost between reading and writing.
+        let all = self.subscriptions();
+        let _updating = all.updating.lock().await;
+        let record = all.record(&call.tenant, id).await?;
+        let before = all.told(&call.tenant, &record, call.now).await?;
+        let wanted = fragment.jsonld_context().map(str::to_owned);
+        let forgets = fragment.forgets_jsonld_context();
+        let mut draft = before.draft().clone();
+        draft.amend(fragment);
+        let setting = Setting {
+            id: id.clone(),
+            context: before.context.clone(),
+            context_address: before.context_address.clone(),
+            created_at: before.created_at,
+            modified_at: call.now,
+        };
+        let mut after = draft.read(setting, &all.limits)?;
+        all.notifier.check(&call.tenant, &after)?;
+        if wanted.is_some() || forgets {
+            (after.context, after.context_address) = all
+                .context_of_notifications(&call.tenant, wanted.as_deref(), &call.context, call.now)
+                .await?;
+        }
+        all.records(&call.tenant).put(id.as_str(), &after.record()).await?;
+        Ok(all.notifier.put(&call.tenant, Arc::new(after))?)
+    }
+}
