@@ -24,7 +24,7 @@ pub mod schema;
 /// Configuration: one file per concern, defaults beside their reasons.
 pub mod config;
 
-/// The one outbound HTTP client, and the rules of where it may go.
+/// What leaves the broker by itself, and the rules of where it may go.
 pub mod egress;
 
 /// Entities and small records, kept durably.

@@ -1,5 +1,6 @@
 //! What can go wrong in an operation, gathered from the rooms that it composes.
 
+use crate::egress::NoRoom;
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
 use crate::model::{AttrName, Refusal};
 use crate::query::QueryError;
@@ -34,6 +35,9 @@ pub enum Error {
     /// AlreadyExists, for things that are not entities.
     #[error("{0}")]
     AlreadyExists(String),
+    /// There is no room for one more listener.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// BadRequestData: the input breaks a rule of the operation.
     #[error("{0}")]
     BadRequestData(String),

@@ -14,6 +14,7 @@ mod discovery;
 mod error;
 mod explain_query;
 mod freshness;
+mod listen;
 mod merge_entity;
 mod models;
 mod open;

@@ -4,19 +4,17 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::freshness::keep_fresh;
 use super::{Broker, FolderError, Models, StoredContexts, Subscriptions, Telling, query_limits};
 use crate::config::{self, Config};
 use crate::egress::{self, Carrier, Hub};
 use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfError};
-use crate::model::{Name, SubscriptionId, TenantId, Timestamp};
+use crate::model::{Name, Timestamp};
 use crate::schema;
 use crate::store::embedded::{Durability, Embedded, Settings};
 use crate::store::mongo::{self, Mongo};
 use crate::store::{Store, StoreError};
-use crate::subscribe::{Listeners, Notifier};
+use crate::subscribe::Notifier;
 
 /// Why a broker cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +41,8 @@ impl Broker {
         let models = open_models(config, &store).await?;
         let carrier = Arc::new(Carrier::new(config)?);
         let hub = Hub::new(config.stream.clone());
-        let listeners = Arc::new(Listening(hub.clone()));
         let notifier =
-            Notifier::new(store.clone(), carrier.clone(), listeners, config.notify.clone());
+            Notifier::new(store.clone(), carrier.clone(), hub.clone(), config.notify.clone());
         let limits = config.limits.clone();
         let subscriptions = Subscriptions::new(
             store.clone(),
@@ -63,19 +60,6 @@ impl Broker {
         }
         let telling = Telling { subscriptions, hub, carrier };
         Ok(Self::new(store, contexts, models, limits, telling))
-    }
-}
-
-/// Those who listen over server-sent events.
-struct Listening(Arc<Hub>);
-
-impl Listeners for Listening {
-    fn wants(&self, tenant: &TenantId, subscription: &SubscriptionId) -> bool {
-        self.0.wants(tenant, subscription)
-    }
-
-    fn tell(&self, tenant: &TenantId, id: &SubscriptionId, sequence: u64, body: &Bytes) {
-        self.0.tell(tenant, id, sequence, body);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, builder::Command as Clap};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, builder::Command as Clap};
 use lanna::config::{Choice, Config, Key};
 use lanna::import::{Format, Mode, Options};
 use lanna::model::TenantId;
@@ -12,6 +12,7 @@ use super::explain::Explain;
 use super::import::Import;
 use super::migrate::Migrate;
 use super::models::Models;
+use super::subscriptions::{Subscriptions, What, Which};
 
 /// What was asked for.
 #[derive(Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub enum Command {
     Migrate(Migrate),
     /// Say how the store finds what a query selects.
     Explain(Explain),
+    /// Ask a running broker about its deliveries.
+    Subscriptions(Subscriptions),
     /// Print the configuration.
     ShowConfig,
 }
@@ -89,6 +92,7 @@ fn clap() -> Clap {
         .subcommand(migrate())
         .subcommand(models())
         .subcommand(store())
+        .subcommand(subscriptions())
         .subcommand(
             Clap::new("config")
                 .about("Ask about the configuration")
@@ -241,6 +245,75 @@ fn understood_migration(matches: &ArgMatches) -> Migrate {
     Migrate { from: text("from"), to: text("to"), tenants: tenants.cloned().collect() }
 }
 
+fn subscriptions() -> Clap {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let which = |name: &'static str, about: &'static str| {
+        let these = Arg::new("letter").value_name("LETTER").num_args(0..).help("Their ids");
+        let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of the tenant");
+        Clap::new(name)
+            .about(about)
+            .arg(these)
+            .arg(option("of", "SUBSCRIPTION", "Those of a subscription"))
+            .arg(all)
+            .group(ArgGroup::new("which").args(["letter", "of", "all"]).required(true))
+    };
+    Clap::new("subscriptions")
+        .about("See how a running broker's notifications fare, and replay or drop dead letters")
+        .subcommand_required(true)
+        .arg(
+            option("to", "URL", "The broker; the one of this configuration when absent")
+                .global(true),
+        )
+        .arg(
+            option("tenant", "NAME", "The tenant; the default one when absent")
+                .value_parser(TenantId::named)
+                .global(true),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .global(true)
+                .help("Print JSON, one thing to a line"),
+        )
+        .subcommand(Clap::new("list").about("How the deliveries of each subscription stand"))
+        .subcommand(Clap::new("failing").about("Subscriptions whose receivers fail, and why"))
+        .subcommand(
+            Clap::new("dead-letters")
+                .about("Notifications that could not be delivered")
+                .arg(option("of", "SUBSCRIPTION", "Only those of a subscription")),
+        )
+        .subcommand(which("replay", "Try dead letters once more"))
+        .subcommand(which("drop", "Forget dead letters"))
+}
+
+fn understood_subscriptions(matches: &ArgMatches) -> (Subscriptions, &ArgMatches) {
+    let (name, below) = matches.subcommand().unwrap_or(("list", matches));
+    let of = || below.get_one::<String>("of").cloned();
+    let which = || match (of(), below.get_flag("all")) {
+        (Some(of), _) => Which::Of(of),
+        (None, true) => Which::All,
+        (None, false) => {
+            Which::These(below.get_many("letter").into_iter().flatten().cloned().collect())
+        }
+    };
+    let what = match name {
+        "dead-letters" => What::DeadLetters { subscription: of() },
+        "replay" => What::Replay(which()),
+        "drop" => What::Drop(which()),
+        name => What::List { failing: name == "failing" },
+    };
+    let asked = Subscriptions {
+        what,
+        to: below.get_one::<String>("to").cloned(),
+        tenant: below.get_one::<TenantId>("tenant").cloned().unwrap_or_default(),
+        json: below.get_flag("json"),
+    };
+    (asked, below)
+}
+
 fn understood_import(matches: &ArgMatches) -> Import {
     let text = |name| matches.get_one::<String>(name).cloned();
     Import {
@@ -307,6 +380,10 @@ fn understood(matches: &ArgMatches) -> Invocation {
             (Command::Explain(understood_explain(explain)), explain)
         }
         Some(("import", import)) => (Command::Import(understood_import(import)), import),
+        Some(("subscriptions", below)) => {
+            let (asked, deepest) = understood_subscriptions(below);
+            (Command::Subscriptions(asked), deepest)
+        }
         Some((_, serve)) => {
             let sample = serve.get_flag("sample") || matches.get_flag("sample");
             (Command::Serve(Serve { sample }), serve)
@@ -378,6 +455,34 @@ mod tests {
         let invocation = invoked(&["store", "explain", "type=A&q=b>1", "--tenant", "Lampang"]);
         let Command::Explain(explain) = invocation.command else { panic!("asked to explain") };
         assert_eq!((&*explain.query, explain.tenant.name()), ("type=A&q=b>1", Some("Lampang")));
+    }
+
+    #[test]
+    fn deliveries_are_asked_about_with_one_word() {
+        let asked = |words: &str| {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            match invoked(&words).command {
+                Command::Subscriptions(asked) => asked,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(asked("subscriptions list").what, What::List { failing: false });
+        let failing = asked("subscriptions failing --to http://a:1 --tenant Lampang --json");
+        assert_eq!(failing.what, What::List { failing: true });
+        assert_eq!((failing.to.as_deref(), failing.json), (Some("http://a:1"), true));
+        assert_eq!(failing.tenant.name(), Some("Lampang"));
+        let of = Some("urn:s".to_owned());
+        let letters = asked("subscriptions dead-letters --of urn:s");
+        assert_eq!(letters.what, What::DeadLetters { subscription: of });
+        let these = Which::These(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(asked("subscriptions replay a b").what, What::Replay(these));
+        assert_eq!(asked("subscriptions drop --all").what, What::Drop(Which::All));
+        let of = Which::Of("urn:s".to_owned());
+        assert_eq!(asked("subscriptions drop --of urn:s").what, What::Drop(of));
+        for wrong in ["subscriptions", "subscriptions drop", "subscriptions replay a --all"] {
+            let words = ["lanna"].into_iter().chain(wrong.split_whitespace());
+            assert!(clap().try_get_matches_from(words).is_err(), "{wrong}");
+        }
     }
 
     #[test]

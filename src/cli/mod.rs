@@ -7,6 +7,7 @@ mod logging;
 mod migrate;
 mod models;
 mod serve;
+mod subscriptions;
 
 use std::{io::Write, process::ExitCode};
 
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ended(explain::run(&config, &explain)),
             Err(why) => refuse(&why),
         },
+        Command::Subscriptions(asked) => ended(subscriptions::run(&config, asked)),
         Command::ShowConfig => ended(print(&config.to_toml())),
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! This room knows no other room but the ones whose limits it sets.
 
+mod admin;
 mod contexts;
 mod cors;
 mod egress;
@@ -26,6 +27,7 @@ mod store;
 mod stream;
 mod value;
 
+pub use admin::Admin;
 pub use contexts::Contexts;
 pub use cors::Cors;
 pub use egress::{Egress, Network, Ports};
@@ -61,6 +63,7 @@ config! {
         stream: Stream,
         notify: Notify,
         cors: Cors,
+        admin: Admin,
         log: Log,
     }
 }

@@ -59,6 +59,15 @@ impl Direct {
         self.send(Method::POST, url, headers, body).await
     }
 
+    /// Asks for something to be deleted.
+    pub async fn delete(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+    ) -> Result<DirectAnswer, EgressError> {
+        self.send(Method::DELETE, url, headers, Vec::new()).await
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -83,8 +83,7 @@ pub enum NoRoom {
 pub struct Listener {
     told: mpsc::Receiver<Told>,
     waiting: Arc<AtomicUsize>,
-    /// What it missed, as far as the hub knows.
-    pub missed: Missed,
+    missed: Missed,
     // Dropped last: the seat looks for listeners that are gone.
     seat: Seat,
 }
@@ -317,6 +316,11 @@ impl Listener {
         let told = self.told.recv().await?;
         self.waiting.fetch_sub(told.1.len(), Ordering::AcqRel);
         Some(told)
+    }
+
+    /// What it missed before it came, as far as the hub knows; to be asked once.
+    pub fn missed(&mut self) -> Missed {
+        std::mem::replace(&mut self.missed, Missed::Unasked)
     }
 
     /// The subscription that is listened to.

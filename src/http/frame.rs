@@ -30,6 +30,7 @@ use bytes::Bytes;
 
 use super::{
     cors::Cors,
+    events::EVENT_STREAM,
     metrics::Tally,
     pack::{self, Coding},
     places::{Place, tidied},
@@ -159,6 +160,11 @@ impl Desk {
         let Some(place) = visit.place else {
             return refused(nowhere(request.uri().path()));
         };
+        if request.method() == Method::HEAD && place == Place::SubscriptionEvents {
+            // There is nothing to leave out: its body never ends.
+            let head = HttpResponse::Ok().content_type(EVENT_STREAM).finish();
+            return Err(Box::new(head));
+        }
         if request.method() == Method::HEAD {
             // The answer keeps its length; the connection leaves out its body.
             request.head_mut().method = Method::GET;

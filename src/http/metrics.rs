@@ -193,7 +193,8 @@ fn for_each_row(mut each: impl FnMut(&str, &str, usize)) {
     }
 }
 
-fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+/// Begins a metric.
+pub(super) fn head(out: &mut String, name: &str, help: &str, kind: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 

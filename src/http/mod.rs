@@ -23,11 +23,13 @@ mod viewing;
 mod answer;
 mod pages;
 
+mod admin;
 mod attributes;
 mod batch;
 mod contexts;
 mod discovery;
 mod entities;
+mod events;
 pub use entities::read_query;
 mod info;
 pub mod routes;

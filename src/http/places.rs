@@ -53,6 +53,18 @@ places! {
     ModelSchema = "/models/{model}/schema" [GET];
     /// An entity that is as it says.
     ModelExample = "/models/{model}/example" [GET];
+    /// How deliveries stand.
+    AdminSubscriptions = "/admin/subscriptions" [GET];
+    /// How those of one subscription stand.
+    AdminSubscription = "/admin/subscriptions/{subscriptionId}" [GET];
+    /// What could not be delivered.
+    DeadLetters = "/admin/dead-letters" [GET DELETE];
+    /// One of them.
+    DeadLetter = "/admin/dead-letters/{letterId}" [GET DELETE];
+    /// Trying some of them again.
+    ReplayDeadLetters = "/admin/dead-letters/replay" [POST];
+    /// Trying one again.
+    ReplayDeadLetter = "/admin/dead-letters/{letterId}/replay" [POST];
     /// 6.4
     Entities = "/ngsi-ld/v1/entities" [GET POST DELETE];
     /// 6.5
@@ -65,6 +77,8 @@ places! {
     Subscriptions = "/ngsi-ld/v1/subscriptions" [GET POST];
     /// 6.11
     Subscription = "/ngsi-ld/v1/subscriptions/{subscriptionId}" [GET PATCH DELETE];
+    /// Notifications as server-sent events
+    SubscriptionEvents = "/ngsi-ld/v1/subscriptions/{subscriptionId}/events" [GET];
     /// 6.14
     BatchCreate = "/ngsi-ld/v1/entityOperations/create" [POST];
     /// 6.15
@@ -117,7 +131,12 @@ impl Place {
                 "/ready" => Self::Ready,
                 "/metrics" => Self::Metrics,
                 "/models" => Self::Models,
-                _ => return Self::of_model(path.strip_prefix("/models/")?),
+                path => {
+                    return match path.strip_prefix("/admin/") {
+                        Some(rest) => Self::of_admin(rest),
+                        None => Self::of_model(path.strip_prefix("/models/")?),
+                    };
+                }
             });
         };
         if let Some(rest) = rest.strip_prefix("temporal/") {
@@ -141,6 +160,7 @@ impl Place {
             },
             ("subscriptions", None, ..) => Self::Subscriptions,
             ("subscriptions", Some(_), None, ..) => Self::Subscription,
+            ("subscriptions", Some(_), Some("events"), None, _) => Self::SubscriptionEvents,
             ("types", None, ..) => Self::Types,
             ("types", Some(_), None, ..) => Self::Type,
             ("attributes", None, ..) => Self::Attributes,
@@ -178,6 +198,19 @@ impl Place {
             | ("entities", Some(_), Some("attrs"), Some(_), None, _) => Self::TemporalAttribute,
             ("entities", Some(_), Some("attrs"), Some(_), Some(_), None) => Self::TemporalInstance,
             ("entityOperations", Some("query"), None, ..) => Self::TemporalQuery,
+            _ => return None,
+        })
+    }
+
+    fn of_admin(rest: &str) -> Option<Self> {
+        let mut parts = rest.splitn(4, '/');
+        Some(match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+            ("subscriptions", None, ..) => Self::AdminSubscriptions,
+            ("subscriptions", Some(_), None, _) => Self::AdminSubscription,
+            ("dead-letters", None, ..) => Self::DeadLetters,
+            ("dead-letters", Some("replay"), None, _) => Self::ReplayDeadLetters,
+            ("dead-letters", Some(_), None, _) => Self::DeadLetter,
+            ("dead-letters", Some(_), Some("replay"), None) => Self::ReplayDeadLetter,
             _ => return None,
         })
     }

@@ -12,6 +12,7 @@ use actix_web::{
 use serde::Serialize;
 
 use crate::broker::Error;
+use crate::egress::NoRoom;
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
 use crate::model::{Refusal, Violation};
 use crate::query::{self, QueryError};
@@ -232,6 +233,7 @@ impl From<Error> for Problem {
             Error::ServeContext(error) => Self::new(serve_kind(error), detail),
             Error::RemoveContext(error) => Self::new(remove_kind(&error), detail),
             Error::Store(error) => store_problem(&error, detail),
+            Error::NoRoom(error) => no_room(error, detail),
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
             Error::AlreadyExists(_) => Self::new(ErrorKind::AlreadyExists, detail),
             Error::Subscribe(SubscribeError::Target(_)) => Self::bad_request(detail),
@@ -326,6 +328,15 @@ fn store_problem(error: &StoreError, detail: String) -> Problem {
         }
         StoreError::BadRecord { .. } => Problem::internal(error),
     }
+}
+
+fn no_room(error: NoRoom, detail: String) -> Problem {
+    let status = match error {
+        NoRoom::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
+        NoRoom::Tenant(_) => StatusCode::TOO_MANY_REQUESTS,
+    };
+    Problem::plain(status, "There are too many listeners", detail)
+        .with_header(RETRY_AFTER, HeaderValue::from_static("5"))
 }
 
 fn query_kind(error: &QueryError) -> ErrorKind {

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
+use super::metrics::{gauge, head};
 use super::state::Report;
 use crate::broker::{Broker, Counts};
+use crate::egress::Courier;
 use crate::model::Name;
+use crate::subscribe::{self, Notifier};
 
 /// Reports on a broker.
 pub struct Reporter {
@@ -58,5 +61,55 @@ impl Report for Reporter {
             out,
             "# HELP lanna_contexts Compiled contexts that are held.\n# TYPE lanna_contexts gauge\nlanna_contexts {contexts}\n"
         );
+        deliveries(out, self.broker.notifier());
+        self.broker.carrier().metrics(out);
+        self.broker.hub().metrics(out);
     }
+}
+
+/// How deliveries fare, by tenant: the first thousand by name, the others together.
+fn deliveries(out: &mut String, notifier: &Notifier) {
+    let counts = notifier.counts();
+    let mut all: Vec<(String, subscribe::Counts)> = counts
+        .into_iter()
+        .map(|(tenant, counts)| match tenant {
+            Some(tenant) => (label(tenant.name().unwrap_or_default()), counts),
+            None => ("*".to_owned(), counts),
+        })
+        .collect();
+    all.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let name = "lanna_notifications_total";
+    head(
+        out,
+        name,
+        "Notifications by what became of them; retried ones are counted again.",
+        "counter",
+    );
+    for (tenant, counts) in &all {
+        for (outcome, count) in
+            [("delivered", counts.delivered), ("retried", counts.retried), ("dead", counts.dead)]
+        {
+            let labels = format!("tenant=\"{tenant}\",outcome=\"{outcome}\"");
+            let _ = writeln!(out, "{name}{{{labels}}} {count}");
+        }
+    }
+    let name = "lanna_notifications_queued";
+    head(out, name, "Changes that wait to be told, as far as they are in memory.", "gauge");
+    for (tenant, counts) in &all {
+        let _ = writeln!(out, "{name}{{tenant=\"{tenant}\"}} {}", counts.queued);
+    }
+    let name = "lanna_notifications_lag_seconds";
+    head(out, name, "The age of the oldest change that waits to be told.", "gauge");
+    for (tenant, counts) in &all {
+        let seconds = counts.lag_millis as f64 / 1_000.0;
+        let _ = writeln!(out, "{name}{{tenant=\"{tenant}\"}} {seconds}");
+    }
+    let name = "lanna_notifications_queued_bytes";
+    let bytes = notifier.queued_bytes();
+    gauge(out, name, "Memory that waiting changes fill.", bytes);
+}
+
+/// A text as the value of a label.
+fn label(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }

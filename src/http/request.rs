@@ -4,6 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::Data;
 use bytes::Bytes;
 
 use super::body;
@@ -30,6 +31,12 @@ impl<'r> Incoming<'r> {
     /// A request whose body was not touched yet.
     pub fn new(http: &'r HttpRequest, payload: Payload, broker: &'r Broker) -> Self {
         Self { http, broker, payload, media: Media::Json }
+    }
+
+    /// What all workers share.
+    pub fn data<T: 'static>(&self) -> Result<Data<T>, Error> {
+        let missing = || Error::Internal("the routes are mounted without their data".to_owned());
+        self.http.app_data::<Data<T>>().cloned().ok_or_else(missing)
     }
 
     /// The headers.

@@ -9,7 +9,8 @@ use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::{
-    attributes, batch, contexts, discovery, entities, info, models, subscriptions, temporal,
+    admin, attributes, batch, contexts, discovery, entities, events, info, models, subscriptions,
+    temporal,
 };
 use crate::broker::{Broker, Error};
 
@@ -54,6 +55,17 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
         (Place::EntityAttribute, _) => {
             attributes::partial_update(incoming, &part(0)?, &part(2)?).await
         }
+        (Place::SubscriptionEvents, _) => events::listen(incoming, &part(0)?).await,
+        (Place::AdminSubscriptions, _) => admin::subscriptions(incoming).await,
+        (Place::AdminSubscription, _) => admin::subscription(incoming, &admin_part(path)?).await,
+        (Place::DeadLetters, &Method::DELETE) => admin::drop_letters(incoming, None).await,
+        (Place::DeadLetters, _) => admin::dead_letters(incoming).await,
+        (Place::DeadLetter, &Method::DELETE) => {
+            admin::drop_letters(incoming, Some(&admin_part(path)?)).await
+        }
+        (Place::DeadLetter, _) => admin::dead_letter(incoming, &admin_part(path)?).await,
+        (Place::ReplayDeadLetters, _) => admin::replay(incoming, None).await,
+        (Place::ReplayDeadLetter, _) => admin::replay(incoming, Some(&admin_part(path)?)).await,
         (Place::BatchCreate, _) => batch::create(incoming).await,
         (Place::BatchUpsert, _) => batch::upsert(incoming).await,
         (Place::BatchUpdate, _) => batch::update(incoming).await,
@@ -107,6 +119,11 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
 fn part(path: &str, place: usize) -> Result<String, Error> {
     let after = path.splitn(5, '/').nth(4).unwrap_or_default();
     decode_percent(after.split('/').nth(place).unwrap_or_default())
+}
+
+/// The variable part of a path under /admin, decoded.
+fn admin_part(path: &str) -> Result<String, Error> {
+    decode_percent(path.split('/').nth(3).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod index;
 mod interval;
 mod keep;
 mod lanes;
+mod listen;
 mod matching;
 mod numbers;
 mod pause;
@@ -71,6 +72,9 @@ pub trait Listeners: Send + Sync {
 
     /// A notification, as its receiver gets it. `sequence` is that of the last change in it.
     fn tell(&self, tenant: &TenantId, subscription: &SubscriptionId, sequence: u64, body: &Bytes);
+
+    /// A subscription is no more.
+    fn end(&self, _: &TenantId, _: &SubscriptionId) {}
 }
 
 /// Nobody listens.
@@ -92,6 +96,10 @@ impl Listeners for Hub {
 
     fn tell(&self, tenant: &TenantId, subscription: &SubscriptionId, sequence: u64, body: &Bytes) {
         Hub::tell(self, tenant, subscription, sequence, body);
+    }
+
+    fn end(&self, tenant: &TenantId, subscription: &SubscriptionId) {
+        Hub::end(self, tenant, subscription);
     }
 }
 
@@ -284,6 +292,7 @@ impl Notifier {
     /// If the store cannot be written; the subscription is forgotten all the same.
     pub async fn remove(&self, tenant: &TenantId, id: &SubscriptionId) -> Result<(), StoreError> {
         let Some(entry) = self.inner.register.remove(tenant, id) else { return Ok(()) };
+        self.inner.listeners.end(tenant, id);
         {
             let mut state = entry.state.lock();
             state.gone = true;

@@ -84,6 +84,7 @@ impl Tallies {
 
 /// How it stands with one subscription.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Overview {
     pub id: String,
     /// Where its notifications go, without a password.

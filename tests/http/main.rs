@@ -1,10 +1,12 @@
 //! The HTTP binding, tried over sockets: a module for each resource, named like its path.
 
+mod admin;
 mod attributes;
 mod contexts;
 mod discovery;
 mod entities;
 mod entity;
+mod events;
 mod models;
 mod operations;
 mod subscriptions;

@@ -34,7 +34,11 @@ pub(super) fn responses(described: &Described) -> Responses {
 fn refusals(described: &Described) -> Vec<u16> {
     let mut statuses = vec![400, 414, 431, 500];
     if described.is_ours() {
-        return vec![414, 431, 500];
+        let mut statuses = vec![414, 431, 500];
+        if described.place.template().starts_with("/admin/") {
+            statuses.extend([400, 401, 403, 404, 501, 503]);
+        }
+        return statuses;
     }
     statuses.extend([404, 503, 504]);
     if described.body.is_some() {
@@ -52,7 +56,11 @@ fn refusal(status: u16) -> Response {
         400 => {
             "BadRequestData or InvalidRequest: the request breaks a rule, which the detail names."
         }
-        403 => "TooManyResults or TooComplexQuery: a limit is in the way; /health lists them.",
+        401 => "The token is missing or wrong.",
+        403 => {
+            "TooManyResults or TooComplexQuery: a limit is in the way; /health lists them. Under \
+             /admin: only programs of the broker's machine may do that."
+        }
         404 => "ResourceNotFound or NonexistentTenant.",
         406 => "None of the accepted media types is available; the detail lists those that are.",
         408 => "The body came too slowly.",
@@ -62,6 +70,7 @@ fn refusal(status: u16) -> Response {
         414 => "The URL is longer than the limit.",
         415 => "The body is neither application/json nor application/ld+json.",
         422 => "OperationNotSupported.",
+        429 => "The tenant has as many listeners as it may have.",
         431 => "The headers are larger than the limit.",
         500 => "InternalError: the log tells more under the X-Request-Id.",
         501 => "This broker cannot do that.",

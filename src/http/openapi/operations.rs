@@ -69,6 +69,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (SUBSCRIPTIONS, "Who is told of what changes."),
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
     (MODELS, "What the entities of a city look like."),
+    (DELIVERY, "Listening to notifications, and what becomes of them."),
     (BROKER, "The broker itself."),
 ];
 
@@ -79,6 +80,7 @@ const DISCOVERY: &str = "Discovery";
 const SUBSCRIPTIONS: &str = "Subscriptions";
 const CONTEXTS: &str = "Contexts";
 const MODELS: &str = "Models";
+const DELIVERY: &str = "Delivery";
 const BROKER: &str = "Broker";
 
 const LOCAL: &[&str] = &["local"];
@@ -109,6 +111,7 @@ const PROJECTION: &[&str] =
 const TIME: &[&str] = &["timerel", "timeAt", "endTimeAt", "timeproperty", "lastN"];
 const TEMPORAL_LOOKS: &[&str] = &["format", "options", "aggrMethods", "aggrPeriodDuration"];
 const TEMPORAL_PROJECTION: &[&str] = &["pick", "omit", "lang", "datasetId"];
+const LETTERS: &[&str] = &["limit", "after", "tenant"];
 
 const READS: &[&str] = &["NGSILD-Tenant", "Link", "Prefer"];
 const TENANT: &[&str] = &["NGSILD-Tenant"];
@@ -270,6 +273,18 @@ const EVOLUTIONS: &[Answer] = &[
         headers: &["Link", "NGSILD-Results-Count", "Content-Range"],
     },
 ];
+const DROPPED: &[Answer] = &[Answer {
+    status: 200,
+    about: "How many were forgotten.",
+    media: &[(JSON, "Dropped")],
+    headers: &[],
+}];
+const REPLAYED: &[Answer] = &[Answer {
+    status: 200,
+    about: "How many are tried once more.",
+    media: &[(JSON, "Replayed")],
+    headers: &[],
+}];
 
 macro_rules! found {
     ($shape:literal, $about:literal) => {
@@ -520,6 +535,59 @@ operations! {
     Delete Context "deleteContext" in CONTEXTS ("5.13.5, 6.30.3.2"):
     "Delete a context, or fetch it anew" ""
     { parameters: &[&["reload"]], answers: &[DONE] }
+
+    Get SubscriptionEvents "listen" in DELIVERY (""):
+    "Listen to a subscription"
+    "Its notifications as server-sent events, while they are sent. An event `gap` says that some were missed that nobody remembers. `HEAD` answers without listening."
+    { parameters: &[&["tenant", "lastEventId"]], headers: &["NGSILD-Tenant", "Last-Event-ID"],
+      answers: &[Answer { status: 200, about: "A stream that does not end by itself.",
+        media: &[("text/event-stream", "text")], headers: &[] }],
+      refuses: &[429, 501] }
+
+    Get AdminSubscriptions "listDeliveries" in DELIVERY (""):
+    "How the deliveries of subscriptions stand" ""
+    { parameters: &[&["failing"], LETTERS], headers: &["NGSILD-Tenant"],
+      answers: &[Answer { status: 200, about: "A page of them, in the order of ids.",
+        media: &[(JSON, "Deliveries")], headers: &["Link"] }] }
+
+    Get AdminSubscription "describeDelivery" in DELIVERY (""):
+    "How the deliveries of one subscription stand" ""
+    { parameters: &[&["tenant"]], headers: &["NGSILD-Tenant"],
+      answers: &[Answer { status: 200, about: "How they stand.", media: &[(JSON, "Delivery")],
+        headers: &[] }] }
+
+    Get DeadLetters "listDeadLetters" in DELIVERY (""):
+    "Notifications that could not be delivered" ""
+    { parameters: &[&["subscription"], LETTERS], headers: &["NGSILD-Tenant"],
+      answers: &[Answer { status: 200, about: "A page of them, the oldest first.",
+        media: &[(JSON, "DeadLetters")], headers: &["Link"] }] }
+
+    Delete DeadLetters "dropDeadLetters" in DELIVERY (""):
+    "Forget dead letters"
+    "Those of a subscription, or with `all=true` those of the tenant."
+    { parameters: &[&["subscription", "all", "tenant"]], headers: &["NGSILD-Tenant"],
+      answers: DROPPED }
+
+    Get DeadLetter "retrieveDeadLetter" in DELIVERY (""):
+    "One notification that could not be delivered" ""
+    { parameters: &[&["tenant"]], headers: &["NGSILD-Tenant"],
+      answers: &[Answer { status: 200, about: "The notification, and why.",
+        media: &[(JSON, "DeadLetter")], headers: &[] }] }
+
+    Delete DeadLetter "dropDeadLetter" in DELIVERY (""):
+    "Forget a dead letter" ""
+    { parameters: &[&["tenant"]], headers: &["NGSILD-Tenant"], answers: DROPPED }
+
+    Post ReplayDeadLetters "replayDeadLetters" in DELIVERY (""):
+    "Try dead letters once more"
+    "Those of a subscription, or with `all=true` those of the tenant. Those that arrive are forgotten."
+    { parameters: &[&["subscription", "all", "tenant"]], headers: &["NGSILD-Tenant"],
+      answers: REPLAYED }
+
+    Post ReplayDeadLetter "replayDeadLetter" in DELIVERY (""):
+    "Try a dead letter once more"
+    "It is forgotten if it arrives."
+    { parameters: &[&["tenant"]], headers: &["NGSILD-Tenant"], answers: REPLAYED }
 
     Get SourceIdentity "sourceIdentity" in BROKER ("5.15.1, 6.33.3.1"):
     "Who this broker is, to other brokers" ""

@@ -179,6 +179,17 @@ const QUERY: &[Row] = &[
         "P1D",
         "How long each period is, by the calendar; the whole time if absent or zero.",
     ),
+    (
+        "tenant",
+        Pattern("^[!-~]{0,255}$"),
+        "",
+        "The tenant, where the header NGSILD-Tenant cannot be sent.",
+    ),
+    ("lastEventId", Whole { least: 0 }, "", "The id of the event that was heard last."),
+    ("failing", Flag, "true", "Whether only those are listed whose receivers fail."),
+    ("after", Text, "", "The id after which the page begins."),
+    ("all", Flag, "true", "All of the tenant are meant."),
+    ("subscription", Uri, "urn:ngsi-ld:Subscription:example", "The subscription whose are meant."),
     ("local", Flag, "true", "Whether only what this broker holds matters."),
     ("splitEntities", Flag, "false", "Whether one entity may be spread over several brokers."),
     ("keep", NAMES, "", "Attributes to keep; all others are deleted, and the entities stay."),
@@ -336,6 +347,7 @@ const PATH: &[Row] = &[
     ("model", NAME, "AirQualityObserved", "The short name of the model."),
     ("instanceId", Uri, "", "The id of the instance, as an answer told it."),
     ("subscriptionId", Uri, "urn:ngsi-ld:Subscription:example", "The id of the subscription."),
+    ("letterId", Text, "", "The id of the dead letter."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
 ];
 
@@ -345,6 +357,12 @@ const HEADER: &[Row] = &[
         Pattern("^[!-~]{0,255}$"),
         "",
         "The tenant; the default one if absent (4.14).",
+    ),
+    (
+        "Last-Event-ID",
+        Whole { least: 0 },
+        "",
+        "The id of the event that was heard last; browsers send it by themselves.",
     ),
     (
         "Link",

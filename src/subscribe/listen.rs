@@ -1,0 +1,19 @@
+//! What those who listen need to know of those who tell.
+
+use std::sync::atomic::Ordering;
+
+use super::Notifier;
+use crate::model::{SubscriptionId, TenantId};
+
+impl Notifier {
+    /// Whether this broker tells a subscription. Where several share a store, another may.
+    pub fn tells(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
+        let entry = self.inner.register.get(tenant, id);
+        entry.is_some_and(|entry| self.inner.slots.is_held(entry.slot))
+    }
+
+    /// The place of the last change that was looked at.
+    pub fn reach(&self) -> u64 {
+        self.inner.reach.load(Ordering::Acquire)
+    }
+}
