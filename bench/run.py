@@ -4,7 +4,7 @@
     cargo build --release --examples && cargo build --release
     bench/run.py                       # everything, about ten minutes
     bench/run.py --quick               # shorter measurements, 100 000 entities
-    bench/run.py --only small          # small | large | mongodb
+    bench/run.py --only small          # small | large | mongodb | notify
     bench/run.py --mongodb URL         # the broker on a MongoDB of this machine, too
 
 Needs wrk and taskset, Python 3.9 or newer and nothing else, and two processors that do nothing
@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import notify
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -452,15 +454,18 @@ def main():
     parser.add_argument("--mongo-ceiling", default=release / "examples" / "mongo_ceiling")
     parser.add_argument("--mongodb", help="mongodb://… of this machine, to measure the broker on it")
     parser.add_argument("--city", default=release / "examples" / "city")
+    parser.add_argument("--sink", default=release / "examples" / "sink")
+    parser.add_argument("--subscriptions", type=int, default=100_000)
     parser.add_argument("--entities", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each shape")
-    parser.add_argument("--only", choices=["small", "large", "mongodb"])
+    parser.add_argument("--only", choices=["small", "large", "mongodb", "notify"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", help="where to put data; a temporary folder by default")
     options = parser.parse_args()
     if options.quick:
         options.entities = min(options.entities, 100_000)
+        options.subscriptions = min(options.subscriptions, 10_000)
         options.seconds, options.rounds = 2, 2
     for tool in ("wrk", "taskset"):
         if shutil.which(tool) is None:
@@ -475,6 +480,8 @@ def main():
             bench.large()
         if options.mongodb:
             bench.mongodb()
+        if options.only in (None, "notify"):
+            notify.measure(bench, sys.modules[__name__])
     finally:
         for process in Process.running:
             process.stop(signal.SIGKILL)

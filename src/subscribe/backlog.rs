@@ -291,3 +291,122 @@ impl Backlog {
         self.merging = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Change, Outcome, TenantId};
+
+    fn event(sequence: u64, entity: u8) -> Event {
+        let id = EntityId::parse(&format!("urn:x:{entity}")).unwrap();
+        let at = Timestamp::from_micros(sequence as i64);
+        let change = Change { id, at, before: None, after: None, outcome: Outcome::default() };
+        Event { sequence, tenant: TenantId::DEFAULT, change, bytes: 100 }
+    }
+
+    /// What the owner of a backlog does.
+    #[derive(Debug, Clone)]
+    enum Deed {
+        Push(u8),
+        /// Takes a parcel, and does it or fails.
+        Take(usize, bool),
+        Strip,
+    }
+
+    fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+        let deed = prop_oneof![
+            5 => (0u8..6).prop_map(Deed::Push),
+            2 => (1usize..5, any::<bool>()).prop_map(|(most, done)| Deed::Take(most, done)),
+            1 => Just(Deed::Strip),
+        ];
+        vec(deed, 0..400)
+    }
+
+    proptest! {
+        /// Whatever happens and however little memory there is, everything is told once, in order,
+        /// with the log read again where the backlog says so.
+        #[test]
+        fn everything_comes_once_and_in_order(deeds in deeds(), most in 0usize..4_000) {
+            let budget = Budget::new(most);
+            let mut backlog = Backlog::default();
+            let (mut log, mut told) = (Vec::new(), Vec::new());
+            let take = |backlog: &mut Backlog, log: &[Event], most: usize| {
+                while let (0, Some(after)) = (backlog.len(), backlog.behind()) {
+                    for event in log.iter().filter(|event| event.sequence > after) {
+                        if !backlog.refill(event, false, false, &budget) {
+                            break;
+                        }
+                    }
+                    if backlog.behind() == log.last().map(|event| event.sequence) {
+                        backlog.caught_up();
+                    }
+                }
+                backlog.parcel(most)
+            };
+            for deed in deeds {
+                match deed {
+                    Deed::Push(entity) => {
+                        let event = event(log.len() as u64 + 1, entity);
+                        backlog.push(&event, false, false, &budget);
+                        log.push(event);
+                    }
+                    Deed::Take(most, done) => {
+                        let parcel = take(&mut backlog, &log, most);
+                        if done {
+                            backlog.pop(parcel.len(), &budget);
+                            told.extend(parcel.iter().map(|item| item.first));
+                        } else {
+                            backlog.retreat(parcel.len(), &budget);
+                        }
+                    }
+                    Deed::Strip => backlog.strip(&budget),
+                }
+                prop_assert!(budget.used() <= most);
+                let done = backlog.done_up_to().unwrap_or(log.len() as u64);
+                prop_assert_eq!(done, told.len() as u64);
+            }
+            while !backlog.is_empty() {
+                let parcel = take(&mut backlog, &log, 3);
+                backlog.pop(parcel.len(), &budget);
+                told.extend(parcel.iter().map(|item| item.first));
+            }
+            prop_assert_eq!(told, (1..=log.len() as u64).collect::<Vec<_>>());
+            prop_assert_eq!(budget.used(), 0);
+        }
+    }
+
+    #[test]
+    fn merged_changes_keep_their_first_place_until_they_are_told() {
+        let (budget, mut backlog) = (Budget::new(10_000), Backlog::default());
+        for (sequence, entity) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
+            backlog.push(&event(sequence, entity), false, true, &budget);
+        }
+        let ends = |backlog: &Backlog| -> Vec<_> {
+            backlog.items.iter().map(|item| (item.first, item.last)).collect()
+        };
+        assert_eq!(ends(&backlog), [(1, 3), (2, 4)]);
+        backlog.seal(1);
+        backlog.push(&event(5, 1), false, true, &budget);
+        backlog.push(&event(6, 2), false, true, &budget);
+        assert_eq!(ends(&backlog), [(1, 3), (2, 6), (5, 5)]);
+        backlog.pop(1, &budget);
+        backlog.push(&event(7, 1), false, true, &budget);
+        assert_eq!(ends(&backlog), [(2, 6), (5, 7)]);
+        assert_eq!(backlog.done_up_to(), Some(1));
+        backlog.clear(&budget);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn one_notification_never_tells_two_changes_of_an_entity() {
+        let (budget, mut backlog) = (Budget::new(10_000), Backlog::default());
+        for (sequence, entity) in [(1, 1), (2, 2), (3, 1), (4, 3)] {
+            backlog.push(&event(sequence, entity), false, false, &budget);
+        }
+        assert_eq!(backlog.parcel(10).len(), 2);
+        assert_eq!(backlog.parcel(1).len(), 1);
+    }
+}

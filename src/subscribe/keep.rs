@@ -137,8 +137,15 @@ impl Inner {
         self.write_records(lagging, records).await?;
         let mut lows = positions.clone();
         for entry in self.active.all() {
-            if let (Some(low), Some(kept)) = (lows.get_mut(&entry.slot), entry.state.lock().kept) {
-                *low = (*low).min(kept);
+            let state = entry.state.lock();
+            let Some(low) = lows.get_mut(&entry.slot) else { continue };
+            let done = state.backlog.done_up_to();
+            *low = state.kept.or(done).map_or(*low, |needed| needed.min(*low));
+            // Whoever has no cursor after all holds the position back.
+            if let (None, Some(done), Some(position)) =
+                (state.kept, done, positions.get_mut(&entry.slot))
+            {
+                *position = (*position).min(done);
             }
         }
         for (slot, position) in positions {
@@ -176,12 +183,16 @@ impl Inner {
 
     /// Writes the records of those who lag, and perhaps of all whose counters changed.
     async fn write_records(&self, lagging: Vec<Arc<Entry>>, all: bool) -> Result<(), StoreError> {
-        let mut entries: Vec<(Arc<Entry>, bool)> =
-            lagging.into_iter().map(|entry| (entry, true)).collect();
+        // Each once: of two writes of one record, the one that knows no cursor might be the last.
+        let key = |entry: &Arc<Entry>| Arc::as_ptr(entry) as usize;
+        let mut entries: FxHashMap<usize, (Arc<Entry>, bool)> =
+            lagging.into_iter().map(|entry| (key(&entry), (entry, true))).collect();
         if all {
-            let dirty = std::mem::take(&mut *self.dirty.lock());
-            entries.extend(dirty.into_iter().map(|entry| (entry, false)));
+            for entry in std::mem::take(&mut *self.dirty.lock()) {
+                entries.entry(key(&entry)).or_insert((entry, false));
+            }
         }
+        let entries: Vec<(Arc<Entry>, bool)> = entries.into_values().collect();
         let mut failed = None;
         for some in entries.chunks(AT_ONCE) {
             let writes = some.iter().map(|(entry, lags)| self.write_record(entry, *lags));
