@@ -46,17 +46,16 @@ impl Inner {
     /// wants to be told of go together with their events.
     pub async fn write(&self, tenant: &TenantId, decisions: &[Decision]) -> Vec<Fate> {
         let mut fates = vec![Fate::Failed(Failure::Passing); decisions.len()];
-        let permit = match self.gate.enter().await {
-            Ok(permit) => permit,
-            Err(error) => return vec![Fate::Failed(Failure::Error(error)); decisions.len()],
-        };
         let told = |place: &usize| !decisions[*place].told.is_empty();
         let (told, plain): (Vec<usize>, Vec<usize>) = (0..decisions.len()).partition(told);
         for some in portions(decisions, &plain) {
             let chosen: Vec<&Decision> = some.iter().map(|place| &decisions[*place]).collect();
-            let written = match chosen[..] {
-                [one] => vec![self.write_one(tenant, one).await],
-                _ => self.write_many(tenant, &chosen).await,
+            let written = match self.gate.enter().await {
+                Err(error) => vec![Fate::Failed(Failure::Error(error)); chosen.len()],
+                Ok(_permit) => match chosen[..] {
+                    [one] => vec![self.write_one(tenant, one).await],
+                    _ => self.write_many(tenant, &chosen).await,
+                },
             };
             some.into_iter().zip(written).for_each(|(place, fate)| fates[place] = fate);
         }
@@ -65,7 +64,6 @@ impl Inner {
             let fate = self.write_with_events(tenant, &chosen).await;
             some.into_iter().for_each(|place| fates[place] = fate.clone());
         }
-        drop(permit);
         fates
     }
 
@@ -196,6 +194,11 @@ impl Inner {
     /// side, so those of one broker wait for each other rather than try in vain.
     async fn write_with_events(&self, tenant: &TenantId, decisions: &[&Decision]) -> Fate {
         let _turn = self.events_turn.lock().await;
+        // Only whose turn it is goes through the gate: those who wait keep nobody else out.
+        let _permit = match self.gate.enter().await {
+            Ok(permit) => permit,
+            Err(error) => return Fate::Failed(Failure::Error(error)),
+        };
         match self.in_time(self.transact(tenant, decisions)).await {
             Ok(Transacted::Conflict) => Fate::Conflict,
             Ok(Transacted::Done(events)) => {
