@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lanna::model::{
-    Action, Attribute, Attributes, Datum, Entity, EntityId, Instance, Name, Number, OneOrMany,
-    TenantId, Timestamp, Value, Write,
+    Action, Attribute, Attributes, Chronology, Datum, Entity, EntityId, HistoryAction,
+    HistoryWrite, Instance, Name, Number, OneOrMany, TenantId, TimeProperty, Timestamp, Value,
+    Write,
 };
-use lanna::query::{EntityPlan, Page};
+use lanna::query::{EntityPlan, HistoryPlan, Line, Page, Selector, Window};
 use lanna::store::Store;
 use lanna::store::embedded::{Embedded, Settings};
 
@@ -37,6 +38,50 @@ fn id(task: u64, member: u64) -> EntityId {
 /// What the step of a task leaves of its entities: nothing, or their value.
 fn left_by(step: u64) -> Option<i64> {
     (step % 7 != 6).then_some(step as i64)
+}
+
+/// How many readings a step adds to the past of its task's station.
+const READINGS: u64 = 100;
+
+fn station(task: u64) -> EntityId {
+    EntityId::parse(&format!("urn:ngsi-ld:Station:{task}")).unwrap()
+}
+
+/// When a reading of a step was taken.
+fn taken(step: u64, reading: u64) -> Timestamp {
+    Timestamp::from_micros(((step * READINGS + reading) * 1_000_000) as i64)
+}
+
+/// The readings of a step.
+fn readings(task: u64, step: u64) -> HistoryWrite {
+    let instances = (0..READINGS).map(|reading| {
+        let mut instance = Instance::new(Datum::Property(Value::from(reading as f64)));
+        instance.observed_at = Some(taken(step, reading));
+        instance
+    });
+    let told = Chronology {
+        types: vec![Name::intern("https://example.org/Station").unwrap()],
+        scopes: Vec::new(),
+        attributes: vec![(value_name(), instances.collect())],
+    };
+    HistoryWrite { id: station(task), action: HistoryAction::Upsert(told) }
+}
+
+/// How many readings a station has from a step on.
+async fn readings_from(store: &Embedded, task: u64, step: u64) -> u64 {
+    let select = vec![Selector { ids: vec![station(task)], ..Selector::default() }];
+    let window =
+        Window { property: TimeProperty::ObservedAt, from: Some(taken(step, 0)), to: None };
+    let entities = EntityPlan { select, ..EntityPlan::default() };
+    let plan = HistoryPlan { entities, window, ..HistoryPlan::default() };
+    let found = store.evolve(&TenantId::DEFAULT, &plan, Timestamp::now()).await.unwrap();
+    let lines = found.told.evolutions.iter().flat_map(|one| &one.attributes);
+    lines
+        .map(|(_, line)| match line {
+            Line::Instances(all) => all.len() as u64,
+            Line::Aggregates(_) => 0,
+        })
+        .sum()
 }
 
 fn write(task: u64, member: u64, step: u64) -> Write {
@@ -76,6 +121,9 @@ fn writer() {
                 for step in first.. {
                     let writes = (0..BATCH).map(|member| write(task, member, step)).collect();
                     store.commit(&TenantId::DEFAULT, writes, Timestamp::now()).await.unwrap();
+                    let past = vec![readings(task, step)];
+                    let told = store.commit_history(&TenantId::DEFAULT, past, Timestamp::now());
+                    told.await.unwrap().remove(0).unwrap();
                     let line = format!("done {task} {step}\n");
                     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
                 }
@@ -155,9 +203,16 @@ async fn check(store: &Embedded, expected: &HashMap<u64, u64>, first: u64) {
         let whole = |step: u64| values.iter().all(|value| *value == left_by(step));
         let after = if *step < first { first } else { step + 1 };
         assert!(whole(*step) || whole(after), "task {task}, step {step}: {values:?}");
+        if *step >= first {
+            let past = readings_from(store, *task, first).await;
+            let done = (step - first + 1) * READINGS;
+            assert!(past == done || past == done + READINGS, "task {task}: {past} of {done}");
+        }
     }
     let page = Page { count: true, ..Page::default() };
     let found =
         store.find(&here, &EntityPlan { page, ..EntityPlan::default() }, now).await.unwrap();
+    let stations = found.entities.iter().filter(|one| one.id.as_str().contains(":Station:"));
+    let there = there + stations.count() as u64;
     assert_eq!((found.entities.len() as u64, found.count), (there, Some(there)));
 }

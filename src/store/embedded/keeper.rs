@@ -19,6 +19,9 @@ use crate::store::StoreError;
 /// How many expired seats of a tenant are swept at once.
 const SWEEP: usize = 1_000;
 
+/// How often history is looked through for what is too old; rules count in days.
+const THIN_EVERY: Duration = Duration::from_secs(3_600);
+
 /// How many turns the cache's hand makes each time the keeper looks after renderings.
 const SURVEY: usize = 64;
 
@@ -63,6 +66,7 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StoreErro
         spawn("lanna-builder", |inner| inner.build_indexes())?,
         spawn("lanna-filler", |inner| inner.fill_memory())?,
         spawn("lanna-packer", |inner| inner.pack_ripe())?,
+        spawn("lanna-thinner", thin)?,
     ];
     threads.push(match inner.settings.durability {
         Durability::Commit => spawn("lanna-writer", write)?,
@@ -82,6 +86,12 @@ fn follow(inner: &Inner) {
         while inner.stopping.wait(time) {
             inner.sync();
         }
+    }
+}
+
+fn thin(inner: &Inner) {
+    while inner.stopping.wait(THIN_EVERY) {
+        inner.thin_all((inner.settings.clock)());
     }
 }
 

@@ -43,6 +43,8 @@ use self::cache::Cache;
 use self::engine::{Engine, Rest};
 use self::folder::Folder;
 use self::group::{Writer, record_key, record_prefix};
+pub(in crate::store) use self::history::Thinned;
+
 use self::history::History;
 use self::names::Names;
 use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
@@ -178,6 +180,13 @@ impl Embedded {
     #[doc(hidden)]
     pub fn finish_indexes(&self) {
         self.inner.builder.wait();
+    }
+
+    /// Applies the rules of retention as of a time. Done now and then by itself.
+    pub async fn thin(&self, now: Timestamp) -> Result<(), StoreError> {
+        let inner = self.inner.clone();
+        let thinned = tokio::task::spawn_blocking(move || inner.thin_all(now)).await;
+        thinned.map_err(|error| StoreError::Broken(error.to_string()))
     }
 
     /// Packs everything that was recorded.

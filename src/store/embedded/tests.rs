@@ -246,3 +246,52 @@ async fn memory_keeps_to_its_budget() {
     inner.cache.survey(&inner.tenants, 64);
     assert!(store.numbers().entity_bytes <= 2_000);
 }
+
+#[tokio::test]
+async fn what_is_too_old_is_thinned_and_then_dropped() {
+    use crate::model::{
+        Chronology, Datum, HistoryAction, HistoryWrite, Instance, TimeProperty, Value,
+    };
+    use crate::query::{Aggregate, HistoryPlan, Line, Method, Window};
+    use crate::store::samples::type_name;
+    use crate::store::{EVERY_TYPE, HISTORY_RULES};
+
+    let on_disk = OnDisk::start(quiet);
+    let (store, here) = (&on_disk.store, TenantId::DEFAULT);
+    let day = 86_400;
+    // Forty days before, every six hours.
+    let instances = (0..160_i64).map(|n| {
+        let mut instance = Instance::new(Datum::Property(Value::from(n as f64)));
+        instance.observed_at = Some(at(n * day / 4 - 40 * day));
+        instance
+    });
+    let told = Chronology {
+        types: vec![type_name(0)],
+        scopes: Vec::new(),
+        attributes: vec![(attribute_name(0), instances.collect())],
+    };
+    let write = HistoryWrite { id: entity_id(0), action: HistoryAction::Upsert(told) };
+    store.commit_history(&here, vec![write], at(0)).await.unwrap().remove(0).unwrap();
+    let rule = serde_json::json!({"keep": [{"raw_days": 10, "daily_days": 30}]});
+    store.put_record(&Shelf::of(&here, HISTORY_RULES), EVERY_TYPE, rule).await.unwrap();
+    for _ in 0..2 {
+        store.thin(at(0)).await.unwrap();
+        let window = Window { property: TimeProperty::ObservedAt, ..Window::default() };
+        let plan = HistoryPlan { window, ..HistoryPlan::default() };
+        let found = store.evolve(&here, &plan, at(0)).await.unwrap();
+        let Line::Instances(all) = &found.told.evolutions[0].attributes[0].1 else { panic!() };
+        assert!((60..=66).contains(&all.len()), "20 days and 40 to 44 readings: {}", all.len());
+        assert_eq!(all.last().unwrap().instance.datum, Datum::Property(159.0.into()));
+        let methods = vec![Method::TotalCount, Method::Max, Method::Min];
+        let aggregate = Some(Aggregate { methods, period: None });
+        let found = store.evolve(&here, &HistoryPlan { aggregate, ..plan }, at(0)).await.unwrap();
+        let Line::Aggregates(all) = &found.told.evolutions[0].attributes[0].1 else { panic!() };
+        let result = |place: usize| match &all[0].methods[place].1[0].result {
+            Value::Number(number) => number.as_f64(),
+            other => panic!("{other:?}"),
+        };
+        assert!((117.0..=124.0).contains(&result(0)), "30 days of readings: {}", result(0));
+        assert_eq!(result(1), 159.0);
+        assert!((36.0..=43.0).contains(&result(2)), "the eldest of them: {}", result(2));
+    }
+}

@@ -17,7 +17,7 @@ mod whole;
 pub(super) use self::codec::{In, Out};
 pub(super) use self::event::{decode_event, encode_event};
 pub(super) use self::past::{Past, decode_past, decode_scopes, encode_deletion, encode_past};
-pub(super) use self::past::{encode_scopes, is_deletion, is_number};
+pub(super) use self::past::{encode_scopes, is_deletion, is_number, thin_number, thinned_word};
 use self::values::{MAX_DEPTH, read_geometry, write_geometry, write_json};
 pub(super) use self::whole::{decode_whole, decode_whole_event, encode_whole, encode_whole_event};
 use crate::model::{AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId};

@@ -4,12 +4,14 @@
 use super::codec::{In, Out};
 use super::{Damaged, Decoder, Encoder, Names, Numbers};
 use crate::model::{DatasetId, Datum, Instance, Kind, More, Number, Scope, Timestamp, Value};
+use crate::store::embedded::Thinned;
 
 /// The bits beside the kind in the first byte of a word.
 mod has {
     /// The number stands in a column of its own.
     pub const NUMBER: u8 = 1 << 3;
-    /// The number was written as an integer.
+    /// The number was written as an integer. Without [`NUMBER`], the word is that of numbers that
+    /// were thinned.
     pub const INTEGER: u8 = 1 << 4;
     pub const UNIT: u8 = 1 << 5;
     /// This is the deletion of the attribute.
@@ -38,6 +40,45 @@ pub(in crate::store) fn is_number(word: &[u8]) -> bool {
 /// Whether the word is one of a deletion.
 pub(in crate::store) fn is_deletion(word: &[u8]) -> bool {
     word.first().is_some_and(|first| first & has::DELETION != 0)
+}
+
+/// The word of numbers that were thinned, of the unit that another word names.
+pub(in crate::store) fn thinned_word(other: &[u8], thinned: &Thinned) -> Vec<u8> {
+    let mut input = In(other);
+    let unit = match input.byte() {
+        Ok(bits) if bits & has::UNIT != 0 => input.number().ok(),
+        _ => None,
+    };
+    let mut out = Out::default();
+    out.byte(has::INTEGER | if unit.is_some() { has::UNIT } else { 0 });
+    unit.into_iter().for_each(|unit| out.number(unit));
+    out.number(thinned.count);
+    for number in [thinned.sum, thinned.sumsq, thinned.min, thinned.max] {
+        out.0.extend_from_slice(&number.to_le_bytes());
+    }
+    out.0
+}
+
+/// The numbers that were thinned to a word, if it is one of those.
+pub(in crate::store) fn thin_number(word: &[u8]) -> Option<Thinned> {
+    let mut input = In(word);
+    let bits = input.byte().ok()?;
+    if bits & (has::INTEGER | has::NUMBER) != has::INTEGER {
+        return None;
+    }
+    if bits & has::UNIT != 0 {
+        input.number().ok()?;
+    }
+    read_thinned(&mut input).ok()
+}
+
+fn read_thinned(input: &mut In<'_>) -> Result<Thinned, Damaged> {
+    let count = input.number()?.max(1);
+    let mut float = || {
+        let bytes = input.bytes(8)?.try_into().map_err(|_| Damaged("it ends early"))?;
+        Ok(f64::from_le_bytes(bytes))
+    };
+    Ok(Thinned { count, sum: float()?, sumsq: float()?, min: float()?, max: float()? })
 }
 
 /// The word of an instance that was modified at a time, whatever it says of that itself; and its
@@ -114,10 +155,15 @@ pub(in crate::store) fn decode_past(
     let unit = if has(has::UNIT) { Some(decoder.name()?) } else { None };
     let datum = if has(has::DELETION) {
         nothing(kind)
-    } else if has(has::INTEGER) {
+    } else if has(has::INTEGER) && has(has::NUMBER) {
         Datum::Property(Value::Number(Number::Int(past.number as i64)))
     } else if has(has::NUMBER) {
         Datum::Property(Value::Number(Number::Float(past.number)))
+    } else if has(has::INTEGER) {
+        // One by one they are gone: their mean stands for them.
+        let thinned = read_thinned(&mut decoder.input)?;
+        let mean = thinned.sum / thinned.count as f64;
+        Datum::Property(Value::Number(Number::Float(if mean.is_finite() { mean } else { 0.0 })))
     } else {
         decoder.datum(kind)?
     };

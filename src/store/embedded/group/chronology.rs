@@ -64,7 +64,8 @@ impl Group<'_> {
         done: &mut Done,
     ) -> Result<Result<HistoryChange, Refusal>, StoreError> {
         let HistoryWrite { id, action } = write;
-        let whose = Whose { tenant: tenant.number, id: &id, now, created_at: now, types: &[] };
+        let whose =
+            Whose { tenant: tenant.number, id: &id, now, created_at: now, types: &[], told: true };
         let head = self.notes.head_mut(self.inner, whose)?.clone();
         let added = match (action, head) {
             (HistoryAction::Upsert(told) | HistoryAction::Append(told), Some(head)) => {

@@ -15,6 +15,7 @@ mod numbers;
 mod pack;
 mod recall;
 mod rows;
+mod thin;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub(super) use self::note::{Notes, Recorder, Target, Whose};
 pub(super) use self::pack::Packed;
 pub(super) use self::recall::{find_row, locate, to_recorded};
 pub(super) use self::rows::{Row, Rows};
+pub(in crate::store) use self::thin::Thinned;
 
 use self::pack::Ripe;
 use super::Inner;

@@ -9,7 +9,7 @@ use super::block::{write_row, write_rows};
 use super::chapter::Head;
 use super::key::{Line, SeriesKey, chapter_key, type_key};
 use super::pack::pieces;
-use super::rows::{OBSERVED, Row, Rows};
+use super::rows::{OBSERVED, Row, Rows, THINNED};
 use crate::model::{Attribute, Change, EntityId, Instance, Timestamp, TypeName};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
@@ -125,6 +125,8 @@ pub(in crate::store::embedded) struct Whose<'a> {
     /// What its chapter begins with, if it has none.
     pub created_at: Timestamp,
     pub types: &'a [TypeName],
+    /// History itself is changed, not the entity.
+    pub told: bool,
 }
 
 impl Whose<'_> {
@@ -192,7 +194,8 @@ impl Notes {
             return Ok(());
         }
         let created_at = some.created_at;
-        let whose = Whose { tenant, id: &change.id, now: change.at, created_at, types };
+        let whose =
+            Whose { tenant, id: &change.id, now: change.at, created_at, types, told: false };
         let news = match (before, after) {
             (Some(before), Some(after)) => before.types.as_slice() != after.types.as_slice(),
             _ => true,
@@ -296,7 +299,7 @@ impl Notes {
             return (now.micros(), OBSERVED + 1);
         }
         let sequence = writer.take_sequence();
-        (now.micros(), (sequence % (u64::from(u32::MAX) - 2)) as u32 + 2)
+        (now.micros(), (sequence % (u64::from(THINNED) - 3)) as u32 + 2)
     }
 
     /// Notes one row.
@@ -347,6 +350,7 @@ impl Notes {
         let head = self.head_mut(inner, target.whose)?;
         let head = head.get_or_insert_with(|| target.whose.head());
         head.add_line(target.line);
+        head.told &= target.whose.told;
         if !head.told {
             self.known.push(target.hash);
         }

@@ -52,7 +52,7 @@ pub(in crate::store::embedded) struct Ripe {
     /// How often series were erased: what was read before must not be written after.
     pub erasures: AtomicU64,
     /// Held from reading to writing, so that no two make blocks of the same tail.
-    packing: Mutex<()>,
+    pub packing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -129,6 +129,12 @@ impl Packed {
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.bytes += key.len() + value.len();
         self.blocks.insert(key, Some(value));
+    }
+
+    /// Takes a block away, unless another is put in its place later.
+    pub(super) fn remove_block(&mut self, key: Vec<u8>) {
+        self.bytes += key.len();
+        self.blocks.insert(key, None);
     }
 
     fn remove_tail(&mut self, key: Vec<u8>) {
@@ -252,7 +258,7 @@ pub(super) fn read_tail(
     Ok((rows, keys))
 }
 
-fn pack(
+pub(super) fn pack(
     look: &Look<'_>,
     series: &SeriesKey,
     all: bool,
@@ -278,7 +284,7 @@ fn pack(
     let mut rows = Rows::default();
     let mut old = old.into_iter().peekable();
     while let Some(Old { key, value, .. }) = old.next() {
-        packed.blocks.insert(key, None);
+        packed.remove_block(key);
         block::read(&value, &mut rows)?;
         let next = old.peek().map(|next| next.first);
         let end = match next {
@@ -364,7 +370,7 @@ fn block_place(series: &SeriesKey, key: &[u8]) -> (i64, u32) {
     ((u64::from_be_bytes(time) ^ (1 << 63)) as i64, u32::from_be_bytes(ordinal))
 }
 
-fn write_blocks(series: &SeriesKey, rows: &Rows, packed: &mut Packed) {
+pub(super) fn write_blocks(series: &SeriesKey, rows: &Rows, packed: &mut Packed) {
     for range in pieces(rows) {
         packed.put(series.block(rows.key(range.start)), write_rows(rows, range));
     }

@@ -7,14 +7,15 @@ use super::block::{self, Block, all};
 use super::chapter::Head;
 use super::key::{Line, SeriesKey};
 use super::pack::read_tail;
-use super::rows::{GONE, OBSERVED, Row, Rows};
+use super::rows::{GONE, Row, Rows, THINNED, is_observed};
+use super::thin::Thinned;
 use crate::model::{Chapter, DatasetId, EntityId, InstanceId, OneOrMany, Recorded, ScopeChange};
 use crate::model::{TimeProperty, Timestamp};
 use crate::query::{Chronicle, Column, Periods, Series, Span, Summary, Visit};
 use crate::store::StoreError;
 use crate::store::embedded::engine::{Look, Past};
 use crate::store::embedded::names::Names;
-use crate::store::record::{self, decode_past, decode_scopes};
+use crate::store::record::{self, decode_past, decode_scopes, thin_number};
 
 /// The history of one entity.
 pub(in crate::store::embedded) struct Recall<'a> {
@@ -98,7 +99,7 @@ pub(in crate::store::embedded) fn to_recorded(
 ) -> Result<Option<Recorded>, StoreError> {
     let Some(word) = row.word else { return Ok(None) };
     let past = record::Past {
-        observed_at: (row.ordinal == OBSERVED).then(|| Timestamp::from_micros(row.time)),
+        observed_at: is_observed(row.ordinal).then(|| Timestamp::from_micros(row.time)),
         created_at: Timestamp::from_micros(row.created),
         modified_at: Timestamp::from_micros(row.modified),
         number: row.number,
@@ -120,7 +121,7 @@ fn read_scopes(look: &Look<'_>, key: &SeriesKey) -> Result<Vec<ScopeChange>, Sto
         changes.push(ScopeChange {
             deleted_at: scopes.is_empty().then_some(time),
             scopes,
-            observed_at: (row.ordinal == OBSERVED).then_some(time),
+            observed_at: is_observed(row.ordinal).then_some(time),
             created_at: Timestamp::from_micros(row.created),
             modified_at: Timestamp::from_micros(row.modified),
         });
@@ -335,7 +336,7 @@ fn time_of(row: &Row<'_>, property: TimeProperty) -> Option<i64> {
     match (property, deletion) {
         (TimeProperty::DeletedAt | TimeProperty::Placed, true) => Some(row.time),
         (TimeProperty::DeletedAt, false) | (_, true) => None,
-        (TimeProperty::ObservedAt, false) => (row.ordinal == OBSERVED).then_some(row.time),
+        (TimeProperty::ObservedAt, false) => is_observed(row.ordinal).then_some(row.time),
         (TimeProperty::CreatedAt, false) => Some(row.created),
         (TimeProperty::ModifiedAt, false) => Some(row.modified),
         (TimeProperty::Placed, false) => Some(row.time),
@@ -505,7 +506,14 @@ impl Recall<'_> {
             else {
                 continue;
             };
-            if rows.is_number(number) {
+            let thinned = row.word.filter(|_| row.ordinal == THINNED).and_then(thin_number);
+            if let Some(thinned) = thinned {
+                let Thinned { count, sum, sumsq, min, max } = thinned;
+                let summary = Summary { first: time, last: time, count, sum, sumsq, min, max };
+                if visit(Column::Summary(&summary)).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            } else if rows.is_number(number) {
                 times.push(time);
                 values.push(row.number);
             } else if !rows.is_deletion(number)

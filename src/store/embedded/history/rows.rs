@@ -12,6 +12,14 @@ pub(super) const GONE: u32 = u32::MAX;
 /// The ordinal of an instance with observedAt, of which there is one at a time.
 pub(super) const OBSERVED: u32 = 0;
 
+/// The ordinal of what many numbers were thinned to: an aggregate from its time on.
+pub(super) const THINNED: u32 = u32::MAX;
+
+/// Whether the time of a row of this ordinal is when it was observed.
+pub(super) fn is_observed(ordinal: u32) -> bool {
+    ordinal == OBSERVED || ordinal == THINNED
+}
+
 /// Instances, each known by its time and ordinal. All columns are equally long.
 #[derive(Debug, Default, Clone)]
 pub(in crate::store::embedded) struct Rows {
