@@ -41,7 +41,13 @@ impl Cache {
 
     /// Whether there is room for more than what is asked for, with some left for what will be.
     pub fn has_room(&self) -> bool {
-        self.budget.is_none_or(|budget| self.used() < budget - budget / 8)
+        self.budget.is_none_or(|budget| self.used() < budget - budget / 4)
+    }
+
+    /// Keeps an entity in memory that nobody asked for: the first to go.
+    pub fn lay_by(&self, seat: &mut Seat, entity: Arc<Stored>, weight: u32) {
+        self.remember(seat, entity, weight);
+        *seat.touched.get_mut() = false;
     }
 
     /// Keeps an entity in memory.

@@ -101,7 +101,7 @@ impl Inner {
                 && seat.version == away.version
                 && seat.entity.is_none()
             {
-                self.cache.remember(seat, entity.clone(), weight);
+                self.cache.lay_by(seat, entity.clone(), weight);
             }
         }
     }
