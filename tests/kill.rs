@@ -79,7 +79,7 @@ async fn readings_from(store: &Embedded, task: u64, step: u64) -> u64 {
     lines
         .map(|(_, line)| match line {
             Line::Instances(all) => all.len() as u64,
-            Line::Aggregates(_) => 0,
+            Line::Cut(_) | Line::Aggregates(_) => 0,
         })
         .sum()
 }
