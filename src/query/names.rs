@@ -185,7 +185,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().kind, ErrorKind::Syntax, "{text}");
         }
-        let wide = vec!["(A|B|C|D)"; 9].join(";");
+        let wide = ["(A|B|C|D)"; 9].join(";");
         assert_eq!(parse(&format!("({wide})")).unwrap_err().kind, ErrorKind::TooComplex);
         let deep = format!("{}A{}", "(".repeat(100), ")".repeat(100));
         assert_eq!(parse(&deep).unwrap_err().kind, ErrorKind::TooComplex);

@@ -407,13 +407,15 @@ enum Task {
 impl Inner {
     fn spawn(&self, task: Task) {
         let (Some(handle), Some(me)) = (self.handle.get(), self.me.upgrade()) else { return };
-        let _ = match task {
+        let spawned = match task {
             Task::Follow => handle.spawn(me.follow()),
             Task::Wake => handle.spawn(me.wake()),
             Task::Keep => handle.spawn(me.keep()),
             Task::Lease if self.slots.is_shared() => handle.spawn(me.lease()),
             Task::Lease => return,
         };
+        // It ends by itself when the broker closes.
+        drop(spawned);
     }
 
     /// Does what is due at its time.

@@ -141,7 +141,7 @@ impl Inner {
                 return Step::Rest(Rest::Until(now + left));
             }
         }
-        if state.backlog.len() == 0
+        if state.backlog.is_empty()
             && let Some(after) = state.backlog.behind()
         {
             return Step::Reread(after);

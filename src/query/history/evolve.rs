@@ -164,7 +164,7 @@ impl HistoryPlan {
             let at = change.time(property).or_else(|| change.time(TimeProperty::Placed));
             self.window.from.is_some_and(|from| at.is_some_and(|at| at < from))
         };
-        let carried = chapter.scopes.iter().filter(before).next_back().cloned();
+        let carried = chapter.scopes.iter().rfind(before).cloned();
         chapter.scopes.retain(|change| {
             change.time(property).is_some_and(|at| {
                 let kept = cut.is_none_or(|cut| match self.last_n {

@@ -99,7 +99,7 @@ fn data(members: Json, params: Json, told: Told) -> Json {
 fn a_notification_says_what_it_is_about() {
     let told = told(None, Some(json!({"name": "A", "other": 1})));
     let tenant = TenantId::named("Lampang").expect("a tenant");
-    let plain = write_as(&tenant, &subscription(&json!({}), &json!({})), &[told.clone()]);
+    let plain = write_as(&tenant, &subscription(&json!({}), &json!({})), std::slice::from_ref(&told));
     let plain = plain.expect("something to tell");
     assert_eq!(
         body(&plain),
@@ -129,7 +129,7 @@ fn a_notification_says_what_it_is_about() {
         let endpoint =
             json!({"uri": "http://localhost:1/n", "accept": accept, "receiverInfo": receiver});
         let subscription = subscription(&json!({}), &json!({ "endpoint": endpoint }));
-        write(&subscription, &[told.clone()]).expect("something to tell")
+        write(&subscription, std::slice::from_ref(&told)).expect("something to tell")
     };
     let linked = accepting("application/ld+json", json!([]));
     assert_eq!(linked.headers, [("Content-Type", "application/ld+json".to_owned())]);

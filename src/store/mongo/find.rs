@@ -91,7 +91,7 @@ impl Finder<'_> {
         let surplus = if self.compiled.is_exact { 0 } else { wanted / 2 + 16 };
         let mut most = i64::try_from(wanted.saturating_add(surplus)).ok();
         let goes_on = self.plan.order.is_none();
-        if !goes_on && !(self.compiled.is_exact && !self.compiled.has_odd_ones()) {
+        if !goes_on && (!self.compiled.is_exact || self.compiled.has_odd_ones()) {
             most = None;
         }
         let mut hits = Hits::paged(page.offset - skipped, page.limit, None);

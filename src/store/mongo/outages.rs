@@ -162,7 +162,8 @@ async fn no_acknowledged_write_is_lost_when_members_are_killed() {
     loaded.await.unwrap();
     let second = members.primary(&store).await;
     assert_ne!(first, second);
-    for id in done.lock().iter() {
+    let all = done.lock().clone();
+    for id in &all {
         let there = store.get(&HERE, &entity_id(*id), at(1)).await.unwrap();
         assert!(there.is_some(), "{id} was acknowledged and is lost");
     }
@@ -184,7 +185,8 @@ async fn no_acknowledged_write_is_lost_when_members_are_killed() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     load_until(&store, &ids, &done, 350).await;
-    for id in done.lock().iter() {
+    let all = done.lock().clone();
+    for id in &all {
         assert!(store.get(&HERE, &entity_id(*id), at(1)).await.unwrap().is_some(), "{id}");
     }
 }

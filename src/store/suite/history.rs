@@ -44,7 +44,7 @@ fn instance() -> impl Strategy<Value = Instance> + Clone {
         let mut instance = Instance::new(datum);
         instance.unit = unit;
         instance.observed_at = time.map(observed);
-        instance.more_mut().dataset = dataset.map(|n| dataset_id(n));
+        instance.more_mut().dataset = dataset.map(dataset_id);
         instance.more_mut().expires_at = expires;
         instance.tidy();
         instance

@@ -629,11 +629,11 @@ impl Chronicle for Recall<'_> {
 }
 
 /// The series of an entity's attribute that an instance is of, and where it would lie in it.
-pub(in crate::store::embedded) fn locate<'l>(
-    lines: &'l [Line],
+pub(in crate::store::embedded) fn locate(
+    lines: &[Line],
     instance: InstanceId,
     mut key: impl FnMut(&Line) -> SeriesKey,
-) -> Option<(&'l Line, SeriesKey, (i64, u32))> {
+) -> Option<(&Line, SeriesKey, (i64, u32))> {
     lines.iter().find_map(|line| {
         let key = key(line);
         let place = key.place(instance)?;
