@@ -31,6 +31,7 @@ pub enum Version {
 
 /// How sure a message arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the protocol calls them so")]
 pub enum Quality {
     /// QoS 0
     AtMostOnce,
