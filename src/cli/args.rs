@@ -31,7 +31,7 @@ pub enum Command {
     /// Serve the API.
     Serve(Serve),
     /// Import entities.
-    Import(Import),
+    Import(Box<Import>),
     /// Ask about models of data.
     Models(Models),
     /// Copy from one store to another.
@@ -379,7 +379,7 @@ fn understood(matches: &ArgMatches) -> Invocation {
             let explain = below.subcommand().map_or(below, |(_, explain)| explain);
             (Command::Explain(understood_explain(explain)), explain)
         }
-        Some(("import", import)) => (Command::Import(understood_import(import)), import),
+        Some(("import", import)) => (Command::Import(Box::new(understood_import(import))), import),
         Some(("subscriptions", below)) => {
             let (asked, deepest) = understood_subscriptions(below);
             (Command::Subscriptions(asked), deepest)

@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
             Err(why) => refuse(&why),
         },
         Command::Import(import) => match logging::start(&config.log) {
-            Ok(()) => ended(import::run(&config, import)),
+            Ok(()) => ended(import::run(&config, *import)),
             Err(why) => refuse(&why),
         },
         Command::Models(asked) => ended(models::run(asked)),

@@ -366,7 +366,8 @@ impl Fold {
 impl Grid {
     fn bounds(&self, number: i64) -> (Timestamp, Timestamp) {
         let from = Timestamp::from_micros(self.periods.begin(number));
-        let to = self.periods.period.map(|_| Timestamp::from_micros(self.periods.begin(number + 1)));
+        let to =
+            self.periods.period.map(|_| Timestamp::from_micros(self.periods.begin(number + 1)));
         let end = match (to, self.end) {
             (Some(to), Some(end)) => to.min(end),
             (to, end) => to.or(end).unwrap_or(from),

@@ -99,7 +99,8 @@ fn data(members: Json, params: Json, told: Told) -> Json {
 fn a_notification_says_what_it_is_about() {
     let told = told(None, Some(json!({"name": "A", "other": 1})));
     let tenant = TenantId::named("Lampang").expect("a tenant");
-    let plain = write_as(&tenant, &subscription(&json!({}), &json!({})), std::slice::from_ref(&told));
+    let plain =
+        write_as(&tenant, &subscription(&json!({}), &json!({})), std::slice::from_ref(&told));
     let plain = plain.expect("something to tell");
     assert_eq!(
         body(&plain),
