@@ -194,6 +194,11 @@ impl Backlog {
         self.items.len()
     }
 
+    /// Whether nothing waits here; more may be in the log.
+    pub fn holds_nothing(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether nothing waits, neither here nor in the log.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty() && self.behind.is_none()

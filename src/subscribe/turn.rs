@@ -141,7 +141,7 @@ impl Inner {
                 return Step::Rest(Rest::Until(now + left));
             }
         }
-        if state.backlog.is_empty()
+        if state.backlog.holds_nothing()
             && let Some(after) = state.backlog.behind()
         {
             return Step::Reread(after);
