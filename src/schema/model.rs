@@ -286,14 +286,14 @@ impl Property {
     }
 
     /// Whether an attribute of this kind can be what the model means. A value has several kinds to
-    /// be told in; places and links have their own.
+    /// be told in, a link among them where it is a URI; places and links have their own.
     fn takes(&self, kind: Kind) -> bool {
         let is_link = matches!(kind, Kind::Relationship | Kind::ListRelationship);
         match self.kind {
             None => true,
             Some(Kind::Relationship | Kind::ListRelationship) => is_link,
             Some(Kind::GeoProperty) => kind == Kind::GeoProperty,
-            Some(_) => !is_link && kind != Kind::GeoProperty,
+            Some(_) => kind != Kind::GeoProperty,
         }
     }
 
