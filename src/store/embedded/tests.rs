@@ -155,7 +155,11 @@ async fn a_disk_that_failed_for_a_while_is_overcome_if_all_was_synced() {
     let ids: Vec<_> = found.entities.iter().map(|entity| entity.id.clone()).collect();
     assert_eq!(ids, [entity_id(0), entity_id(2)]);
 
-    let on_disk = OnDisk::start(relaxed);
+    // What was acknowledged is not on the disk yet, and will not be for an hour.
+    let on_disk = OnDisk::start(|folder| Settings {
+        durability: Durability::Every(Duration::from_secs(3_600)),
+        ..quiet(folder)
+    });
     let store = &on_disk.store;
     store.commit(&here, vec![create(0)], at(0)).await.unwrap();
     store.inner.engine.faults.set(failing_disk());
