@@ -38,6 +38,7 @@ if [ $# -eq 0 ]; then
         TP/NGSI-LD/ContextInformation/Provision/BatchEntities \
         TP/NGSI-LD/ContextInformation/Provision/PurgeEntities \
         TP/NGSI-LD/ContextInformation/Provision/TransientEntities \
+        TP/NGSI-LD/ContextInformation/Subscription \
         TP/NGSI-LD/jsonldContext
 fi
 exec "$RUNNER" "$suite" "$url" "$@"
