@@ -6,7 +6,6 @@ use actix_web::web::Data;
 use lanna::broker::{Broker, OpenError, shipped_context};
 use lanna::config::Config;
 use lanna::http::report::Reporter;
-use lanna::http::routes::routes;
 use lanna::http::server::{self, Running, ServeError};
 use lanna::http::state::State;
 use lanna::import::{ImportError, load_sample};
@@ -45,7 +44,6 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         let data = Data::from(broker.clone());
         let running = server::start(&state, move |config| {
             config.app_data(data.clone());
-            routes(config);
         })?;
         greet(&running);
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));

@@ -3,6 +3,7 @@
 //! Predicates are those of OGC simple features on the plane of longitude and latitude, where a
 //! line between two positions is straight (RFC 7946, 3.1.1); distances are metres on a sphere.
 
+mod decimal;
 mod distance;
 mod edges;
 mod figure;
@@ -12,6 +13,7 @@ mod rect;
 mod relation;
 mod write;
 
+pub use decimal::write_double;
 pub use prepared::Prepared;
 pub use read::{GeoError, Json, Limits};
 pub use rect::{EARTH_RADIUS_M, Rect};

@@ -1,5 +1,6 @@
 //! Writing geometries as GeoJSON.
 
+use super::decimal::write_double;
 use super::{Geometry, Position};
 
 impl Geometry {
@@ -79,7 +80,7 @@ fn whole(number: f64) -> Option<i64> {
 fn write_number(number: f64, out: &mut Vec<u8>) {
     match whole(number) {
         Some(integer) => out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes()),
-        None => out.extend_from_slice(ryu::Buffer::new().format(number).as_bytes()),
+        None => write_double(out, number),
     }
 }
 

@@ -1,5 +1,7 @@
 //! How what an operation found or did becomes a response (6.3.6, 6.3.9, 6.3.10, 6.3.21).
 
+use std::cell::RefCell;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
@@ -169,13 +171,24 @@ pub fn apply_version(headers: &mut HeaderMap, version: SpecVersion) {
 
 /// Adds the `Link` header that names a context, if the context has an address (6.3.6).
 pub(super) fn name_context(headers: &mut HeaderMap, context: &Context) {
-    let Some(url) = context.link().url.as_deref() else { return };
-    let link =
-        ["<", url, ">; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\""]
-            .concat();
-    if let Ok(link) = HeaderValue::from_bytes(link.as_bytes()) {
-        headers.append(header::LINK, link);
+    thread_local! {
+        /// The last header and its address: most answers in a row are under one context.
+        static LAST: RefCell<Option<(Box<str>, HeaderValue)>> = const { RefCell::new(None) };
     }
+    let Some(url) = context.link().url.as_deref() else { return };
+    LAST.with_borrow_mut(|last| {
+        if let Some((of, link)) = last
+            && **of == *url
+        {
+            headers.append(header::LINK, link.clone());
+            return;
+        }
+        let rest = ">; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"";
+        if let Ok(link) = HeaderValue::try_from(["<", url, rest].concat()) {
+            *last = Some((url.into(), link.clone()));
+            headers.append(header::LINK, link);
+        }
+    });
 }
 
 /// A JSON object or array that `represent` wrote, with its `@context`.

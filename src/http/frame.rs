@@ -36,6 +36,7 @@ use super::{
     places::{Place, tidied},
     problem::Problem,
     request_id::{Numbers, RequestId, X_REQUEST_ID, within},
+    routes::{self, Work},
     state::State,
 };
 
@@ -114,10 +115,24 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let mut visit = self.desk.welcome(&request);
         let stage = match self.desk.admit(&mut request, &mut visit) {
-            Ok(()) => Stage::Answering(within(&visit.id, || self.routes.call(request))),
+            Ok(()) => within(&visit.id, || self.begin(&visit, request)),
             Err(response) => Stage::Answered(request.into_response(*response)),
         };
         Answering { stage: Some(stage), visit }
+    }
+}
+
+impl<S> Framed<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    /// Operations of the API begin here, all else is found by the router.
+    fn begin(&self, visit: &Visit, mut request: ServiceRequest) -> Stage<S::Future> {
+        let place = visit.place.filter(|place| place.is_of_api());
+        match place.and_then(|place| routes::begin(place, &mut request)) {
+            Some(work) => Stage::Operating { request, work },
+            None => Stage::Answering(self.routes.call(request)),
+        }
     }
 }
 
@@ -209,7 +224,7 @@ impl Drop for Visit {
 
 impl Visit {
     /// Puts the headers on that every answer bears, and packs the body if that is wanted.
-    fn dress(&self, mut answer: ServiceResponse<BoxBody>) -> Stage<std::convert::Infallible> {
+    fn dress(&self, mut answer: ServiceResponse<BoxBody>) -> Dressed {
         let request = answer.request().clone();
         let asked = request.headers();
         let head = answer.response_mut().head_mut();
@@ -225,7 +240,7 @@ impl Visit {
         drop(request);
         match coding {
             Some(coding) if worth_packing(&answer) => packed(answer, coding),
-            _ => Stage::Answered(answer),
+            _ => Dressed::Ready(answer),
         }
     }
 
@@ -261,12 +276,20 @@ pub struct Answering<F> {
 }
 
 enum Stage<F> {
+    /// An operation of the API is at work.
+    Operating { request: ServiceRequest, work: Work },
     /// The routes are at work.
     Answering(F),
     /// There is an answer that still needs its headers.
     Answered(ServiceResponse<BoxBody>),
     /// A large body is being packed on another thread.
-    Packing(Packing),
+    Packing(Box<Packing>),
+}
+
+/// An answer with all its headers.
+enum Dressed {
+    Ready(ServiceResponse<BoxBody>),
+    Packing(Box<Packing>),
 }
 
 struct Packing {
@@ -282,7 +305,20 @@ impl<F: Future<Output = Answer> + Unpin> Future for Answering<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let Self { stage, visit } = &mut *self;
         within(&visit.id.clone(), || {
-            let answer = match stage.take().expect("an answer is polled until it is ready") {
+            let dressed = match stage.take().expect("an answer is polled until it is ready") {
+                Stage::Operating { request, mut work } => {
+                    match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                        Ok(Poll::Pending) => {
+                            *stage = Some(Stage::Operating { request, work });
+                            return Poll::Pending;
+                        }
+                        Ok(Poll::Ready(answer)) => {
+                            drop(work);
+                            visit.dress(request.into_response(answer))
+                        }
+                        Err(panic) => return Poll::Ready(Err(visit.broken(panic).into())),
+                    }
+                }
                 Stage::Answering(mut routes) => {
                     match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut routes).poll(cx))) {
                         Ok(Poll::Pending) => {
@@ -295,18 +331,17 @@ impl<F: Future<Output = Answer> + Unpin> Future for Answering<F> {
                     }
                 }
                 Stage::Answered(answer) => visit.dress(answer),
-                Stage::Packing(packing) => Stage::Packing(packing),
+                Stage::Packing(packing) => Dressed::Packing(packing),
             };
-            let answer = match answer {
-                Stage::Answered(answer) => answer,
-                Stage::Packing(mut packing) => match Pin::new(&mut packing.work).poll(cx) {
+            let answer = match dressed {
+                Dressed::Ready(answer) => answer,
+                Dressed::Packing(mut packing) => match Pin::new(&mut packing.work).poll(cx) {
                     Poll::Pending => {
                         *stage = Some(Stage::Packing(packing));
                         return Poll::Pending;
                     }
                     Poll::Ready(packed) => packing.done(packed.ok().and_then(Result::ok)),
                 },
-                Stage::Answering(never) => match never {},
             };
             visit.record(&answer);
             Poll::Ready(Ok(answer))
@@ -332,7 +367,7 @@ fn worth_packing(answer: &ServiceResponse<BoxBody>) -> bool {
     size > pack::LEAST as u64 && pack::shrinks(answer.headers())
 }
 
-fn packed(mut answer: ServiceResponse<BoxBody>, coding: Coding) -> Stage<std::convert::Infallible> {
+fn packed(mut answer: ServiceResponse<BoxBody>, coding: Coding) -> Dressed {
     answer.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
     let mut plain = None;
     let answer = answer.map_body(|_, body| match body.try_into_bytes() {
@@ -343,16 +378,16 @@ fn packed(mut answer: ServiceResponse<BoxBody>, coding: Coding) -> Stage<std::co
         Err(stream) => stream,
     });
     let Some(plain) = plain else {
-        return Stage::Answered(answer);
+        return Dressed::Ready(answer);
     };
     let answer = answer.map_body(|_, _| ());
     if plain.len() <= pack::MUCH {
         let bytes = coding.pack(&plain).ok();
-        return Stage::Answered(refilled(answer, coding, plain, bytes));
+        return Dressed::Ready(refilled(answer, coding, plain, bytes));
     }
     let body = plain.clone();
     let work = tokio::task::spawn_blocking(move || coding.pack(&body));
-    Stage::Packing(Packing { answer, coding, plain, work })
+    Dressed::Packing(Box::new(Packing { answer, coding, plain, work }))
 }
 
 impl Packing {

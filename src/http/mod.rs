@@ -32,7 +32,7 @@ mod entities;
 mod events;
 pub use entities::read_query;
 mod info;
-pub mod routes;
+mod routes;
 mod subscriptions;
 
 mod cors;

@@ -1,5 +1,7 @@
 //! Links to the pages before and after (6.3.10).
 
+use std::borrow::Cow;
+
 use actix_web::http::Uri;
 use actix_web::http::header::HeaderValue;
 
@@ -29,41 +31,51 @@ fn link(uri: &Uri, offset: u64, limit: u64, rel: &str, media: Media) -> Option<H
         !pair.is_empty() && name != "offset" && name != "limit"
     };
     let query = uri.query().unwrap_or_default();
-    let mut pairs: Vec<String> = query.split('&').filter(of_page).map(readable).collect();
-    pairs.push(format!("limit={limit}"));
-    pairs.push(format!("offset={offset}"));
+    let (limit, offset) = (format!("limit={limit}"), format!("offset={offset}"));
+    let mut pairs: Vec<Cow<'_, str>> = query.split('&').filter(of_page).map(readable).collect();
+    pairs.extend([Cow::Borrowed(&*limit), Cow::Borrowed(&*offset)]);
     pairs.sort_unstable();
-    let path = uri.path();
-    let pairs = pairs.join("&");
-    let media = media.as_str();
-    let link = format!("<{path}?{pairs}>; rel=\"{rel}\"; type=\"{media}\"");
-    HeaderValue::from_bytes(link.as_bytes()).ok()
+    let mut link = String::with_capacity(uri.path().len() + query.len() + 96);
+    link.extend(["<", uri.path(), "?"]);
+    for (number, pair) in pairs.iter().enumerate() {
+        link.extend([if number == 0 { "" } else { "&" }, pair]);
+    }
+    link.extend([">; rel=\"", rel, "\"; type=\"", media.as_str(), "\""]);
+    HeaderValue::try_from(link).ok()
 }
 
 /// Takes escapes away that a query does not need (RFC 3986, 3.4), so that links stay legible; what
 /// would end a parameter, a link or a header stays escaped.
-fn readable(pair: &str) -> String {
-    let Ok(decoded) = decode_percent(&pair.replace('+', "%20")) else { return pair.to_owned() };
+fn readable(pair: &str) -> Cow<'_, str> {
+    if pair.chars().all(is_plain) {
+        return Cow::Borrowed(pair);
+    }
+    let spaced = pair.replace('+', "%20");
+    let Ok(decoded) = decode_percent(&spaced) else {
+        return Cow::Borrowed(pair);
+    };
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     if decoded.matches('=').count() != pair.matches('=').count() {
         // An escaped equals sign must stay one: leave the pair as it came.
-        return format!("{name}={}", value.replace(',', "%2C"));
+        return format!("{name}={}", value.replace(',', "%2C")).into();
     }
     let mut readable = String::with_capacity(decoded.len());
     for c in decoded.chars() {
-        match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' => readable.push(c),
-            '-' | '.' | '_' | '~' | '!' | '$' | '\'' | '(' | ')' | '*' | ':' | '@' | '/' | '?'
-            | ';' | '=' => readable.push(c),
-            c => {
-                let mut bytes = [0; 4];
-                for byte in c.encode_utf8(&mut bytes).bytes() {
-                    readable.push_str(&format!("%{byte:02X}"));
-                }
-            }
+        if is_plain(c) {
+            readable.push(c);
+            continue;
+        }
+        let mut bytes = [0; 4];
+        for byte in c.encode_utf8(&mut bytes).bytes() {
+            readable.push_str(&format!("%{byte:02X}"));
         }
     }
-    readable
+    readable.into()
+}
+
+/// Characters that end neither a parameter nor a link nor a header.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$'()*:@/?;=".contains(c)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ impl<'a> Params<'a> {
     }
 
     /// The value of a parameter, which is then known; absent if empty.
+    #[inline]
     pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
         let place = self.pairs.iter().position(|(own, _)| own == name)?;
         Some(self.pairs.swap_remove(place).1).filter(|value| !value.is_empty())
@@ -129,12 +130,15 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
         return Ok(Cow::Borrowed(text));
     }
-    decode_percent(&text.replace('+', " ")).map(Cow::Owned)
+    decode_percent(&text.replace('+', " ")).map(|text| Cow::Owned(text.into_owned()))
 }
 
 /// Decodes percent escapes; a percent sign that begins none stands for itself.
-pub fn decode_percent(text: &str) -> Result<String, Error> {
+pub fn decode_percent(text: &str) -> Result<Cow<'_, str>, Error> {
     let bytes = text.as_bytes();
+    if memchr::memchr(b'%', bytes).is_none() {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut place = 0;
     while let Some(&byte) = bytes.get(place) {
@@ -153,7 +157,9 @@ pub fn decode_percent(text: &str) -> Result<String, Error> {
             }
         }
     }
-    String::from_utf8(decoded).map_err(|_| Error::request("the URL is not UTF-8".to_owned()))
+    String::from_utf8(decoded)
+        .map(Cow::Owned)
+        .map_err(|_| Error::request("the URL is not UTF-8".to_owned()))
 }
 
 /// The tenant a header names.

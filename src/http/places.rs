@@ -139,6 +139,12 @@ impl Place {
                 }
             });
         };
+        if let Some(id) = rest.strip_prefix("entities/")
+            && memchr::memchr(b'/', id.as_bytes()).is_none()
+        {
+            // What is asked for most is found first.
+            return Some(Self::Entity);
+        }
         if let Some(rest) = rest.strip_prefix("temporal/") {
             return Self::of_temporal(rest);
         }
@@ -215,6 +221,14 @@ impl Place {
         })
     }
 
+    /// Whether an operation answers here, and not a page or a state of the server itself.
+    pub const fn is_of_api(self) -> bool {
+        !matches!(
+            self,
+            Self::Root | Self::Docs | Self::OpenApi | Self::Health | Self::Ready | Self::Metrics
+        )
+    }
+
     /// What the header `Allow` says, HEAD and OPTIONS included.
     pub fn allow(self) -> String {
         let mut allow = String::new();
@@ -231,7 +245,9 @@ impl Place {
 /// Two slashes further on mean that an identifier is missing, which is for the operation to say.
 pub fn tidied(path: &str) -> Option<String> {
     let trailing = path.len() > 1 && path.ends_with('/');
-    if !trailing && memchr::memmem::find(path.as_bytes(), b"//").is_none() {
+    let bytes = path.as_bytes();
+    let doubled = memchr::memchr_iter(b'/', bytes).any(|at| bytes.get(at + 1) == Some(&b'/'));
+    if !trailing && !doubled {
         return None;
     }
     let mut tidy = String::with_capacity(path.len());

@@ -8,6 +8,7 @@ use actix_web::web::Data;
 use bytes::Bytes;
 
 use super::body;
+use super::frame::NGSILD_TENANT;
 use super::negotiate::{Media, content_type};
 use super::params::{self, Params};
 use super::problem::Problem;
@@ -72,7 +73,7 @@ impl<'r> Incoming<'r> {
 
     /// The tenant.
     pub fn tenant(&self) -> Result<TenantId, Error> {
-        params::tenant(self.headers().get("NGSILD-Tenant").map(|value| value.as_bytes()))
+        params::tenant(self.headers().get(&NGSILD_TENANT).map(|value| value.as_bytes()))
     }
 
     /// The call of an operation without a body: the `@context` is that of the `Link` header, or

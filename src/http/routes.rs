@@ -1,8 +1,13 @@
 //! The whole API on one screen: which operation answers which method of which place.
 
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::Method;
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::params::decode_percent;
 use super::places::Place;
@@ -14,36 +19,68 @@ use super::{
 };
 use crate::broker::{Broker, Error};
 
-/// Mounts the API. It answers whatever the frame lets through and nobody else answers, so that
-/// finding the operation costs no router.
-pub fn routes(config: &mut ServiceConfig) {
-    config.default_service(web::to(dispatch));
+/// An operation at work.
+pub type Work = Pin<Box<dyn Future<Output = HttpResponse>>>;
+
+/// Begins the operation that a request asks for; None where the API is not served, because no
+/// `Data<Broker>` was given to the application.
+///
+/// The frame has found the place already, so no router is asked. What is asked most often has a
+/// future of its own, which is a tenth as large as that of all operations.
+pub fn begin(place: Place, request: &mut ServiceRequest) -> Option<Work> {
+    let broker = request.app_data::<Data<Broker>>()?.clone();
+    let payload = request.take_payload();
+    let request = request.request().clone();
+    macro_rules! work {
+        (|$incoming:ident, $path:ident| $answer:expr) => {
+            Box::pin(async move {
+                let $path = request.uri().path();
+                let $incoming = Incoming::new(&request, payload, &broker);
+                let answer: Result<HttpResponse, Problem> = async { $answer }.await;
+                answer.unwrap_or_else(|problem| problem.error_response())
+            })
+        };
+    }
+    Some(match (place, request.method()) {
+        (Place::Entity, &Method::GET) => {
+            work!(|incoming, path| entities::retrieve(incoming, &part(path, 0)?).await)
+        }
+        (Place::Entities, &Method::GET) => {
+            work!(|incoming, _path| entities::query(incoming).await)
+        }
+        (Place::EntityAttribute, &Method::PATCH) => work!(|incoming, path| {
+            attributes::partial_update(incoming, &part(path, 0)?, &part(path, 2)?).await
+        }),
+        _ => Box::pin(operate(place, request, payload, broker)),
+    })
 }
 
-async fn dispatch(
+async fn operate(
+    place: Place,
     request: HttpRequest,
-    payload: web::Payload,
-    broker: web::Data<Broker>,
+    payload: Payload,
+    broker: Data<Broker>,
 ) -> HttpResponse {
-    let incoming = Incoming::new(&request, payload.into_inner(), &broker);
-    match answer(&request, incoming).await {
+    let incoming = Incoming::new(&request, payload, &broker);
+    match answer(place, &request, incoming).await {
         Ok(response) => response,
         Err(problem) => problem.error_response(),
     }
 }
 
-async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+async fn answer(
+    place: Place,
+    request: &HttpRequest,
+    incoming: Incoming<'_>,
+) -> Result<HttpResponse, Problem> {
     let path = request.uri().path();
-    let Some(place) = Place::of(path) else { return Err(Problem::not_found("no such path")) };
     let part = |place| part(path, place);
     match (place, request.method()) {
         (Place::Entities, &Method::POST) => entities::create(incoming).await,
         (Place::Entities, &Method::DELETE) => entities::purge(incoming).await,
-        (Place::Entities, _) => entities::query(incoming).await,
         (Place::Entity, &Method::PUT) => entities::replace(incoming, &part(0)?).await,
         (Place::Entity, &Method::PATCH) => entities::merge(incoming, &part(0)?).await,
         (Place::Entity, &Method::DELETE) => entities::delete(incoming, &part(0)?).await,
-        (Place::Entity, _) => entities::retrieve(incoming, &part(0)?).await,
         (Place::EntityAttributes, &Method::POST) => attributes::append(incoming, &part(0)?).await,
         (Place::EntityAttributes, _) => attributes::update(incoming, &part(0)?).await,
         (Place::EntityAttribute, &Method::PUT) => {
@@ -51,9 +88,6 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
         }
         (Place::EntityAttribute, &Method::DELETE) => {
             attributes::delete(incoming, &part(0)?, &part(2)?).await
-        }
-        (Place::EntityAttribute, _) => {
-            attributes::partial_update(incoming, &part(0)?, &part(2)?).await
         }
         (Place::SubscriptionEvents, _) => events::listen(incoming, &part(0)?).await,
         (Place::AdminSubscriptions, _) => admin::subscriptions(incoming).await,
@@ -116,13 +150,15 @@ async fn answer(request: &HttpRequest, incoming: Incoming<'_>) -> Result<HttpRes
 }
 
 /// A variable part of the path, counted after the collection, decoded.
-fn part(path: &str, place: usize) -> Result<String, Error> {
-    let after = path.splitn(5, '/').nth(4).unwrap_or_default();
-    decode_percent(after.split('/').nth(place).unwrap_or_default())
+fn part(path: &str, place: usize) -> Result<Cow<'_, str>, Error> {
+    let mut slashes = memchr::memchr_iter(b'/', path.as_bytes()).skip(3 + place);
+    let begin = slashes.next().map_or(path.len(), |slash| slash + 1);
+    let end = slashes.next().unwrap_or(path.len());
+    decode_percent(&path[begin..end])
 }
 
 /// The variable part of a path under /admin, decoded.
-fn admin_part(path: &str) -> Result<String, Error> {
+fn admin_part(path: &str) -> Result<Cow<'_, str>, Error> {
     decode_percent(path.split('/').nth(3).unwrap_or_default())
 }
 

@@ -90,16 +90,22 @@ pub fn check_uri(text: &str) -> Result<(), NotAUri> {
     if rest.is_empty() {
         return refuse("nothing follows its scheme");
     }
-    let forbidden = |c: char| {
-        c.is_control()
-            || c.is_whitespace()
-            || is_invisible(c)
-            || matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
+    // Nearly all identifiers are ASCII, which one look at each byte settles.
+    let forbidden = match rest.is_ascii() {
+        true => rest.bytes().any(|byte| !byte.is_ascii_graphic() || is_excluded(byte.into())),
+        false => rest
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || is_invisible(c) || is_excluded(c)),
     };
-    if rest.chars().any(forbidden) {
+    if forbidden {
         return refuse("it holds a character that no URI may hold");
     }
     Ok(())
+}
+
+/// Visible ASCII characters that no URI holds (RFC 3986, 2).
+fn is_excluded(c: char) -> bool {
+    matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
 }
 
 /// Characters that cannot be seen, or are no characters: two identifiers that differ only in them

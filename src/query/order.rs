@@ -77,7 +77,7 @@ impl Order {
         context: &Context,
         limits: &Limits,
     ) -> Result<Option<Self>, QueryError> {
-        let collation = params.collation.map(Collation::parse).transpose()?.unwrap_or_default();
+        let collation = params.collation.map(Collation::parse).transpose()?;
         let kind = params.order_geometry.unwrap_or("Point");
         if !Geometry::TYPE_NAMES.contains(&kind) {
             let message = format!("use {}", Geometry::TYPE_NAMES.join(", "));
@@ -95,7 +95,7 @@ impl Order {
                 "ordering by distance needs the coordinates it is measured from",
             ));
         }
-        Ok(Some(Self { elements, collation, from }))
+        Ok(Some(Self { elements, collation: collation.unwrap_or_default(), from }))
     }
 
     /// Compares two entities. Expired attributes are not there. Entities that the order does not

@@ -6,7 +6,6 @@ use actix_web::web::Data;
 use lanna::broker::Broker;
 use lanna::config::Config;
 use lanna::http::report::Reporter;
-use lanna::http::routes::routes;
 use lanna::http::server::{self, Running};
 use lanna::http::state::State;
 use serde_json::Value;
@@ -70,7 +69,6 @@ impl TestBroker {
         let data = Data::from(broker);
         let running = server::start(&state, move |config| {
             config.app_data(data.clone());
-            routes(config);
         })
         .expect("a server");
         let base = format!("http://{}", running.addresses[0]);

@@ -3,6 +3,8 @@
 
 mod page;
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
@@ -140,7 +142,7 @@ pub async fn findings(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
 }
 
 /// The name of a model in a path.
-pub fn name(path: &str) -> Result<String, Error> {
+pub fn name(path: &str) -> Result<Cow<'_, str>, Error> {
     decode_percent(path.split('/').nth(2).unwrap_or_default())
 }
 

@@ -11,7 +11,6 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::http::frame::Frame;
 use crate::http::places::Place;
-use crate::http::routes::routes;
 use crate::http::server::mount;
 use crate::http::state::State;
 
@@ -103,7 +102,6 @@ macro_rules! served {
         let state = State::new(Arc::new(config), ());
         let mounted = mount(Arc::clone(&state), move |config: &mut ServiceConfig| {
             config.app_data(broker.clone());
-            routes(config);
         });
         init_service(App::new().wrap(Frame::new(state)).configure(mounted)).await
     }};

@@ -215,6 +215,7 @@ impl<'a> Renderer<'a> {
         if let Some(key) = self.key
             && !written.empty
             && !stored.is_transient()
+            && stored.rendered.wants(key)
         {
             stored.rendered.keep(key, Bytes::copy_from_slice(&out[start..]));
         }

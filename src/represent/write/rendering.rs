@@ -139,6 +139,9 @@ impl std::fmt::Display for SpecVersion {
     }
 }
 
+/// What keys that were hashed have and others have not.
+const HASHED: u64 = 1 << 63;
+
 impl Rendering {
     /// A number that is equal only for renderings that write the same bytes for the same stored
     /// entity under a context with this id. None where bytes depend on other entities, or where
@@ -151,11 +154,24 @@ impl Rendering {
         if self.version.is_some() || inline {
             return None;
         }
+        if self.is_plain() {
+            // Contexts are numbered in turn, so this bit tells both kinds of keys apart.
+            let sys_attrs = u64::from(self.sys_attrs);
+            return Some(context << 3 | (self.format as u64) << 1 | sys_attrs);
+        }
         let mut hasher = HASHER.build_hasher();
         (context, self.format, self.sys_attrs, &self.datasets, &self.geojson).hash(&mut hasher);
         self.projection.hash(&mut hasher);
         self.lang.hash(&mut hasher);
-        Some(hasher.finish())
+        Some(hasher.finish() | HASHED)
+    }
+
+    /// Whether entities are shown whole, as most are.
+    fn is_plain(&self) -> bool {
+        self.datasets.is_empty()
+            && self.geojson.is_none()
+            && self.lang.is_none()
+            && self.projection == Projection::default()
     }
 
     /// Whether an instance is of a dataset that was asked for.
