@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
 
@@ -88,6 +89,11 @@ pub fn one_entity(
         return Err(Problem::internal("an entity was found and is not there"));
     };
     let renderer = renderer(call, viewing, rendering, answer);
+    if !answer.linked.has_flat()
+        && let Some(body) = renderer.kept(entity)
+    {
+        return Ok(dressed(call, viewing, false, body));
+    }
     let mut body = Vec::with_capacity(1_024);
     let written = match answer.linked.has_flat() {
         true => renderer.all(&mut body, &answer.entities),
@@ -147,7 +153,7 @@ pub(super) fn dressed(
     call: &Call,
     viewing: &Viewing,
     altered: bool,
-    body: Vec<u8>,
+    body: impl MessageBody + 'static,
 ) -> HttpResponse {
     let status = if altered { StatusCode::NON_AUTHORITATIVE_INFORMATION } else { StatusCode::OK };
     let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();

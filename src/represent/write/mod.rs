@@ -126,6 +126,14 @@ impl<'a> Renderer<'a> {
         written
     }
 
+    /// What [`Renderer::stored`] would write, if it was kept just so: shared, not copied.
+    pub fn kept(&self, stored: &Stored) -> Option<Bytes> {
+        match self.tail {
+            None => stored.rendered.get(self.key?),
+            Some(_) => None,
+        }
+    }
+
     /// Appends one entity, or Feature, that no store holds.
     pub fn entity(&self, out: &mut Vec<u8>, entity: &Entity) -> Written {
         let Self { rendering, context, now, linked, .. } = *self;
