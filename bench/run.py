@@ -4,11 +4,11 @@
     cargo build --release --examples && cargo build --release
     bench/run.py                       # everything, about ten minutes
     bench/run.py --quick               # shorter measurements, 100 000 entities
-    bench/run.py --only small          # small | large | mongodb | notify
+    bench/run.py --only small          # small | large | mongodb | notify | history
     bench/run.py --mongodb URL         # the broker on a MongoDB of this machine, too
 
-Needs wrk and taskset, Python 3.9 or newer and nothing else, and two processors that do nothing
-else meanwhile. Only loopback addresses are used.
+Needs wrk and taskset, Python 3.9 or newer, `pip install duckdb` for the comparison with it and
+nothing else, and two processors that do nothing else meanwhile. Only loopback addresses are used.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import history
 import notify
 
 HERE = Path(__file__).resolve().parent
@@ -107,6 +108,7 @@ class Bench:
     def __init__(self, options, folder):
         self.options = options
         self.folder = folder
+        self.client_cpu = CLIENT_CPU
         self.rows = []
 
     def broker(self, port, data, pinned=True, **settings):
@@ -455,17 +457,24 @@ def main():
     parser.add_argument("--mongodb", help="mongodb://… of this machine, to measure the broker on it")
     parser.add_argument("--city", default=release / "examples" / "city")
     parser.add_argument("--sink", default=release / "examples" / "sink")
+    parser.add_argument("--readings", default=release / "examples" / "readings")
     parser.add_argument("--subscriptions", type=int, default=100_000)
+    parser.add_argument("--readings-in-all", type=int, default=50_000_000)
+    parser.add_argument("--stations", type=int, default=1_000, help="among which they are divided")
+    parser.add_argument("--year-stations", type=int, default=100)
     parser.add_argument("--entities", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each shape")
-    parser.add_argument("--only", choices=["small", "large", "mongodb", "notify"])
+    parser.add_argument("--only", choices=["small", "large", "mongodb", "notify", "history"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", help="where to put data; a temporary folder by default")
     options = parser.parse_args()
     if options.quick:
         options.entities = min(options.entities, 100_000)
         options.subscriptions = min(options.subscriptions, 10_000)
+        options.readings_in_all = min(options.readings_in_all, 2_000_000)
+        options.stations = min(options.stations, 100)
+        options.year_stations = min(options.year_stations, 20)
         options.seconds, options.rounds = 2, 2
     for tool in ("wrk", "taskset"):
         if shutil.which(tool) is None:
@@ -482,6 +491,8 @@ def main():
             bench.mongodb()
         if options.only in (None, "notify"):
             notify.measure(bench, sys.modules[__name__])
+        if options.only in (None, "history"):
+            history.measure(bench, sys.modules[__name__])
     finally:
         for process in Process.running:
             process.stop(signal.SIGKILL)

@@ -2,6 +2,7 @@
 //!
 //!     sink serve ADDRESS...                 takes whatever is posted and counts it
 //!     sink post ADDRESS FILE SECONDS TASKS  posts a file with the library that the broker uses
+//!     sink subscribe BROKER FROM COUNT URI  makes subscriptions to things that never change
 //!
 //! `POST /fast…` is answered at once, `POST /slow…` after five seconds. `GET /counts` tells, by
 //! path: notifications, entities in them, and percentiles of the milliseconds from the change
@@ -38,8 +39,13 @@ async fn main() -> io::Result<()> {
             let number = |text: &str| text.parse::<u64>().map_err(io::Error::other);
             send(address, file, number(seconds)?, number(tasks)?).await
         }
+        ["subscribe", broker, from, count, uri] => {
+            let number = |text: &str| text.parse::<u64>().map_err(io::Error::other);
+            subscribe(broker, number(from)?, number(count)?, uri).await
+        }
         _ => Err(io::Error::other(
-            "usage: sink serve ADDRESS... | sink post ADDRESS FILE SECONDS TASKS",
+            "usage: sink serve ADDRESS... | sink post ADDRESS FILE SECONDS TASKS | \
+             sink subscribe BROKER FROM COUNT URI",
         )),
     }
 }
@@ -134,4 +140,44 @@ async fn send(address: &str, file: &str, seconds: u64, tasks: u64) -> io::Result
         task.await.map_err(io::Error::other)?;
     }
     writeln!(io::stdout(), "{}", json!({"sent": sent.load(Ordering::Relaxed)}))
+}
+
+/// Subscriptions of a thousand types and as many ids as there are, made over many connections.
+async fn subscribe(broker: &str, from: u64, count: u64, uri: &str) -> io::Result<()> {
+    let client = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
+    let url = format!("http://{broker}/ngsi-ld/v1/subscriptions");
+    let (next, began) = (Arc::new(AtomicU64::new(from)), Instant::now());
+    let tasks = (0..32).map(|_| {
+        let (client, url, next, uri) = (client.clone(), url.clone(), next.clone(), uri.to_owned());
+        tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= from + count {
+                    return Ok(());
+                }
+                let body = json!({
+                    "id": format!("urn:ngsi-ld:Subscription:{number}"),
+                    "type": "Subscription",
+                    "entities": [{
+                        "type": format!("Type{}", number % 1000),
+                        "id": format!("urn:ngsi-ld:Thing:{number}"),
+                    }],
+                    "notification": {"endpoint": {"uri": uri}},
+                });
+                let request = client.post(&url).header("content-type", "application/json");
+                let answer = request.body(body.to_string()).send().await;
+                let answer = answer.map_err(io::Error::other)?;
+                if answer.status() != reqwest::StatusCode::CREATED {
+                    let status = answer.status();
+                    let text = answer.text().await.unwrap_or_default();
+                    return Err(io::Error::other(format!("{status}: {text}")));
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.map_err(io::Error::other)??;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    writeln!(io::stdout(), "{}", json!({"subscriptions": count, "seconds": seconds}))
 }
