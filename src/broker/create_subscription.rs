@@ -29,6 +29,7 @@ impl Broker {
         let all = self.subscriptions();
         let mut subscription = draft.read(setting, &all.limits)?;
         all.notifier.check(&call.tenant, &subscription)?;
+        all.notifier.admit(&subscription)?;
         let wanted = draft.jsonld_context();
         (subscription.context, subscription.context_address) =
             all.context_of_notifications(&call.tenant, wanted, &call.context, call.now).await?;

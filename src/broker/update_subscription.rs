@@ -40,6 +40,9 @@ impl Broker {
         };
         let mut after = draft.read(setting, &all.limits)?;
         all.notifier.check(&call.tenant, &after)?;
+        if after.notification.endpoint.uri != before.notification.endpoint.uri {
+            all.notifier.admit(&after)?;
+        }
         if wanted.is_some() || forgets {
             (after.context, after.context_address) = all
                 .context_of_notifications(&call.tenant, wanted.as_deref(), &call.context, call.now)

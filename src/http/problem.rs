@@ -237,6 +237,11 @@ impl From<Error> for Problem {
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
             Error::AlreadyExists(_) => Self::new(ErrorKind::AlreadyExists, detail),
             Error::Subscribe(SubscribeError::Target(_)) => Self::bad_request(detail),
+            Error::Subscribe(SubscribeError::Forbidden(_)) => Self::plain(
+                StatusCode::FORBIDDEN,
+                "The rules of this broker forbid the endpoint",
+                detail,
+            ),
             Error::Subscribe(SubscribeError::TooMany(_)) => {
                 Self::new(ErrorKind::TooManyResults, detail)
             }

@@ -48,6 +48,18 @@ impl Timestamp {
         (self.bits() & 7).min(6) as usize
     }
 
+    /// With how many decimals it is written, if not with as many as [`Timestamp::from_micros`]
+    /// would give it.
+    pub fn unusual_decimals(self) -> Option<u8> {
+        let usual = Self::from_micros(self.micros()).decimals();
+        (self.decimals() != usual).then_some(self.decimals() as u8)
+    }
+
+    /// The same instant, written with so many decimals.
+    pub fn written_with(self, decimals: u8) -> Self {
+        Self::with_decimals(self.micros(), decimals)
+    }
+
     /// The instant and its number of decimals as one number, for a store to keep.
     pub fn bits(self) -> i64 {
         self.0.get() ^ i64::MIN

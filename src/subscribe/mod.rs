@@ -109,6 +109,9 @@ pub enum SubscribeError {
     /// Its endpoint cannot be used.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The rules of where the broker may send forbid its endpoint; which of them is said.
+    #[error("$.notification.endpoint.uri: {0}")]
+    Forbidden(String),
     /// The tenant has as many as it may have.
     #[error("a tenant may have {0} subscriptions (notify.subscriptions)")]
     TooMany(usize),
@@ -284,6 +287,18 @@ impl Notifier {
             true => Err(SubscribeError::TooMany(inner.settings.subscriptions)),
             false => Ok(()),
         }
+    }
+
+    /// Whether the rules of where the broker may send would let notifications of a subscription
+    /// go, as far as that can be told before its receiver's name is resolved. Asked for what is
+    /// new only: a subscription outlives a change of the rules, and says then that it fails.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Forbidden`], and [`SubscribeError::Target`] as [`Notifier::put`].
+    pub fn admit(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
+        let target = entry::target(subscription)?;
+        let admitted = self.inner.courier.admits(&target);
+        admitted.map_err(|refused| SubscribeError::Forbidden(refused.to_string()))
     }
 
     /// Forgets a subscription, what waits for it, and its dead letters.

@@ -9,7 +9,7 @@ fn subscription(id: &str, members: Value) -> Value {
         "id": id,
         "type": "Subscription",
         "entities": [{"type": "Vehicle"}],
-        "notification": {"endpoint": {"uri": "http://127.0.0.1:9/notify"}},
+        "notification": {"endpoint": {"uri": "http://receiver.invalid:9090/notify"}},
     });
     for (name, value) in members.as_object().expect("members") {
         all[name] = value.clone();
@@ -80,6 +80,37 @@ async fn what_is_wrong_is_said_by_member() {
     let away = broker.body("POST", "/subscriptions", away).await;
     assert_eq!((away.status, away.problem().as_str()), (504, "LdContextNotAvailable"));
     assert_eq!(broker.get("/subscriptions").await.json(), json!([]));
+}
+
+#[actix_web::test]
+async fn an_endpoint_that_the_rules_forbid_is_refused_and_the_rule_is_named() {
+    let broker = TestBroker::start().await;
+    let endpoint = |uri: &str| json!({"notification": {"endpoint": {"uri": uri}}});
+    let forbidden = [
+        ("http://127.0.0.1:9090/notify", "--allow-private-egress"),
+        ("http://10.0.0.7/notify", "egress.allow"),
+        ("http://[::1]:9090/notify", "egress.allow"),
+        ("http://169.254.169.254/latest/meta-data", "cloud metadata"),
+        ("https://receiver.invalid:25/notify", "egress.ports"),
+        ("mqtt://127.0.0.1:1883/topic", "--allow-private-egress"),
+        ("mqtts://receiver.invalid:22/topic", "egress.ports"),
+    ];
+    for (uri, rule) in forbidden {
+        let answer =
+            broker.body("POST", "/subscriptions", subscription("urn:s:1", endpoint(uri))).await;
+        assert_eq!(answer.status, 403, "{uri}: {}", answer.text);
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains("$.notification.endpoint.uri") && detail.contains(rule), "{detail}");
+    }
+    assert_eq!(broker.get("/subscriptions").await.json(), json!([]));
+    let sent = subscription("urn:s:1", json!({}));
+    assert_eq!(broker.body("POST", "/subscriptions", sent.clone()).await.status, 201);
+    for (uri, _) in forbidden {
+        let answer = broker.body("PATCH", "/subscriptions/urn:s:1", endpoint(uri)).await;
+        assert_eq!(answer.status, 403, "{uri}: {}", answer.text);
+    }
+    let kept = broker.get("/subscriptions/urn:s:1").await.json();
+    assert_eq!(kept["notification"]["endpoint"], sent["notification"]["endpoint"]);
 }
 
 #[actix_web::test]

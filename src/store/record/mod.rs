@@ -6,6 +6,7 @@
 //! from the entity's own.
 
 mod codec;
+mod decimals;
 mod event;
 mod past;
 pub(super) mod short;
@@ -191,6 +192,8 @@ mod rare {
     pub const ATTRIBUTES: u8 = 1 << 4;
     pub const SEALED: u8 = 1 << 5;
     pub const SEALED_ID: u8 = 1 << 6;
+    /// A byte follows: the decimals of observedAt in its lower half, those of expiresAt above.
+    pub const DECIMALS: u8 = 1 << 7;
 }
 
 impl Encoder<'_> {
@@ -213,7 +216,15 @@ impl Encoder<'_> {
             begin = *end;
         }
         self.time(entity.created_at);
-        self.optional_time(entity.expires_at);
+        self.expires_at(entity.expires_at);
+    }
+
+    /// An optional time: zero if there is none, one if there is, more if it has unusual decimals.
+    fn expires_at(&mut self, time: Option<Timestamp>) {
+        self.out.byte(time.map_or(0, |_| 1 + decimals::code(time)));
+        if let Some(time) = time {
+            self.time(time);
+        }
     }
 
     fn name(&mut self, name: Name) {
@@ -249,13 +260,14 @@ impl Encoder<'_> {
     fn instance(&mut self, instance: &Instance) {
         let bit = |there: bool, bit: u8| if there { bit } else { 0 };
         let (created, modified) = (instance.created_at, instance.modified_at);
+        let decimals = decimals_of(instance);
         self.out.byte(
             instance.kind() as u8
                 | bit(instance.observed_at.is_some(), has::OBSERVED)
                 | bit(instance.unit.is_some(), has::UNIT)
                 | bit(created != modified, has::CREATED)
                 | bit(modified != self.base, has::MODIFIED)
-                | bit(instance.more.is_some(), has::MORE),
+                | bit(instance.more.is_some() || decimals != 0, has::MORE),
         );
         if modified != self.base {
             self.time(modified);
@@ -270,8 +282,15 @@ impl Encoder<'_> {
             self.name(unit);
         }
         self.datum(&instance.datum);
-        if let Some(more) = &instance.more {
-            self.more(more);
+        self.more_of(instance.more.as_deref(), decimals);
+    }
+
+    /// What an instance has beside the usual, if it has anything.
+    fn more_of(&mut self, more: Option<&More>, decimals: u8) {
+        match more {
+            Some(more) => self.more(more, decimals),
+            None if decimals != 0 => self.more(&More::default(), decimals),
+            None => {}
         }
     }
 
@@ -318,7 +337,7 @@ impl Encoder<'_> {
         }
     }
 
-    fn more(&mut self, more: &More) {
+    fn more(&mut self, more: &More, decimals: u8) {
         let bit = |there: bool, bit: u8| if there { bit } else { 0 };
         let sealed_id = more.sealed.as_ref().is_some_and(|sealed| sealed.id.is_some());
         self.out.byte(
@@ -328,8 +347,12 @@ impl Encoder<'_> {
                 | bit(!more.object_types.is_empty(), rare::OBJECT_TYPES)
                 | bit(!more.attributes.is_empty(), rare::ATTRIBUTES)
                 | bit(more.sealed.is_some(), rare::SEALED)
-                | bit(sealed_id, rare::SEALED_ID),
+                | bit(sealed_id, rare::SEALED_ID)
+                | bit(decimals != 0, rare::DECIMALS),
         );
+        if decimals != 0 {
+            self.out.byte(decimals);
+        }
         if let Some(dataset) = &more.dataset {
             self.out.text(dataset.as_str());
         }
@@ -356,6 +379,12 @@ impl Encoder<'_> {
             self.names(&sealed.types);
         }
     }
+}
+
+/// The byte of [`rare::DECIMALS`]; zero if there is nothing to say.
+fn decimals_of(instance: &Instance) -> u8 {
+    let expires = instance.more.as_deref().and_then(|more| more.expires_at);
+    decimals::code(instance.observed_at) | decimals::code(expires) << 4
 }
 
 /// Reads the head of a record.
@@ -482,7 +511,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn optional_time(&mut self) -> Result<Option<Timestamp>, Damaged> {
-        if self.input.byte()? == 0 { Ok(None) } else { self.time().map(Some) }
+        match self.input.byte()? {
+            0 => Ok(None),
+            there => Ok(Some(decimals::restore(self.time()?, there - 1))),
+        }
     }
 
     fn attribute(&mut self) -> Result<Attribute, Damaged> {
@@ -513,8 +545,17 @@ impl<'a> Decoder<'a> {
         };
         let unit = if has(has::UNIT) { Some(self.name()?) } else { None };
         let datum = self.datum(kind)?;
-        let more = if has(has::MORE) { Some(Box::new(self.more()?)) } else { None };
+        let (more, decimals) = if has(has::MORE) { self.more_of()? } else { (None, 0) };
+        let observed_at = observed_at.map(|time| decimals::restore(time, decimals));
         Ok(Instance { datum, observed_at, unit, created_at, modified_at, more })
+    }
+
+    /// What an instance has beside the usual, and the [`decimals::code`] of its observedAt.
+    fn more_of(&mut self) -> Result<(Option<Box<More>>, u8), Damaged> {
+        let (more, decimals) = self.more()?;
+        // It may be there for the decimals alone.
+        let more = (decimals == 0 || !more.is_empty()).then(|| Box::new(more));
+        Ok((more, decimals))
     }
 
     fn datum(&mut self, kind: Kind) -> Result<Datum, Damaged> {
@@ -559,15 +600,16 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn more(&mut self) -> Result<More, Damaged> {
+    fn more(&mut self) -> Result<(More, u8), Damaged> {
         let bits = self.input.byte()?;
         let has = |bit| bits & bit != 0;
+        let decimals = if has(rare::DECIMALS) { self.input.byte()? } else { 0 };
         let mut more = More::default();
         if has(rare::DATASET) {
             more.dataset = Some(DatasetId::from_trusted(self.input.text()?));
         }
         if has(rare::EXPIRES) {
-            more.expires_at = Some(self.time()?);
+            more.expires_at = Some(decimals::restore(self.time()?, decimals >> 4));
         }
         if has(rare::VALUE_TYPE) {
             more.value_type = Some(self.name()?);
@@ -584,6 +626,6 @@ impl<'a> Decoder<'a> {
             let id = if has(rare::SEALED_ID) { Some(self.id()?) } else { None };
             more.sealed = Some(Box::new(Sealed { id, types: self.names()? }));
         }
-        Ok(more)
+        Ok((more, decimals))
     }
 }

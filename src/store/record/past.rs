@@ -2,7 +2,7 @@
 //! instances of a series, so that a block says it once.
 
 use super::codec::{In, Out};
-use super::{Damaged, Decoder, Encoder, Names, Numbers};
+use super::{Damaged, Decoder, Encoder, Names, Numbers, decimals, decimals_of};
 use crate::model::{DatasetId, Datum, Instance, Kind, More, Number, Scope, Timestamp, Value};
 use crate::store::embedded::Thinned;
 
@@ -106,6 +106,7 @@ pub(in crate::store) fn encode_past(
     });
     let more = without_dataset.as_ref().or(instance.more.as_deref());
     let more = more.filter(|more| !more.is_empty());
+    let decimals = decimals_of(instance);
     let bit = |there: bool, bit: u8| if there { bit } else { 0 };
     let mut encoder = Encoder {
         out: Out(std::mem::take(word)),
@@ -119,7 +120,7 @@ pub(in crate::store) fn encode_past(
         instance.kind() as u8
             | number.map_or(0, |(_, bits)| bits)
             | bit(instance.unit.is_some(), has::UNIT)
-            | bit(more.is_some(), has::MORE),
+            | bit(more.is_some() || decimals != 0, has::MORE),
     );
     if let Some(unit) = instance.unit {
         encoder.name(unit);
@@ -127,9 +128,7 @@ pub(in crate::store) fn encode_past(
     if number.is_none() {
         encoder.datum(&instance.datum);
     }
-    if let Some(more) = more {
-        encoder.more(more);
-    }
+    encoder.more_of(more, decimals);
     *word = encoder.out.0;
     number.map_or(0.0, |(number, _)| number)
 }
@@ -167,7 +166,7 @@ pub(in crate::store) fn decode_past(
     } else {
         decoder.datum(kind)?
     };
-    let mut more = if has(has::MORE) { Some(Box::new(decoder.more()?)) } else { None };
+    let (mut more, code) = if has(has::MORE) { decoder.more_of()? } else { (None, 0) };
     if let Some(dataset) = past.dataset {
         more.get_or_insert_default().dataset = Some(dataset.clone());
     }
@@ -175,6 +174,7 @@ pub(in crate::store) fn decode_past(
         return Err(Damaged("something follows an instance"));
     }
     let Past { observed_at, created_at, modified_at, .. } = *past;
+    let observed_at = observed_at.map(|time| decimals::restore(time, code));
     let instance = Instance { datum, observed_at, unit, created_at, modified_at, more };
     Ok((instance, has(has::DELETION)))
 }
@@ -198,11 +198,15 @@ fn nothing(kind: Kind) -> Datum {
     }
 }
 
-/// The word of a change of scopes; none left is a removal.
-pub(in crate::store) fn encode_scopes(scopes: &[Scope], word: &mut Vec<u8>) {
+/// The word of a change of scopes, observed at a time; none left is a removal.
+pub(in crate::store) fn encode_scopes(
+    scopes: &[Scope],
+    observed_at: Option<Timestamp>,
+    word: &mut Vec<u8>,
+) {
     let mut out = Out(std::mem::take(word));
     out.0.clear();
-    out.byte(if scopes.is_empty() { has::DELETION } else { 0 });
+    out.byte(if scopes.is_empty() { has::DELETION } else { 0 } | decimals::code(observed_at));
     out.count(scopes.len());
     for scope in scopes {
         out.text(scope.as_str());
@@ -210,12 +214,16 @@ pub(in crate::store) fn encode_scopes(scopes: &[Scope], word: &mut Vec<u8>) {
     *word = out.0;
 }
 
-/// The scopes of a word.
-pub(in crate::store) fn decode_scopes(word: &[u8]) -> Result<Vec<Scope>, Damaged> {
+/// The scopes of a word, and the time it was observed at as it was written.
+pub(in crate::store) fn decode_scopes(
+    word: &[u8],
+    observed_at: Option<Timestamp>,
+) -> Result<(Vec<Scope>, Option<Timestamp>), Damaged> {
     let mut input = In(word);
-    input.byte()?;
+    let code = input.byte()?;
     let count = input.count()?;
-    (0..count).map(|_| Ok(Scope::from_trusted(input.text()?))).collect()
+    let scopes = (0..count).map(|_| Ok(Scope::from_trusted(input.text()?)));
+    Ok((scopes.collect::<Result<_, _>>()?, observed_at.map(|at| decimals::restore(at, code))))
 }
 
 #[cfg(test)]
@@ -255,7 +263,7 @@ mod tests {
                 dataset: None,
             };
             let _ = decode_past(&word, &past, Dictionary::default().names());
-            let _ = decode_scopes(&word);
+            let _ = decode_scopes(&word, None);
         }
     }
 }

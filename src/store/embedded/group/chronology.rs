@@ -166,7 +166,7 @@ impl Group<'_> {
             let target = Target::new(self.writer, whose, &Line::Scopes);
             let (time, ordinal) = self.notes.place(self.writer, &target, *observed_at);
             let mut word = Vec::new();
-            encode_scopes(scopes, &mut word);
+            encode_scopes(scopes, *observed_at, &mut word);
             let word = Some(&word[..]);
             let row = Row { time, ordinal, created: now, modified: now, number: 0.0, word };
             self.notes.row(self.inner, self.writer, target, row)?;

@@ -213,7 +213,7 @@ impl Notes {
         let (had, has) = (scopes(before), scopes(after));
         if had != has {
             let target = Target::new(writer, whose, &Line::Scopes);
-            self.word(inner, writer, target, |word| encode_scopes(&has, word))?;
+            self.word(inner, writer, target, |word| encode_scopes(&has, None, word))?;
         }
         for name in &change.outcome.updated {
             if rules.as_ref().is_some_and(|rules| !rules.records(types, *name)) {

@@ -116,12 +116,13 @@ fn read_scopes(look: &Look<'_>, key: &SeriesKey) -> Result<Vec<ScopeChange>, Sto
     let everything = Bounds { from: None, to: None, backwards: false, step: usize::MAX };
     merged(look, &kept, everything, &mut |row| {
         let Some(word) = row.word else { return Ok(ControlFlow::Continue(())) };
-        let scopes = decode_scopes(word)?;
         let time = Timestamp::from_micros(row.time);
+        let observed_at = is_observed(row.ordinal).then_some(time);
+        let (scopes, observed_at) = decode_scopes(word, observed_at)?;
         changes.push(ScopeChange {
             deleted_at: scopes.is_empty().then_some(time),
             scopes,
-            observed_at: is_observed(row.ordinal).then_some(time),
+            observed_at,
             created_at: Timestamp::from_micros(row.created),
             modified_at: Timestamp::from_micros(row.modified),
         });
