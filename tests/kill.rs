@@ -112,7 +112,11 @@ fn write(task: u64, member: u64, step: u64) -> Write {
 fn writer() {
     let (Ok(folder), Ok(round)) = (std::env::var(FOLDER), std::env::var(ROUND)) else { return };
     let first: u64 = round.parse::<u64>().unwrap() * 1_000_000;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let store = Arc::new(Embedded::open(Settings::new(folder)).unwrap());
         let tasks = (0..TASKS).map(|task| {

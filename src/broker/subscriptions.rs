@@ -196,3 +196,87 @@ impl From<SubscriptionError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::broker::Call;
+    use crate::config::{Config, Durability};
+    use crate::jsonld::{Document, ParseLimits};
+
+    const MANY: usize = 100_000;
+
+    fn call() -> Call {
+        Call { tenant: TenantId::DEFAULT, now: Timestamp::now(), context: Context::core() }
+    }
+
+    async fn create(broker: &Broker, body: Value) {
+        let text = body.to_string();
+        let document = Document::parse(text.as_bytes(), &ParseLimits::default()).unwrap();
+        match body["type"].as_str() {
+            Some("Subscription") => {
+                drop(broker.create_subscription(&call(), &document).await.unwrap());
+            }
+            _ => drop(broker.create_entity(&call(), &document).await.unwrap()),
+        }
+    }
+
+    /// Lays down as many subscriptions as one, each to another thing.
+    async fn multiply(broker: &Broker) {
+        let shelf = Shelf::of(&TenantId::DEFAULT, SUBSCRIPTIONS);
+        let first = broker.store.record(&shelf, "urn:s:0").await.unwrap().unwrap().to_string();
+        let numbers: Vec<usize> = (1..MANY).collect();
+        for some in numbers.chunks(1_000) {
+            let puts = some.iter().map(|number| {
+                let record = first.replace("urn:s:0", &format!("urn:s:{number}"));
+                let record = record.replace("urn:x:0", &format!("urn:x:{number}"));
+                let record = serde_json::from_str(&record).unwrap();
+                let (broker, shelf) = (&broker, &shelf);
+                async move {
+                    let key = format!("urn:s:{number}");
+                    broker.store.put_record(shelf, &key, record).await.unwrap();
+                }
+            });
+            join_all(puts).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_hundred_thousand_subscriptions_are_there_after_a_restart_and_one_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.data = folder.path().to_owned();
+        config.store.durability = Durability::Every(Duration::from_millis(100));
+        let broker = Broker::open(&config).await.unwrap();
+        let subscription = json!({
+            "id": "urn:s:0", "type": "Subscription",
+            "entities": [{"id": "urn:x:0", "type": "Thing"}],
+            "notification": {"endpoint": {"uri": "lanna:events"}},
+        });
+        create(&broker, subscription).await;
+        multiply(&broker).await;
+        broker.close().await.unwrap();
+        drop(broker);
+        let broker = Broker::open(&config).await.unwrap();
+        let tenant = TenantId::DEFAULT;
+        let overview = || broker.notifier().overview(&tenant, None, MANY + 1);
+        assert_eq!(overview().len(), MANY);
+        create(&broker, json!({"id": "urn:x:77777", "type": "Thing", "speed": 1})).await;
+        let one = SubscriptionId::from_trusted("urn:s:77777");
+        for _ in 0..6_000 {
+            if broker.notifier().report(&tenant, &one).await.unwrap().times_sent > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let sent: Vec<_> = overview().into_iter().filter(|one| one.times_sent > 0).collect();
+        let ids: Vec<&str> = sent.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["urn:s:77777"]);
+        broker.close().await.unwrap();
+    }
+}

@@ -1,18 +1,22 @@
 //! Commands and flags. The flags of the settings come from the table of the configuration, so
 //! that the help cannot forget one.
 
+mod operate;
+
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, builder::Command as Clap};
+use clap::{Arg, ArgAction, ArgMatches, builder::Command as Clap};
 use lanna::config::{Choice, Config, Key};
 use lanna::import::{Format, Mode, Options};
 use lanna::model::TenantId;
 
+use self::operate::{history, subscriptions, understood_history, understood_subscriptions};
 use super::explain::Explain;
+use super::history::History;
 use super::import::Import;
 use super::migrate::Migrate;
 use super::models::Models;
-use super::subscriptions::{Subscriptions, What, Which};
+use super::subscriptions::Subscriptions;
 
 /// What was asked for.
 #[derive(Debug, PartialEq)]
@@ -38,6 +42,8 @@ pub enum Command {
     Migrate(Migrate),
     /// Say how the store finds what a query selects.
     Explain(Explain),
+    /// Ask a running broker what it records and holds.
+    History(History),
     /// Ask a running broker about its deliveries.
     Subscriptions(Subscriptions),
     /// Print the configuration.
@@ -88,6 +94,7 @@ fn clap() -> Clap {
         .arg(file)
         .args(Config::keys().map(flag))
         .subcommand(Clap::new("serve").about("Serve the API (the default)").arg(sample))
+        .subcommand(history())
         .subcommand(import())
         .subcommand(migrate())
         .subcommand(models())
@@ -245,75 +252,6 @@ fn understood_migration(matches: &ArgMatches) -> Migrate {
     Migrate { from: text("from"), to: text("to"), tenants: tenants.cloned().collect() }
 }
 
-fn subscriptions() -> Clap {
-    let option = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
-    let which = |name: &'static str, about: &'static str| {
-        let these = Arg::new("letter").value_name("LETTER").num_args(0..).help("Their ids");
-        let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of the tenant");
-        Clap::new(name)
-            .about(about)
-            .arg(these)
-            .arg(option("of", "SUBSCRIPTION", "Those of a subscription"))
-            .arg(all)
-            .group(ArgGroup::new("which").args(["letter", "of", "all"]).required(true))
-    };
-    Clap::new("subscriptions")
-        .about("See how a running broker's notifications fare, and replay or drop dead letters")
-        .subcommand_required(true)
-        .arg(
-            option("to", "URL", "The broker; the one of this configuration when absent")
-                .global(true),
-        )
-        .arg(
-            option("tenant", "NAME", "The tenant; the default one when absent")
-                .value_parser(TenantId::named)
-                .global(true),
-        )
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .global(true)
-                .help("Print JSON, one thing to a line"),
-        )
-        .subcommand(Clap::new("list").about("How the deliveries of each subscription stand"))
-        .subcommand(Clap::new("failing").about("Subscriptions whose receivers fail, and why"))
-        .subcommand(
-            Clap::new("dead-letters")
-                .about("Notifications that could not be delivered")
-                .arg(option("of", "SUBSCRIPTION", "Only those of a subscription")),
-        )
-        .subcommand(which("replay", "Try dead letters once more"))
-        .subcommand(which("drop", "Forget dead letters"))
-}
-
-fn understood_subscriptions(matches: &ArgMatches) -> (Subscriptions, &ArgMatches) {
-    let (name, below) = matches.subcommand().unwrap_or(("list", matches));
-    let of = || below.get_one::<String>("of").cloned();
-    let which = || match (of(), below.get_flag("all")) {
-        (Some(of), _) => Which::Of(of),
-        (None, true) => Which::All,
-        (None, false) => {
-            Which::These(below.get_many("letter").into_iter().flatten().cloned().collect())
-        }
-    };
-    let what = match name {
-        "dead-letters" => What::DeadLetters { subscription: of() },
-        "replay" => What::Replay(which()),
-        "drop" => What::Drop(which()),
-        name => What::List { failing: name == "failing" },
-    };
-    let asked = Subscriptions {
-        what,
-        to: below.get_one::<String>("to").cloned(),
-        tenant: below.get_one::<TenantId>("tenant").cloned().unwrap_or_default(),
-        json: below.get_flag("json"),
-    };
-    (asked, below)
-}
-
 fn understood_import(matches: &ArgMatches) -> Import {
     let text = |name| matches.get_one::<String>(name).cloned();
     Import {
@@ -380,6 +318,10 @@ fn understood(matches: &ArgMatches) -> Invocation {
             (Command::Explain(understood_explain(explain)), explain)
         }
         Some(("import", import)) => (Command::Import(Box::new(understood_import(import))), import),
+        Some(("history", below)) => {
+            let (asked, deepest) = understood_history(below);
+            (Command::History(asked), deepest)
+        }
         Some(("subscriptions", below)) => {
             let (asked, deepest) = understood_subscriptions(below);
             (Command::Subscriptions(asked), deepest)
@@ -405,6 +347,7 @@ fn understood(matches: &ArgMatches) -> Invocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::subscriptions::{What, Which};
 
     fn invoked(args: &[&str]) -> Invocation {
         let args = ["lanna"].iter().chain(args);
@@ -469,8 +412,9 @@ mod tests {
         assert_eq!(asked("subscriptions list").what, What::List { failing: false });
         let failing = asked("subscriptions failing --to http://a:1 --tenant Lampang --json");
         assert_eq!(failing.what, What::List { failing: true });
-        assert_eq!((failing.to.as_deref(), failing.json), (Some("http://a:1"), true));
-        assert_eq!(failing.tenant.name(), Some("Lampang"));
+        let whom = failing.whom;
+        assert_eq!((whom.to.as_deref(), whom.json), (Some("http://a:1"), true));
+        assert_eq!(whom.tenant.name(), Some("Lampang"));
         let of = Some("urn:s".to_owned());
         let letters = asked("subscriptions dead-letters --of urn:s");
         assert_eq!(letters.what, What::DeadLetters { subscription: of });
@@ -480,6 +424,36 @@ mod tests {
         let of = Which::Of("urn:s".to_owned());
         assert_eq!(asked("subscriptions drop --of urn:s").what, What::Drop(of));
         for wrong in ["subscriptions", "subscriptions drop", "subscriptions replay a --all"] {
+            let words = ["lanna"].into_iter().chain(wrong.split_whitespace());
+            assert!(clap().try_get_matches_from(words).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rules_of_history_are_set_with_flags() {
+        use crate::cli::history::{Changes, What};
+        let asked = |words: &str| {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            match invoked(&words).command {
+                Command::History(asked) => asked,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(asked("history rules").what, What::Rules);
+        let set = "history set AirQualityObserved --attributes pm25,pm10 --raw-days 90 \
+                   --daily-days 3650 --tenant Lampang";
+        let changes = Changes {
+            attributes: vec!["pm25".to_owned(), "pm10".to_owned()],
+            days: [Some(90), None, Some(3650)],
+            ..Changes::default()
+        };
+        let of = "AirQualityObserved".to_owned();
+        assert_eq!(asked(set).what, What::Set { of: of.clone(), changes });
+        assert_eq!(asked(set).whom.tenant.name(), Some("Lampang"));
+        assert_eq!(asked("history unset AirQualityObserved").what, What::Unset { of });
+        let id = Some("urn:x:1".to_owned());
+        assert_eq!(asked("history held --id urn:x:1").what, What::Held { id, of: None });
+        for wrong in ["history", "history set", "history set * --raw-days 99999", "history unset"] {
             let words = ["lanna"].into_iter().chain(wrong.split_whitespace());
             assert!(clap().try_get_matches_from(words).is_err(), "{wrong}");
         }

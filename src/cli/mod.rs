@@ -1,7 +1,9 @@
 //! The command line. Composes the rooms of the library; nothing else does.
 
 mod args;
+mod desk;
 mod explain;
+mod history;
 mod import;
 mod logging;
 mod migrate;
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ended(explain::run(&config, &explain)),
             Err(why) => refuse(&why),
         },
+        Command::History(asked) => ended(history::run(&config, asked)),
         Command::Subscriptions(asked) => ended(subscriptions::run(&config, asked)),
         Command::ShowConfig => ended(print(&config.to_toml())),
     }

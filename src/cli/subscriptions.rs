@@ -1,28 +1,17 @@
 //! `lanna subscriptions`: asks a running broker how its deliveries stand, and tells it what to do
 //! with notifications that could not be delivered.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
 use lanna::config::Config;
-use lanna::egress::{Direct, DirectAnswer, EgressError};
-use lanna::model::TenantId;
+use lanna::egress::DirectAnswer;
 use serde_json::Value;
-use url::Url;
+
+use super::desk::{self, Desk, Failure, Whom, lines, table, text};
 
 /// What to ask, and whom.
 #[derive(Debug, PartialEq)]
 pub struct Subscriptions {
     pub what: What,
-    /// The broker; the one that the configuration would start when absent.
-    pub to: Option<String>,
-    pub tenant: TenantId,
-    /// Print what the broker answers.
-    pub json: bool,
+    pub whom: Whom,
 }
 
 /// What to ask.
@@ -46,278 +35,94 @@ pub enum Which {
     All,
 }
 
-/// Why it failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    #[error("{0:?} is no address of a broker, like http://127.0.0.1:9090")]
-    Address(String),
-    #[error("{}: {why}", .file.display())]
-    Token { file: PathBuf, why: io::Error },
-    #[error(transparent)]
-    Egress(#[from] EgressError),
-    #[error("the broker answered {status}: {detail}")]
-    Answer { status: u16, detail: String },
-    #[error("the broker answered something else than was asked: {0}")]
-    NotJson(#[from] serde_json::Error),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
-
 /// Asks, and writes the answer to standard output.
 pub fn run(config: &Config, asked: Subscriptions) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let text = runtime.block_on(async {
-        let desk = Desk::new(config, &asked)?;
-        match &asked.what {
-            What::List { failing } => desk.list(*failing).await,
-            What::DeadLetters { subscription } => desk.letters(subscription.as_deref()).await,
-            What::Replay(which) => desk.act("replay", which).await,
-            What::Drop(which) => desk.act("drop", which).await,
-        }
-    })?;
-    match io::stdout().write_all(text.as_bytes()) {
-        // A reader that went away has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+    desk::ask(|| {
+        let desk = Desk::new(config, &asked.whom)?;
+        Ok(answer(desk, asked.what))
+    })
+}
+
+async fn answer(desk: Desk, what: What) -> Result<String, Failure> {
+    match &what {
+        What::List { failing } => list(&desk, *failing).await,
+        What::DeadLetters { subscription } => letters(&desk, subscription.as_deref()).await,
+        What::Replay(which) => act(&desk, "replay", which).await,
+        What::Drop(which) => act(&desk, "drop", which).await,
     }
 }
 
-/// A broker, ready to be asked.
-struct Desk {
-    client: Direct,
-    base: Url,
-    headers: Vec<(&'static str, String)>,
-    json: bool,
+async fn list(desk: &Desk, failing: bool) -> Result<String, Failure> {
+    let query: &[(&str, &str)] = if failing { &[("failing", "true")] } else { &[] };
+    let all = desk.all("subscriptions", query).await?;
+    if desk.json {
+        return Ok(lines(&all));
+    }
+    let rows = all.iter().map(|one| {
+        vec![
+            text(&one["id"]),
+            text(&one["status"]),
+            text(&one["queued"]),
+            text(&one["timesSent"]),
+            text(&one["timesFailed"]),
+            text(&one["uri"]),
+            text(&one["lastError"]),
+        ]
+    });
+    let head = ["ID", "STATUS", "QUEUED", "SENT", "FAILED", "ENDPOINT", "LAST ERROR"];
+    Ok(table(&head, rows.collect()))
 }
 
-impl Desk {
-    fn new(config: &Config, asked: &Subscriptions) -> Result<Self, Failure> {
-        let base = asked.to.clone().unwrap_or_else(|| usual(config));
-        let wrong = || Failure::Address(base.clone());
-        let url = Url::parse(&base).map_err(|_| wrong())?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
-        }
-        let mut headers = Vec::new();
-        if let Some(name) = asked.tenant.name() {
-            headers.push(("NGSILD-Tenant", name.to_owned()));
-        }
-        if let Some(file) = &config.admin.token_file {
-            headers.push(("Authorization", format!("Bearer {}", token(file)?)));
-        }
-        let client = Direct::new(Duration::from_secs(60))?;
-        Ok(Self { client, base: url, headers, json: asked.json })
+async fn letters(desk: &Desk, subscription: Option<&str>) -> Result<String, Failure> {
+    let query: Vec<_> = subscription.map(|id| ("subscription", id)).into_iter().collect();
+    let all = desk.all("dead-letters", &query).await?;
+    if desk.json {
+        return Ok(lines(&all));
     }
+    let rows = all.iter().map(|one| {
+        vec![
+            text(&one["id"]),
+            text(&one["subscription"]),
+            text(&one["lastTried"]),
+            text(&one["attempts"]),
+            text(&one["uri"]),
+            text(&one["reason"]),
+        ]
+    });
+    let head = ["ID", "SUBSCRIPTION", "LAST TRIED", "ATTEMPTS", "ENDPOINT", "REASON"];
+    Ok(table(&head, rows.collect()))
+}
 
-    async fn ask(
-        &self,
-        method: &str,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<DirectAnswer, Failure> {
-        let mut url = self.base.clone();
-        if let Ok(mut parts) = url.path_segments_mut() {
-            parts.pop_if_empty().push("admin").extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let headers: Vec<(&str, &str)> =
-            self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = match method {
-            "POST" => self.client.post(&url, &headers, Vec::new()).await?,
-            "DELETE" => self.client.delete(&url, &headers).await?,
-            _ => self.client.get(&url, &headers).await?,
-        };
-        match answer.status {
-            200..=299 => Ok(answer),
-            status => {
-                let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                let detail = problem["detail"].as_str().unwrap_or("it does not say why").to_owned();
-                Err(Failure::Answer { status, detail })
+async fn act(desk: &Desk, verb: &str, which: &Which) -> Result<String, Failure> {
+    let replay = verb == "replay";
+    let method = if replay { "POST" } else { "DELETE" };
+    let done = if replay { "replayed" } else { "dropped" };
+    let mut count = 0;
+    match which {
+        Which::These(ids) => {
+            for id in ids {
+                let path = ["dead-letters", id.as_str(), "replay"];
+                let path = if replay { &path[..] } else { &path[..2] };
+                count += counted(&desk.ask(method, path, &[]).await?, done)?;
             }
         }
-    }
-
-    /// All pages of a list.
-    async fn all(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
-        let mut all: Vec<Value> = Vec::new();
-        loop {
-            let after = all.last().and_then(|last| last["id"].as_str()).map(str::to_owned);
-            let mut query = query.to_vec();
-            query.push(("limit", "1000"));
-            query.extend(after.as_deref().map(|after| ("after", after)));
-            let answer = self.ask("GET", &[path], &query).await?;
-            let page: Vec<Value> = serde_json::from_slice(&answer.body)?;
-            let last = page.is_empty() || !answer.headers.contains_key("link");
-            all.extend(page);
-            if last {
-                return Ok(all);
-            }
+        Which::Of(_) | Which::All => {
+            let query = match which {
+                Which::Of(id) => ("subscription", id.as_str()),
+                _ => ("all", "true"),
+            };
+            let path = ["dead-letters", "replay"];
+            let path = if replay { &path[..] } else { &path[..1] };
+            count += counted(&desk.ask(method, path, &[query]).await?, done)?;
         }
     }
-
-    async fn list(&self, failing: bool) -> Result<String, Failure> {
-        let query: &[(&str, &str)] = if failing { &[("failing", "true")] } else { &[] };
-        let all = self.all("subscriptions", query).await?;
-        if self.json {
-            return Ok(lines(&all));
-        }
-        let rows = all.iter().map(|one| {
-            vec![
-                text(&one["id"]),
-                text(&one["status"]),
-                text(&one["queued"]),
-                text(&one["timesSent"]),
-                text(&one["timesFailed"]),
-                text(&one["uri"]),
-                text(&one["lastError"]),
-            ]
-        });
-        let head = ["ID", "STATUS", "QUEUED", "SENT", "FAILED", "ENDPOINT", "LAST ERROR"];
-        Ok(table(&head, rows.collect()))
-    }
-
-    async fn letters(&self, subscription: Option<&str>) -> Result<String, Failure> {
-        let query: Vec<_> = subscription.map(|id| ("subscription", id)).into_iter().collect();
-        let all = self.all("dead-letters", &query).await?;
-        if self.json {
-            return Ok(lines(&all));
-        }
-        let rows = all.iter().map(|one| {
-            vec![
-                text(&one["id"]),
-                text(&one["subscription"]),
-                text(&one["lastTried"]),
-                text(&one["attempts"]),
-                text(&one["uri"]),
-                text(&one["reason"]),
-            ]
-        });
-        let head = ["ID", "SUBSCRIPTION", "LAST TRIED", "ATTEMPTS", "ENDPOINT", "REASON"];
-        Ok(table(&head, rows.collect()))
-    }
-
-    async fn act(&self, verb: &str, which: &Which) -> Result<String, Failure> {
-        let replay = verb == "replay";
-        let method = if replay { "POST" } else { "DELETE" };
-        let done = if replay { "replayed" } else { "dropped" };
-        let mut count = 0;
-        match which {
-            Which::These(ids) => {
-                for id in ids {
-                    let path = ["dead-letters", id.as_str(), "replay"];
-                    let path = if replay { &path[..] } else { &path[..2] };
-                    count += counted(&self.ask(method, path, &[]).await?, done)?;
-                }
-            }
-            Which::Of(_) | Which::All => {
-                let query = match which {
-                    Which::Of(id) => ("subscription", id.as_str()),
-                    _ => ("all", "true"),
-                };
-                let path = ["dead-letters", "replay"];
-                let path = if replay { &path[..] } else { &path[..1] };
-                count += counted(&self.ask(method, path, &[query]).await?, done)?;
-            }
-        }
-        Ok(match self.json {
-            true => format!("{{\"{done}\":{count}}}\n"),
-            false => format!("{count} dead letters {done}\n"),
-        })
-    }
+    Ok(match desk.json {
+        true => format!("{{\"{done}\":{count}}}\n"),
+        false => format!("{count} dead letters {done}\n"),
+    })
 }
 
 fn counted(answer: &DirectAnswer, word: &str) -> Result<u64, Failure> {
     let body: Value = serde_json::from_slice(&answer.body)?;
     Ok(body[word].as_u64().unwrap_or_default())
-}
-
-/// The broker that this configuration would start.
-fn usual(config: &Config) -> String {
-    let scheme = if config.server.tls_cert.is_some() { "https" } else { "http" };
-    match config.server.listen.first() {
-        Some(address) if address.ip().is_unspecified() => {
-            format!("{scheme}://127.0.0.1:{}", address.port())
-        }
-        Some(address) => format!("{scheme}://{address}"),
-        None => format!("{scheme}://127.0.0.1:9090"),
-    }
-}
-
-fn token(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|why| Failure::Token { file: file.to_owned(), why })?;
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
-}
-
-/// A value as a cell.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn lines(all: &[Value]) -> String {
-    all.iter().map(|one| format!("{one}\n")).collect()
-}
-
-/// Columns that stand below each other; the last may be as wide as it is. What came from receivers
-/// begins no lines of its own and moves no cursor.
-fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
-    if rows.is_empty() {
-        return "none\n".to_owned();
-    }
-    let clean = |cell: &String| cell.replace(char::is_control, " ");
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(clean).collect()).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default().max(head[column].len())
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut out = String::new();
-    let mut line = |cells: Vec<&str>| {
-        for (column, cell) in cells.iter().enumerate() {
-            // Writing into a string does not fail.
-            let _ = match column + 1 == cells.len() {
-                true => writeln!(out, "{cell}"),
-                false => write!(out, "{cell:<width$}  ", width = widths[column]),
-            };
-        }
-    };
-    line(head.to_vec());
-    for row in &rows {
-        line(row.iter().map(String::as_str).collect());
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_has_columns_and_lets_no_cell_out() {
-        let rows = vec![
-            vec!["urn:a".to_owned(), "12".to_owned(), "said\n\u{1b}[2J no".to_owned()],
-            vec!["urn:longer".to_owned(), "3".to_owned(), "-".to_owned()],
-        ];
-        expect_test::expect![[r#"
-            ID          QUEUED  LAST ERROR
-            urn:a       12      said  [2J no
-            urn:longer  3       -
-        "#]]
-        .assert_eq(&table(&["ID", "QUEUED", "LAST ERROR"], rows));
-        assert_eq!(table(&["ID"], Vec::new()), "none\n");
-    }
-
-    #[test]
-    fn the_usual_broker_is_the_one_that_would_be_started() {
-        let mut config = Config::default();
-        assert_eq!(usual(&config), format!("http://{}", config.server.listen[0]));
-        config.server.listen = vec!["0.0.0.0:1234".parse().unwrap()];
-        assert_eq!(usual(&config), "http://127.0.0.1:1234");
-    }
 }

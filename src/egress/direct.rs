@@ -59,6 +59,16 @@ impl Direct {
         self.send(Method::POST, url, headers, body).await
     }
 
+    /// Lays down a body where there may be one already.
+    pub async fn put(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<DirectAnswer, EgressError> {
+        self.send(Method::PUT, url, headers, body).await
+    }
+
     /// Asks for something to be deleted.
     pub async fn delete(
         &self,

@@ -140,13 +140,13 @@ fn subscription_id(text: &str) -> Result<SubscriptionId, Error> {
 }
 
 /// A part of a list, in the order of ids.
-struct Page {
-    limit: usize,
-    after: Option<String>,
+pub(super) struct Page {
+    pub limit: usize,
+    pub after: Option<String>,
 }
 
 impl Page {
-    fn take(params: &mut Params<'_>, broker: &Broker) -> Result<Self, Error> {
+    pub fn take(params: &mut Params<'_>, broker: &Broker) -> Result<Self, Error> {
         let most = broker.limits().page_max;
         let limit = params.take_number("limit")?.map_or(PAGE, |limit| limit as usize);
         if limit == 0 || limit > most {
@@ -156,7 +156,7 @@ impl Page {
     }
 
     /// The page, with a link to the next one if there is more.
-    fn answer<T: Serialize>(
+    pub fn answer<T: Serialize>(
         &self,
         incoming: &Incoming<'_>,
         mut found: Vec<T>,
@@ -182,7 +182,7 @@ impl Page {
 }
 
 /// The tenant and the parameters of a request that may be here.
-fn admitted<'r>(incoming: &Incoming<'r>) -> Result<(TenantId, Params<'r>), Problem> {
+pub(super) fn admitted<'r>(incoming: &Incoming<'r>) -> Result<(TenantId, Params<'r>), Problem> {
     permit(incoming.http, &incoming.data::<State>()?.config.admin)?;
     let mut params = incoming.params()?;
     let tenant = match params.take("tenant") {

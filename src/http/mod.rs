@@ -37,6 +37,7 @@ mod subscriptions;
 
 mod cors;
 mod health;
+mod history;
 pub mod metrics;
 mod models;
 mod openapi;

@@ -65,6 +65,12 @@ places! {
     ReplayDeadLetters = "/admin/dead-letters/replay" [POST];
     /// Trying one again.
     ReplayDeadLetter = "/admin/dead-letters/{letterId}/replay" [POST];
+    /// What is held of the past.
+    AdminHistory = "/admin/history" [GET];
+    /// What is recorded, and for how long.
+    HistoryRules = "/admin/history/rules" [GET];
+    /// The same of one type.
+    HistoryRule = "/admin/history/rules/{type}" [GET PUT DELETE];
     /// 6.4
     Entities = "/ngsi-ld/v1/entities" [GET POST DELETE];
     /// 6.5
@@ -211,6 +217,9 @@ impl Place {
     fn of_admin(rest: &str) -> Option<Self> {
         let mut parts = rest.splitn(4, '/');
         Some(match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+            ("history", None, ..) => Self::AdminHistory,
+            ("history", Some("rules"), None, _) => Self::HistoryRules,
+            ("history", Some("rules"), Some(_), None) => Self::HistoryRule,
             ("subscriptions", None, ..) => Self::AdminSubscriptions,
             ("subscriptions", Some(_), None, _) => Self::AdminSubscription,
             ("dead-letters", None, ..) => Self::DeadLetters,

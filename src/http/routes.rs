@@ -14,8 +14,8 @@ use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::{
-    admin, attributes, batch, contexts, discovery, entities, events, info, models, subscriptions,
-    temporal,
+    admin, attributes, batch, contexts, discovery, entities, events, history, info, models,
+    subscriptions, temporal,
 };
 use crate::broker::{Broker, Error};
 
@@ -100,6 +100,13 @@ async fn answer(
         (Place::DeadLetter, _) => admin::dead_letter(incoming, &admin_part(path)?).await,
         (Place::ReplayDeadLetters, _) => admin::replay(incoming, None).await,
         (Place::ReplayDeadLetter, _) => admin::replay(incoming, Some(&admin_part(path)?)).await,
+        (Place::AdminHistory, _) => history::held(incoming).await,
+        (Place::HistoryRules, _) => history::rules(incoming).await,
+        (Place::HistoryRule, &Method::PUT) => history::put_rule(incoming, &rule_part(path)?).await,
+        (Place::HistoryRule, &Method::DELETE) => {
+            history::delete_rule(incoming, &rule_part(path)?).await
+        }
+        (Place::HistoryRule, _) => history::rule(incoming, &rule_part(path)?).await,
         (Place::BatchCreate, _) => batch::create(incoming).await,
         (Place::BatchUpsert, _) => batch::upsert(incoming).await,
         (Place::BatchUpdate, _) => batch::update(incoming).await,
@@ -160,6 +167,11 @@ fn part(path: &str, place: usize) -> Result<Cow<'_, str>, Error> {
 /// The variable part of a path under /admin, decoded.
 fn admin_part(path: &str) -> Result<Cow<'_, str>, Error> {
     decode_percent(path.split('/').nth(3).unwrap_or_default())
+}
+
+/// The type in a path under /admin/history/rules, decoded.
+fn rule_part(path: &str) -> Result<Cow<'_, str>, Error> {
+    decode_percent(path.split('/').nth(4).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use futures_util::stream;
 use super::negotiate::Media;
 use super::problem::Problem;
 use super::request::Incoming;
-use super::temporal::put_range;
+use super::temporal::{put_range, put_thinned};
 use super::viewing::Viewing;
 use crate::broker::{Broker, Call, History};
 use crate::model::{EntityId, Timestamp};
@@ -69,6 +69,7 @@ pub fn answer(
     };
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     put_range(&mut response, range);
+    put_thinned(&mut response, history.thinned);
     Ok(response)
 }
 

@@ -2,7 +2,7 @@
 //! 6.24).
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
 
 use super::answer::{RESULTS_COUNT, created, dressed, no_content};
@@ -18,6 +18,7 @@ use crate::broker::{
     Call, Error, History, HistoryTexts, PageTexts, QueryTexts, RangeSize, TimeRange,
     delete_instances,
 };
+use crate::model::Timestamp;
 use crate::represent::{TemporalForm, write_evolution, write_evolutions};
 
 /// What answers of the temporal API may be written in.
@@ -193,6 +194,7 @@ fn one(call: &Call, viewing: &Viewing, history: &History) -> Result<HttpResponse
     }
     let mut response = dressed(call, viewing, written.altered, body);
     put_range(&mut response, history.range);
+    put_thinned(&mut response, history.thinned);
     Ok(response)
 }
 
@@ -203,6 +205,7 @@ fn several(call: &Call, viewing: &Viewing, history: &History) -> HttpResponse {
     let written = write_evolutions(&mut body, all, &history.looks, &call.context, in_body);
     let mut response = dressed(call, viewing, written.altered, body);
     put_range(&mut response, history.range);
+    put_thinned(&mut response, history.thinned);
     response
 }
 
@@ -216,6 +219,15 @@ pub(super) fn put_range(response: &mut HttpResponse, range: Option<TimeRange>) {
     if let Ok(range) = HeaderValue::from_str(&format!("date-time {start}-{end}/{size}")) {
         response.headers_mut().insert(header::CONTENT_RANGE, range);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+}
+
+/// Says up to when means of hours or days stand for what was measured then. Not of NGSI-LD, whose
+/// warnings are those of distributed queries.
+pub(super) fn put_thinned(response: &mut HttpResponse, thinned: Option<Timestamp>) {
+    let value = thinned.and_then(|until| HeaderValue::from_str(&until.to_string()).ok());
+    if let Some(value) = value {
+        response.headers_mut().insert(HeaderName::from_static("lanna-thinned-until"), value);
     }
 }
 

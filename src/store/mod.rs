@@ -19,7 +19,8 @@ use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 pub use events::{Event, Watch};
 pub use guard::Guard;
 pub use history::{
-    EVERY_TYPE, FoundHistory, HISTORY_RULES, HistoryRule, HistoryRules, Keep, Recording,
+    EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries, HistoryRule, HistoryRules,
+    Keep, Recording, Stretch,
 };
 
 /// The store within this process, on a folder.
@@ -101,6 +102,17 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<FoundHistory, StoreError> {
         let _ = (tenant, plan, now);
         Err(StoreError::Unusable("this store keeps no history".into()))
+    }
+
+    /// What is held of the history of the entities that a plan selects by ids and types: a page
+    /// of them, in the order of their ids.
+    async fn held_history(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+    ) -> Result<Vec<HeldHistory>, StoreError> {
+        let _ = (tenant, plan);
+        Err(StoreError::Unusable("this store does not tell what it holds of history".into()))
     }
 
     /// Changes the history of entities, in order, each write seeing those before it, and answers

@@ -79,6 +79,7 @@ macro_rules! store_suite {
             what_has_expired_is_not_there,
             what_has_expired_is_swept_away,
             everything_is_there_after_a_restart,
+            instants_keep_their_decimals,
             // records
             records_are_put_added_and_taken,
             records_of_tenants_are_apart,
@@ -98,6 +99,7 @@ macro_rules! store_suite {
             instances_are_modified_and_deleted,
             rules_say_what_is_recorded,
             history_survives_a_restart,
+            recorded_instants_keep_their_decimals,
         );
     };
     (@ $name:ident, $backend:ty, $($promise:ident,)*) => {

@@ -9,6 +9,7 @@ mod entity;
 mod events;
 mod models;
 mod operations;
+mod receivers;
 mod subscriptions;
 mod support;
 mod temporal;

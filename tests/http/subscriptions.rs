@@ -100,7 +100,10 @@ async fn an_endpoint_that_the_rules_forbid_is_refused_and_the_rule_is_named() {
             broker.body("POST", "/subscriptions", subscription("urn:s:1", endpoint(uri))).await;
         assert_eq!(answer.status, 403, "{uri}: {}", answer.text);
         let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
-        assert!(detail.contains("$.notification.endpoint.uri") && detail.contains(rule), "{detail}");
+        assert!(
+            detail.contains("$.notification.endpoint.uri") && detail.contains(rule),
+            "{detail}"
+        );
     }
     assert_eq!(broker.get("/subscriptions").await.json(), json!([]));
     let sent = subscription("urn:s:1", json!({}));

@@ -330,6 +330,144 @@ async fn mistakes_get_a_clear_problem() {
     assert_eq!(broker.body("POST", &format!("{unknown}/attrs"), told).await.status, 404);
 }
 
+/// Asks the same of a query, of one entity, and of a query by a body.
+async fn asked_all_ways(broker: &TestBroker, time: &Value, aggr: &Value) -> Vec<Answer> {
+    let mut url = String::new();
+    for (name, value) in time.as_object().into_iter().chain(aggr.as_object()).flatten() {
+        let text = match value {
+            Value::Array(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        url += &format!("&{name}={text}");
+    }
+    if aggr.is_object() {
+        url += "&format=aggregatedValues";
+    }
+    let mut body = json!({"type": "Query", "entities": [{"type": "Station"}], "temporalQ": time});
+    if aggr.is_object() {
+        body["aggrParams"] = aggr.clone();
+    }
+    vec![
+        broker.get(&format!("/temporal/entities?type=Station{url}")).await,
+        broker.get(&format!("{PATH}?{}", &url[1..])).await,
+        broker.body("POST", "/temporal/entityOperations/query", body).await,
+    ]
+}
+
+#[actix_web::test]
+async fn what_is_absurd_is_refused_or_bounded_however_it_is_asked() {
+    let broker = with_station().await;
+    let mixed = json!({"mixed": [reading(1, 0), reading("x", 1), reading(true, 2)]});
+    assert_eq!(broker.body("POST", &format!("{PATH}/attrs"), mixed).await.status, 204);
+    let window = |from: &str, to: &str| {
+        json!({"timerel": "between", "timeAt": format!("{from}T00:00:00Z"),
+               "endTimeAt": format!("{to}T00:00:00Z")})
+    };
+    let whole = window("2026-01-01", "2026-02-01");
+    let last = |count: Value| {
+        let mut time = whole.clone();
+        time["lastN"] = count;
+        time
+    };
+    let aggr = |methods: &str, period: &str| json!({"aggrMethods": [methods], "aggrPeriodDuration": period});
+    let counted = aggr("totalCount", "PT0S");
+    for (time, aggr, statuses) in [
+        // It ends before it starts, or when it starts.
+        (window("2026-01-02", "2026-01-01"), Value::Null, [400].as_slice()),
+        (window("2026-01-01", "2026-01-01"), Value::Null, &[400]),
+        // Absurd counts.
+        (last(json!(0)), Value::Null, &[400]),
+        (last(json!(-3)), Value::Null, &[400]),
+        (last(json!(1.5)), Value::Null, &[400]),
+        (last(json!(i64::MAX)), Value::Null, &[200, 206]),
+        // Periods of nothing are the whole window; those before nothing are not.
+        (whole.clone(), counted.clone(), &[200]),
+        (whole.clone(), aggr("totalCount", "P0D"), &[200]),
+        (whole.clone(), aggr("totalCount", "-P1D"), &[400]),
+        (whole.clone(), aggr("totalCount", "P1H"), &[400]),
+        (whole.clone(), aggr("totalCount", ""), &[400, 200]),
+        (whole.clone(), aggr("median", "P1D"), &[400]),
+        // Mixed types: to be counted, and nothing else.
+        (whole.clone(), aggr("avg", "P1D"), &[400]),
+        (whole.clone(), aggr("max", "P1D"), &[400]),
+        (whole.clone(), aggr("totalCount", "P1D"), &[200]),
+        (whole.clone(), aggr("distinctCount", "P1D"), &[200]),
+        // A billion periods.
+        (window("2000-01-01", "2032-01-01"), aggr("totalCount", "PT1S"), &[403]),
+        (window("0001-01-01", "9999-01-01"), aggr("totalCount", "PT0.001S"), &[403]),
+        // Few periods, however long the window.
+        (window("0001-01-01", "9999-01-01"), aggr("totalCount", "P1Y"), &[200]),
+    ] {
+        for answer in asked_all_ways(&broker, &time, &aggr).await {
+            let said = format!("{time} {aggr}: {} {}", answer.status, answer.text);
+            assert!(statuses.contains(&answer.status), "{said}");
+            if answer.status >= 400 {
+                assert!(answer.json()["detail"].as_str().is_some_and(|it| it.len() > 10), "{said}");
+            }
+        }
+    }
+    let answers = asked_all_ways(&broker, &whole, &counted).await;
+    let all = answers[1].json();
+    assert_eq!(all["pm25"]["totalCount"].as_array().map(Vec::len), Some(1), "{all}");
+    assert_eq!(all["pm25"]["totalCount"][0][0], 3);
+    assert_eq!(all["mixed"]["totalCount"][0][0], 3);
+}
+
+#[actix_web::test]
+async fn rules_of_retention_are_laid_down_shown_and_obeyed() {
+    let broker = TestBroker::start().await;
+    let rules = "/admin/history/rules";
+    assert_eq!(broker.beside("GET", rules, None).await.json(), json!([]));
+    let rule = json!({
+        "record": {"only": ["pm25"]},
+        "keep": [{"attributes": ["pm25"], "rawDays": 30, "hourlyDays": 365}, {"rawDays": 7}],
+    });
+    let path = format!("{rules}/Station");
+    for status in [201, 204] {
+        assert_eq!(broker.beside("PUT", &path, Some(rule.clone())).await.status, status);
+    }
+    let mut expected = rule;
+    expected["type"] = "Station".into();
+    assert_eq!(broker.beside("GET", &path, None).await.json(), expected);
+    assert_eq!(broker.beside("GET", rules, None).await.json(), json!([expected]));
+    for (wrong, said) in [
+        (json!({"recrod": "all"}), "recrod"),
+        (json!({"record": "some"}), "some"),
+        (json!({"keep": [{"hourlyDays": 3}]}), "rawDays"),
+        (json!({"keep": [{"rawDays": 30, "dailyDays": 3}]}), "dailyDays"),
+        (json!([1]), "rule"),
+    ] {
+        let answer = broker.beside("PUT", &path, Some(wrong)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "BadRequestData"));
+        assert!(answer.text.contains(said), "{}", answer.text);
+    }
+    // What is not named is not recorded from now on.
+    broker.has(json!({"id": ID, "type": "Station", "pm25": 1, "name": "Mae Moh"})).await;
+    let told = broker.get(PATH).await.json();
+    assert!(told.get("pm25").is_some() && told.get("name").is_none(), "{told}");
+    // Others are, and another tenant knows of no rule.
+    broker.has(json!({"id": "urn:x:1", "type": "Bridge", "name": "Black"})).await;
+    assert!(broker.get("/temporal/entities/urn:x:1").await.json().get("name").is_some());
+    let held = broker.beside("GET", "/admin/history?type=Station", None).await.json();
+    assert_eq!(held.as_array().map(Vec::len), Some(1), "{held}");
+    assert_eq!((&held[0]["id"], &held[0]["type"]), (&json!(ID), &json!(["Station"])));
+    let series = &held[0]["attributes"];
+    assert_eq!((&series[0]["attribute"], &series[0]["raw"]["count"]), (&json!("pm25"), &json!(1)));
+    let first = broker.beside("GET", "/admin/history?limit=1", None).await;
+    assert!(first.header("link").contains("after="), "{}", first.header("link"));
+    let next = broker.beside("GET", &format!("/admin/history?after={ID}"), None).await.json();
+    assert_eq!(next[0]["id"], "urn:x:1");
+    assert_eq!(broker.beside("DELETE", &path, None).await.status, 204);
+    assert_eq!(broker.beside("DELETE", &path, None).await.status, 404);
+    assert_eq!(broker.beside("GET", &path, None).await.status, 404);
+    let all = format!("{rules}/*");
+    assert_eq!(broker.beside("PUT", &all, Some(json!({"record": "none"}))).await.status, 201);
+    assert_eq!(broker.beside("GET", &all, None).await.json()["type"], "*");
+    broker.has(json!({"id": "urn:x:2", "type": "Bridge", "name": "White"})).await;
+    assert_eq!(broker.get("/temporal/entities/urn:x:2").await.status, 404);
+}
+
 #[actix_web::test]
 async fn histories_are_paged_and_ordered_by_id() {
     let broker = with_station().await;

@@ -15,7 +15,7 @@ pub use plan::HistoryTexts;
 pub use range::{RangeSize, TimeRange};
 
 use super::{Broker, Call, Error};
-use crate::model::{AttrName, HistoryChange, HistoryWrite, InstanceId, Refusal};
+use crate::model::{AttrName, HistoryChange, HistoryWrite, InstanceId, Refusal, Timestamp};
 use crate::query::{HistoryPlan, Told};
 use crate::represent::{TemporalRendering, check_attribute_term};
 
@@ -33,6 +33,8 @@ pub struct History {
     pub more: bool,
     /// Which time the answer covers, if it could not cover all that was asked for (6.3.10).
     pub range: Option<TimeRange>,
+    /// Up to when means of hours or days stand for what was thinned, if any are told.
+    pub thinned: Option<Timestamp>,
 }
 
 impl Broker {

@@ -34,12 +34,13 @@ impl Broker {
             plan.entities.page.after = Some(end);
         }
         let found = self.store.evolve(&call.tenant, &plan, call.now).await?;
-        let told = found.told;
+        let (told, thinned) = (found.told, found.thinned);
         if let (true, Some(end)) = (found.more, found.next) {
             let next = offset.saturating_add(told.evolutions.len() as u64);
             self.pages.remember(key, next, end, call.now);
         }
         let range = TimeRange::of(&plan, &told);
-        Ok(History { told, plan, looks, count: found.count, more: found.more, range })
+        let (count, more) = (found.count, found.more);
+        Ok(History { told, plan, looks, count, more, range, thinned })
     }
 }

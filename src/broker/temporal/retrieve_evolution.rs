@@ -21,7 +21,7 @@ impl Broker {
         plan.entities.page.limit = 1;
         plan.whatever_the_window = true;
         let found = self.store.evolve(&call.tenant, &plan, call.now).await?;
-        let told = found.told;
+        let (told, thinned) = (found.told, found.thinned);
         let Some(evolution) = told.evolutions.first() else { return Err(unknown(id)) };
         if view.attrs.is_some() && evolution.attributes.is_empty() {
             return Err(Error::NotFound(format!(
@@ -29,7 +29,7 @@ impl Broker {
             )));
         }
         let range = TimeRange::of(&plan, &told);
-        Ok(History { told, plan, looks, count: None, more: false, range })
+        Ok(History { told, plan, looks, count: None, more: false, range, thinned })
     }
 
     /// A part of the history of an entity that a plan selected before: what follows a time at

@@ -37,6 +37,9 @@ fn refusals(described: &Described) -> Vec<u16> {
         let mut statuses = vec![414, 431, 500];
         if described.place.template().starts_with("/admin/") {
             statuses.extend([400, 401, 403, 404, 501, 503]);
+            if described.body.is_some() {
+                statuses.extend([408, 411, 413, 415]);
+            }
         }
         return statuses;
     }
@@ -137,6 +140,10 @@ fn header(name: &str) -> utoipa::openapi::Header {
         "Link" => "The @context of the names in the body, and the next and previous pages.",
         "Content-Range" => {
             "Which time the answer covers: unit, beginning, end, and lastN or `*` (6.3.10)."
+        }
+        "Lanna-Thinned-Until" => {
+            "Where numbers were thinned by a rule of retention: the time of the latest mean of an hour \
+             or a day in the answer. What comes after it is as it came."
         }
         "NGSILD-Results-Count" => "How many results there are, when `count` asks for it.",
         "Preference-Applied" => "The version that the answer follows.",

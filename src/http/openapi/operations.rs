@@ -70,6 +70,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
     (MODELS, "What the entities of a city look like."),
     (DELIVERY, "Listening to notifications, and what becomes of them."),
+    (RETENTION, "What is recorded of the past, for how long, and what is held."),
     (BROKER, "The broker itself."),
 ];
 
@@ -81,6 +82,7 @@ const SUBSCRIPTIONS: &str = "Subscriptions";
 const CONTEXTS: &str = "Contexts";
 const MODELS: &str = "Models";
 const DELIVERY: &str = "Delivery";
+const RETENTION: &str = "Retention";
 const BROKER: &str = "Broker";
 
 const LOCAL: &[&str] = &["local"];
@@ -164,6 +166,10 @@ const COURSE_FRAGMENT: Body = Body {
     about: "The instances that are added.",
     media: &[(JSON, "EntityTemporalFragment"), (LD, "EntityTemporalFragmentLd")],
 };
+const RULE: Body = Body {
+    about: "What is recorded and for how long; names are read by the @context of the request.",
+    media: &[(JSON, "HistoryRule")],
+};
 const SUBSCRIPTION: Body =
     Body { about: "The subscription.", media: &[(JSON, "Subscription"), (LD, "Subscription")] };
 const SUBSCRIPTION_FRAGMENT: Body = Body {
@@ -233,24 +239,28 @@ const EVOLUTIONS_MEDIA: &[(&str, &str)] = &[
     (CSV, "text"),
     (ARROW, "text"),
 ];
+const THINNED_PREFERRED: &[&str] =
+    &["Link", "Lanna-Thinned-Until", "NGSILD-Results-Count", "Preference-Applied"];
+const THINNED_CUT: &[&str] =
+    &["Link", "Lanna-Thinned-Until", "NGSILD-Results-Count", "Content-Range"];
 const EVOLUTION: &[Answer] = &[
     Answer {
         status: 200,
         about: "The history. As a table (CSV, Arrow) it has a row for each instance or period.",
         media: EVOLUTION_MEDIA,
-        headers: &["Link"],
+        headers: &["Link", "Lanna-Thinned-Until"],
     },
     Answer {
         status: 203,
         about: "The history, adapted to the version that was preferred.",
         media: EVOLUTION_MEDIA,
-        headers: &["Link", "Preference-Applied"],
+        headers: &["Link", "Lanna-Thinned-Until", "Preference-Applied"],
     },
     Answer {
         status: 206,
         about: "The part of the history that one answer holds; Content-Range says which time it covers.",
         media: EVOLUTION_MEDIA,
-        headers: &["Link", "Content-Range"],
+        headers: &["Link", "Lanna-Thinned-Until", "Content-Range"],
     },
 ];
 const EVOLUTIONS: &[Answer] = &[
@@ -258,19 +268,19 @@ const EVOLUTIONS: &[Answer] = &[
         status: 200,
         about: "A page of histories. As a table (CSV, Arrow) it has a row for each instance or period.",
         media: EVOLUTIONS_MEDIA,
-        headers: &["Link", "NGSILD-Results-Count"],
+        headers: &["Link", "Lanna-Thinned-Until", "NGSILD-Results-Count"],
     },
     Answer {
         status: 203,
         about: "A page of histories, adapted to the version that was preferred.",
         media: EVOLUTIONS_MEDIA,
-        headers: &["Link", "NGSILD-Results-Count", "Preference-Applied"],
+        headers: THINNED_PREFERRED,
     },
     Answer {
         status: 206,
         about: "The part of the histories that one answer holds; Content-Range says which time it covers.",
         media: EVOLUTIONS_MEDIA,
-        headers: &["Link", "NGSILD-Results-Count", "Content-Range"],
+        headers: THINNED_CUT,
     },
 ];
 const DROPPED: &[Answer] = &[Answer {
@@ -588,6 +598,37 @@ operations! {
     "Try a dead letter once more"
     "It is forgotten if it arrives."
     { parameters: &[&["tenant"]], headers: &["NGSILD-Tenant"], answers: REPLAYED }
+
+    Get AdminHistory "listHeldHistory" in RETENTION (""):
+    "What is held of the past"
+    "By entity and attribute: from when to when instances are held as they came, as aggregates of hours, and of days."
+    { parameters: &[&["id", "type"], LETTERS], headers: WRITES,
+      answers: &[Answer { status: 200, about: "A page of entities, in the order of ids.",
+        media: &[(JSON, "HeldHistories")], headers: &["Link"] }] }
+
+    Get HistoryRules "listHistoryRules" in RETENTION (""):
+    "What is recorded, and for how long" ""
+    { parameters: &[&["tenant"]], headers: WRITES,
+      answers: &[Answer { status: 200, about: "The rules of the tenant.",
+        media: &[(JSON, "HistoryRulesOfTypes")], headers: &[] }] }
+
+    Get HistoryRule "retrieveHistoryRule" in RETENTION (""):
+    "What is recorded of a type, and for how long"
+    "`*` names the rule of all types that have none of their own."
+    { parameters: &[&["tenant"]], headers: WRITES,
+      answers: &[Answer { status: 200, about: "The rule.",
+        media: &[(JSON, "HistoryRuleOfType")], headers: &[] }] }
+
+    Put HistoryRule "putHistoryRule" in RETENTION (""):
+    "Say what is recorded of a type, and for how long"
+    "It holds at once for what is written, and within the hour for what is held. What was thinned or dropped does not come back."
+    { parameters: &[&["tenant"]], headers: WRITES, body: Some(RULE),
+      answers: &[DONE, Answer { status: 201, about: "The type had no rule before.", media: &[],
+        headers: &[] }] }
+
+    Delete HistoryRule "deleteHistoryRule" in RETENTION (""):
+    "Take a rule back" ""
+    { parameters: &[&["tenant"]], headers: WRITES, answers: &[DONE] }
 
     Get SourceIdentity "sourceIdentity" in BROKER ("5.15.1, 6.33.3.1"):
     "Who this broker is, to other brokers" ""

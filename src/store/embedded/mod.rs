@@ -51,7 +51,8 @@ use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
 use super::{
-    Census, Event, Explanation, Found, FoundHistory, Guard, Shelf, Store, StoreError, Watch,
+    Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Shelf, Store, StoreError,
+    Watch,
 };
 use crate::model::{
     Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId, Timestamp, Write,
@@ -336,6 +337,7 @@ impl Store for Embedded {
         writes: Vec<Write>,
         now: Timestamp,
     ) -> Result<Vec<Result<Change, Refusal>>, StoreError> {
+        self.inner.room_to_record().await?;
         let tenant = tenant.clone();
         let long = writes.len() > INLINE_WRITES;
         let job = move |answer| Job::Writes { tenant, writes, now, answer };
@@ -378,12 +380,24 @@ impl Store for Embedded {
         history::evolve(&self.inner, tenant, plan, now).await
     }
 
+    async fn held_history(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+    ) -> Result<Vec<HeldHistory>, StoreError> {
+        let tenant = self.inner.tenants.get(tenant)?;
+        let (inner, plan) = (self.inner.clone(), plan.clone());
+        let held = tokio::task::spawn_blocking(move || inner.held_history(&tenant, &plan)).await;
+        held.map_err(|error| StoreError::Broken(error.to_string()))?
+    }
+
     async fn commit_history(
         &self,
         tenant: &TenantId,
         writes: Vec<HistoryWrite>,
         now: Timestamp,
     ) -> Result<Vec<Result<HistoryChange, Refusal>>, StoreError> {
+        self.inner.room_to_record().await?;
         let (inner, tenant) = (self.inner.clone(), tenant.clone());
         let ask = move || inner.ask(|answer| Job::History { tenant, writes, now, answer });
         let asked = match self.inner.settings.durability {

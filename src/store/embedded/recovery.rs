@@ -158,6 +158,7 @@ impl Inner {
         match recovered {
             Ok(()) => {
                 self.failure.clear();
+                self.history.ripe.look_through();
                 tracing::info!("the store takes writes again");
             }
             Err(error) => tracing::warn!(%error, "the store still takes no writes"),

@@ -22,7 +22,8 @@ mod tests {
 
     #[test]
     fn decimals_come_back() {
-        for text in ["00Z", "00.5Z", "00.50Z", "00.500Z", "00.000Z", "00.0Z", "00.123456Z", "00.1234Z"]
+        for text in
+            ["00Z", "00.5Z", "00.50Z", "00.500Z", "00.000Z", "00.0Z", "00.123456Z", "00.1234Z"]
         {
             let time: Timestamp = format!("2026-01-31T12:00:{text}").parse().unwrap();
             let plain = Timestamp::from_micros(time.micros());

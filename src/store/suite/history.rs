@@ -403,7 +403,13 @@ fn expected(reference: &Reference, plan: &HistoryPlan) -> Option<FoundHistory> {
         Err(TellError::Query(_)) => return None,
         Err(TellError::Store(never)) => match never {},
     };
-    Some(FoundHistory { told, count: page.count.then_some(count as u64), more, next: None })
+    Some(FoundHistory {
+        told,
+        count: page.count.then_some(count as u64),
+        more,
+        next: None,
+        thinned: None,
+    })
 }
 
 /// What was found, without what stores may decide as they like.
@@ -729,4 +735,30 @@ pub async fn history_survives_a_restart<B: Backend>() {
     let more = numbers([(9_000, 1.0)]);
     assert!(!tell(&*store, 0, HistoryAction::Upsert(more), at(2)).await.unwrap().created);
     assert_eq!(line(&*store, 0, 0).await.len(), 3_011);
+}
+
+/// The instants of what was recorded are told as they came, packed or not, before and after a
+/// restart.
+pub async fn recorded_instants_keep_their_decimals<B: Backend>() {
+    let backend = B::start().await;
+    let instances = WRITTEN.iter().map(|text| {
+        let mut instance = Instance::new(Datum::Property(1.5.into()));
+        instance.observed_at = Some(text.parse().unwrap());
+        instance
+    });
+    let scopes = vec![(Vec::new(), Some(WRITTEN[1].parse().unwrap()))];
+    let told = Chronology {
+        types: vec![type_name(0)],
+        scopes,
+        attributes: vec![(attribute_name(0), instances.collect())],
+    };
+    tell(&*backend.store(), 0, HistoryAction::Upsert(told), at(0)).await.unwrap();
+    let times = |all: Vec<Recorded>| -> Vec<String> {
+        all.iter().map(|one| one.instance.observed_at.unwrap().to_string()).collect()
+    };
+    assert_eq!(times(line(&*backend.store(), 0, 0).await), WRITTEN);
+    backend.settle().await;
+    assert_eq!(times(line(&*backend.store(), 0, 0).await), WRITTEN);
+    let backend = backend.restart().await;
+    assert_eq!(times(line(&*backend.store(), 0, 0).await), WRITTEN);
 }

@@ -107,3 +107,48 @@ pub async fn everything_is_there_after_a_restart<B: Backend>() {
         assert_eq!(census.attributes.len(), round + 1);
     }
 }
+
+/// Instants with the decimals they came with.
+pub const WRITTEN: [&str; 6] = [
+    "2026-01-31T12:00:00Z",
+    "2026-01-31T12:00:01.50Z",
+    "2026-01-31T12:00:02.500Z",
+    "2026-01-31T12:00:03.000Z",
+    "2026-01-31T12:00:04.0Z",
+    "2026-01-31T12:00:05.123400Z",
+];
+
+/// What was written as 12:00:00.50Z is not told as 12:00:00.500Z, now or after a restart.
+pub async fn instants_keep_their_decimals<B: Backend>() {
+    let backend = B::start().await;
+    for (id, text) in WRITTEN.iter().enumerate() {
+        let time: Timestamp = text.parse().unwrap();
+        let far = |text: &str| text.replace("2026", "2099").parse::<Timestamp>().unwrap();
+        let mut entity = bare_entity(id, 0);
+        entity.expires_at = Some(far(text));
+        let mut inner = property(1);
+        inner.instances_mut()[0].observed_at = Some(time);
+        let mut outer = property(2);
+        let instance = &mut outer.instances_mut()[0];
+        instance.observed_at = Some(time);
+        instance.more_mut().expires_at = Some(far(text));
+        instance.more_mut().attributes.insert(attribute_name(1), inner.clone());
+        entity.attributes.insert(attribute_name(0), outer);
+        entity.attributes.insert(attribute_name(1), inner);
+        write(&*backend.store(), create(entity), at(0)).await.unwrap();
+    }
+    let backend = backend.restart().await;
+    for (id, text) in WRITTEN.iter().enumerate() {
+        let entity = get(&*backend.store(), id, at(1)).await.unwrap();
+        let far = text.replace("2026", "2099");
+        assert_eq!(entity.expires_at.unwrap().to_string(), far);
+        let outer = &entity.attributes.get(attribute_name(0)).unwrap().instances()[0];
+        assert_eq!(outer.observed_at.unwrap().to_string(), *text);
+        assert_eq!(outer.more.as_deref().unwrap().expires_at.unwrap().to_string(), far);
+        let within = &outer.attributes().get(attribute_name(1)).unwrap().instances()[0];
+        assert_eq!(within.observed_at.unwrap().to_string(), *text);
+        let plain = &entity.attributes.get(attribute_name(1)).unwrap().instances()[0];
+        assert_eq!(plain.observed_at.unwrap().to_string(), *text);
+        assert!(plain.more.is_none(), "nothing else is said of it");
+    }
+}

@@ -383,8 +383,10 @@ impl Group<'_> {
 
     /// Puts down what was packed, unless what it was made of was erased meanwhile.
     pub(super) fn add_packed(&mut self, packed: Packed) {
-        if packed.erasures != self.inner.history.ripe.erasures.load(Ordering::Acquire) {
-            return;
+        let ripe = &self.inner.history.ripe;
+        if packed.erasures != ripe.erasures.load(Ordering::Acquire) {
+            // Of what was not erased the tails are still to be packed.
+            return ripe.look_through();
         }
         let Packed { tails, blocks, later, .. } = packed;
         self.batch.past_mut(Past::Tails).extend(tails);

@@ -70,6 +70,14 @@ pub(super) struct Block<'a> {
     number: In<'a>,
 }
 
+/// How many rows some bytes hold.
+pub(super) fn count(bytes: &[u8]) -> Result<usize, Damaged> {
+    Ok(match bytes.first() {
+        Some(&form::COLUMNS) => open(bytes, &mut Rows::default())?.map_or(1, |it| it.summary.count),
+        _ => 1,
+    })
+}
+
 /// Writes one row.
 pub(super) fn write_row(row: Row<'_>) -> Vec<u8> {
     let mut out = Out(Vec::with_capacity(40 + row.word.map_or(0, <[u8]>::len)));

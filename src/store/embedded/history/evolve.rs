@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::chapter::Head;
 use super::key::{chapter_key, type_key};
-use super::recall::Recall;
+use super::recall::{Reading, Recall, Tails};
 use crate::model::{
     Attributes, Chapter, Entity, EntityId, TenantId, Timestamp, TypeName, TypeSelection,
 };
@@ -32,11 +32,31 @@ pub(in crate::store::embedded) async fn evolve(
     let one = matches!(&plan.entities.select[..], [select] if select.ids.len() == 1);
     let few = plan.last_n.is_some_and(|last| last <= INLINE) && plan.aggregate.is_none();
     if one && few {
-        return inner.evolve(&tenant, plan, now);
+        match inner.evolve(&tenant, plan, now, &Tails::default()) {
+            Err(Halt::Long) => {}
+            Err(Halt::Failed(error)) => return Err(error),
+            Ok(found) => return Ok(found),
+        }
     }
     let (inner, plan) = (inner.clone(), plan.clone());
-    let answer = tokio::task::spawn_blocking(move || inner.evolve(&tenant, &plan, now)).await;
-    answer.map_err(|error| StoreError::Broken(error.to_string()))?
+    let answer = tokio::task::spawn_blocking(move || inner.evolve_packed(&tenant, &plan, now));
+    answer.await.map_err(|error| StoreError::Broken(error.to_string()))?
+}
+
+/// How often tails that are too long are packed for one query before it is told to come again.
+const ROUNDS: usize = 64;
+
+/// Why a query has no answer.
+enum Halt {
+    /// Tails are too long to be read; which is said by the [`Tails`].
+    Long,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Halt::Failed(error)
+    }
 }
 
 /// Where candidates come from, always in the order of their ids.
@@ -50,16 +70,53 @@ enum Source {
 }
 
 impl Inner {
-    fn evolve(
+    /// Answers a temporal query; what is not packed, and too long to be read so, is packed first.
+    fn evolve_packed(
         &self,
         tenant: &Tenant,
         plan: &HistoryPlan,
         now: Timestamp,
     ) -> Result<FoundHistory, StoreError> {
+        let mut tails = Tails::default();
+        for _ in 0..ROUNDS {
+            match self.evolve(tenant, plan, now, &tails) {
+                Err(Halt::Long) => {}
+                Err(Halt::Failed(error)) => return Err(error),
+                Ok(found) => return Ok(found),
+            }
+            for series in std::mem::take(&mut tails).long() {
+                if !self.pack_now(&series)? {
+                    // A disk that takes no writes does not keep anybody from reading.
+                    tails = Tails::any();
+                }
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    fn evolve(
+        &self,
+        tenant: &Tenant,
+        plan: &HistoryPlan,
+        now: Timestamp,
+        tails: &Tails,
+    ) -> Result<FoundHistory, Halt> {
+        let found = self.evolve_as_far(tenant, plan, now, tails);
+        if tails.found_long() { Err(Halt::Long) } else { Ok(found?) }
+    }
+
+    fn evolve_as_far(
+        &self,
+        tenant: &Tenant,
+        plan: &HistoryPlan,
+        now: Timestamp,
+        tails: &Tails,
+    ) -> Result<FoundHistory, StoreError> {
         self.engine.look(|look| {
             let mut page = Page::new(plan, now);
+            let reading = Reading { look, names: &self.names, tails };
             self.candidates(look, tenant, plan, &mut |id, head| {
-                let recall = Recall::new(look, &self.names, (tenant.number, id), head)?;
+                let recall = Recall::new(&reading, (tenant.number, id), head)?;
                 if !plan.selects(&recall)? {
                     return Ok(ControlFlow::Continue(()));
                 }
@@ -75,12 +132,13 @@ impl Inner {
                 TellError::Store(error) => error,
                 TellError::Query(error) => StoreError::Unanswerable(error),
             })?;
-            Ok(FoundHistory { told, ..found.1 })
+            let thinned = found.0.iter().filter_map(Recall::thinned).max();
+            Ok(FoundHistory { told, thinned, ..found.1 })
         })
     }
 
     /// Shows those who may be asked for, in the order of their ids, until told to stop.
-    fn candidates(
+    pub(super) fn candidates(
         &self,
         look: &Look<'_>,
         tenant: &Tenant,

@@ -120,6 +120,11 @@ impl SeriesKey {
         Some(Self(key.get(..key.len().checked_sub(8)?)?.into()))
     }
 
+    /// Whether a key is one of [`SeriesKey::tail`] of this series.
+    pub fn is_of_tail(&self, key: &[u8]) -> bool {
+        key.len() == self.0.len() + 8 && self.holds(key)
+    }
+
     /// The key of a block that begins with this row.
     pub fn block(&self, (time, ordinal): (i64, u32)) -> Vec<u8> {
         let mut key = self.0.to_vec();

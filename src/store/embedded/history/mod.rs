@@ -8,12 +8,14 @@
 mod block;
 mod chapter;
 mod evolve;
+mod held;
 mod ints;
 mod key;
 mod note;
 mod numbers;
 mod pack;
 mod recall;
+mod ripe;
 mod rows;
 mod thin;
 
@@ -31,7 +33,7 @@ pub(super) use self::recall::{find_row, locate, to_recorded};
 pub(super) use self::rows::{Row, Rows};
 pub(in crate::store) use self::thin::Thinned;
 
-use self::pack::Ripe;
+use self::ripe::Ripe;
 use super::Inner;
 use super::engine::{Engine, Rest};
 use super::group::record_prefix;

@@ -9,6 +9,7 @@ use super::block::{write_row, write_rows};
 use super::chapter::Head;
 use super::key::{Line, SeriesKey, chapter_key, type_key};
 use super::pack::pieces;
+use super::ripe::RipeSeries;
 use super::rows::{OBSERVED, Row, Rows, THINNED};
 use crate::model::{Attribute, Change, EntityId, Instance, Timestamp, TypeName};
 use crate::store::StoreError;
@@ -23,7 +24,7 @@ use crate::store::record::{encode_deletion, encode_past, encode_scopes};
 const REMEMBERED: usize = 1 << 20;
 
 /// How many rows a tail has before it is packed.
-const PACK: u32 = 64;
+pub(super) const PACK: u32 = 64;
 
 /// What the one writer remembers of history between groups.
 pub(in crate::store::embedded) struct Recorder {
@@ -443,7 +444,7 @@ impl Notes {
     }
 
     /// The group was written: remembers what is known now, and says which tails to pack.
-    pub fn written(self, recorder: &mut Recorder) -> Vec<SeriesKey> {
+    pub fn written(self, recorder: &mut Recorder) -> Vec<RipeSeries> {
         recorder.newest = recorder.newest.max(self.newest.unwrap_or(recorder.newest));
         if recorder.known.len() + self.known.len() > REMEMBERED {
             recorder.known.clear();
@@ -458,8 +459,8 @@ impl Notes {
             let (rows, most) = recorder.tails.entry(tail.hash).or_insert((0, PACK));
             *rows += tail.rows;
             if rows >= most {
+                ripe.push((tail.series, *rows));
                 recorder.tails.remove(&tail.hash);
-                ripe.push(tail.series);
             }
         }
         ripe

@@ -1,14 +1,14 @@
 //! Packing: a thread of its own makes blocks of tails, and of small blocks larger ones.
 
-use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::{Condvar, Mutex};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::block::{self, open, write_rows};
 use super::key::SeriesKey;
+use super::note::PACK;
+use super::ripe::{RipeSeries, Step};
 use super::rows::{GONE, Rows};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
@@ -41,77 +41,8 @@ const STEP_BYTES: usize = 4 << 20;
 /// How many series are packed in one step.
 const STEP_SERIES: usize = 1_024;
 
-/// How many series may wait to be packed; those beyond are found when everything is looked through.
-const WAITING: usize = 1 << 18;
-
-/// What waits to be packed.
-#[derive(Default)]
-pub(in crate::store::embedded) struct Ripe {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-    /// How often series were erased: what was read before must not be written after.
-    pub erasures: AtomicU64,
-    /// Held from reading to writing, so that no two make blocks of the same tail.
-    pub packing: Mutex<()>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    series: VecDeque<SeriesKey>,
-    busy: bool,
-    closed: bool,
-}
-
-impl Ripe {
-    /// Asks for series to be packed.
-    pub fn add(&self, series: Vec<SeriesKey>) {
-        if series.is_empty() {
-            return;
-        }
-        let mut waiting = self.waiting.lock();
-        if waiting.series.len() < WAITING {
-            waiting.series.extend(series);
-            drop(waiting);
-            self.changed.notify_all();
-        }
-    }
-
-    /// The next series; sleeps until there is one. None at the end.
-    fn next(&self) -> Option<SeriesKey> {
-        let mut waiting = self.waiting.lock();
-        loop {
-            if waiting.closed {
-                return None;
-            }
-            if let Some(series) = waiting.series.pop_front() {
-                waiting.busy = true;
-                return Some(series);
-            }
-            waiting.busy = false;
-            self.changed.notify_all();
-            self.changed.wait(&mut waiting);
-        }
-    }
-
-    /// Another series, if one waits.
-    fn another(&self) -> Option<SeriesKey> {
-        self.waiting.lock().series.pop_front()
-    }
-
-    /// Waits until nothing is to be packed.
-    pub fn wait(&self) {
-        let mut waiting = self.waiting.lock();
-        while (waiting.busy || !waiting.series.is_empty()) && !waiting.closed {
-            self.changed.wait(&mut waiting);
-        }
-    }
-
-    /// Packs no more.
-    pub fn close(&self) {
-        self.waiting.lock().closed = true;
-        self.changed.notify_all();
-    }
-}
+/// How many writes are looked at in one step when all tails are looked through.
+const LOOK: usize = 1 << 16;
 
 /// What packing some series comes to.
 #[derive(Default)]
@@ -122,6 +53,8 @@ pub(in crate::store::embedded) struct Packed {
     pub erasures: u64,
     /// Series whose tails are to grow first, with the rows they have.
     pub later: Vec<(SeriesKey, u32)>,
+    /// Series whose tails were too long to be packed at once.
+    more: Vec<RipeSeries>,
     bytes: usize,
 }
 
@@ -150,28 +83,64 @@ impl Packed {
 impl Inner {
     /// Packs what is ripe, until the end.
     pub(in crate::store::embedded) fn pack_ripe(&self) {
-        while let Some(series) = self.history.ripe.next() {
-            let _packing = self.history.ripe.packing.lock();
-            let mut packed = self.begin_packing();
-            // None twice in a step: what the step does to a series is not to be seen yet.
-            let mut some = FxHashSet::default();
-            some.insert(series);
-            while some.len() < STEP_SERIES
-                && let Some(another) = self.history.ripe.another()
-            {
-                some.insert(another);
-            }
-            let mut left = Vec::new();
-            for series in some {
-                if packed.bytes >= STEP_BYTES {
-                    left.push(series);
-                } else if let Err(error) = self.pack(&series, false, &mut packed) {
-                    tracing::warn!(%error, "history could not be packed");
+        // Where looking through all tails goes on.
+        let mut place: Option<Vec<u8>> = None;
+        while let Some(step) = self.history.ripe.next(place.is_some()) {
+            let from = match step {
+                Step::Pack(ripe) => {
+                    self.pack_with_others(ripe);
+                    continue;
                 }
-            }
-            self.commit_packed(packed);
-            self.history.ripe.add(left);
+                Step::LookThrough => Vec::new(),
+                Step::LookOn => place.take().unwrap_or_default(),
+            };
+            place = match self.engine.look(|look| find_long(look, &from)) {
+                Ok((found, next)) => {
+                    self.history.ripe.add(found);
+                    next
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what is to be packed could not be looked for");
+                    None
+                }
+            };
         }
+    }
+
+    /// Packs a series, and others that wait, in one step.
+    fn pack_with_others(&self, (series, rows): RipeSeries) {
+        let _packing = self.history.ripe.packing.lock();
+        let mut packed = self.begin_packing();
+        // None twice in a step: what the step does to a series is not to be seen yet.
+        let mut some = FxHashMap::default();
+        some.insert(series, rows);
+        while some.len() < STEP_SERIES
+            && let Some((another, rows)) = self.history.ripe.another()
+        {
+            *some.entry(another).or_insert(0) += rows;
+        }
+        let mut left = Vec::new();
+        for (series, rows) in some {
+            if packed.bytes >= STEP_BYTES {
+                left.push((series, rows));
+            } else if let Err(error) = self.pack(&series, false, &mut packed) {
+                tracing::warn!(%error, "history could not be packed");
+            }
+        }
+        let more = std::mem::take(&mut packed.more);
+        if self.commit_packed(packed) {
+            left.extend(more);
+        }
+        self.history.ripe.add(left);
+    }
+
+    /// Packs the tail of a series, at most as much of it as fits into memory at once; false if
+    /// that could not be written.
+    pub(super) fn pack_now(&self, series: &SeriesKey) -> Result<bool, StoreError> {
+        let _packing = self.history.ripe.packing.lock();
+        let mut packed = self.begin_packing();
+        self.pack(series, true, &mut packed)?;
+        Ok(self.commit_packed(packed))
     }
 
     /// Packs all tails, however short.
@@ -182,8 +151,8 @@ impl Inner {
             let mut packed = self.begin_packing();
             match self.engine.look(|look| pack_some(look, &from, &mut packed)) {
                 Ok(next) => {
-                    self.commit_packed(packed);
-                    match next {
+                    let written = self.commit_packed(packed);
+                    match next.filter(|_| written) {
                         Some(next) => from = next,
                         None => return,
                     }
@@ -198,17 +167,19 @@ impl Inner {
         Packed { erasures, ..Packed::default() }
     }
 
-    /// Has the writer put down what was packed.
-    pub(super) fn commit_packed(&self, packed: Packed) {
+    /// Has the writer put down what was packed; false if it could not.
+    pub(super) fn commit_packed(&self, packed: Packed) -> bool {
         if packed.is_empty() {
-            return;
+            return true;
         }
         let asked = self.ask(|answer| Job::Pack { packed: Box::new(packed), answer });
-        match asked.map(tokio::sync::oneshot::Receiver::blocking_recv) {
-            Ok(Ok(Ok(()))) => {}
+        let written = asked.map(tokio::sync::oneshot::Receiver::blocking_recv);
+        let written = matches!(written, Ok(Ok(Ok(()))));
+        if !written {
             // The tails are as they were; why was said elsewhere.
-            _ => tracing::debug!("packed history was not written"),
+            tracing::debug!("packed history was not written");
         }
+        written
     }
 
     /// Makes blocks of a series' tail; it may be left to grow, unless `all` of it is wanted packed.
@@ -237,25 +208,70 @@ fn pack_some(
         })?;
         let Some(series) = series else { return Ok(None) };
         pack(look, &series, true, packed)?;
+        if packed.more.pop().is_some() {
+            // What is left of it is seen once this step was written.
+            return Ok(Some(series.bytes().to_vec()));
+        }
         next = series.end();
     }
     Ok(Some(next))
 }
 
-/// The tail of a series: its rows, settled, and the keys they lie under.
+/// The series whose tails are long, among those that lie from a key on, for one step; where to go
+/// on.
+fn find_long(
+    look: &Look<'_>,
+    from: &[u8],
+) -> Result<(Vec<RipeSeries>, Option<Vec<u8>>), StoreError> {
+    let (mut found, mut next, mut seen) = (Vec::new(), None, 0);
+    let mut open: Option<RipeSeries> = None;
+    let mut close = |open: &mut Option<RipeSeries>| {
+        found.extend(open.take().filter(|(_, rows)| *rows >= PACK));
+    };
+    look.past(Past::Tails, (from, &[0xff; 9]), false, |key, value| {
+        if !open.as_ref().is_some_and(|(series, _)| series.is_of_tail(key)) {
+            close(&mut open);
+            if seen >= LOOK {
+                next = Some(key.to_vec());
+                return Ok(ControlFlow::Break(()));
+            }
+            open = SeriesKey::of_tail(key).map(|series| (series, 0));
+        }
+        seen += 1;
+        if let Some((_, rows)) = &mut open {
+            *rows = rows.saturating_add(block::count(&value)? as u32);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    close(&mut open);
+    Ok((found, next))
+}
+
+/// A tail, or the first part of one.
+pub(super) struct Tail {
+    /// Settled.
+    pub rows: Rows,
+    /// The keys they lie under.
+    pub keys: Vec<Vec<u8>>,
+    /// There may be more.
+    pub more: bool,
+}
+
+/// The tail of a series, read until there are so many rows.
 pub(super) fn read_tail(
     look: &Look<'_>,
     series: &SeriesKey,
     most: usize,
-) -> Result<(Rows, Vec<Vec<u8>>), StoreError> {
-    let (mut rows, mut keys) = (Rows::default(), Vec::new());
+) -> Result<Tail, StoreError> {
+    let (mut rows, mut keys, mut more) = (Rows::default(), Vec::new(), false);
     look.past(Past::Tails, (series.bytes(), &series.end()), false, |key, value| {
         block::read(&value, &mut rows)?;
         keys.push(key.to_vec());
-        Ok(if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        more = rows.len() >= most;
+        Ok(if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     rows.settle(true);
-    Ok((rows, keys))
+    Ok(Tail { rows, keys, more })
 }
 
 pub(super) fn pack(
@@ -264,9 +280,12 @@ pub(super) fn pack(
     all: bool,
     packed: &mut Packed,
 ) -> Result<(), StoreError> {
-    let (tail, keys) = read_tail(look, series, AT_ONCE)?;
+    let Tail { rows: tail, keys, more } = read_tail(look, series, AT_ONCE)?;
     if tail.is_empty() {
         return Ok(());
+    }
+    if more {
+        packed.more.push((series.clone(), 0));
     }
     let (first, last) = (tail.key(0), tail.key(tail.len() - 1));
     let old = touched(look, series, first, last, tail.len())?;

@@ -1,6 +1,6 @@
 //! The history of one entity as a temporal query sees it: tails and blocks together.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::{ControlFlow, Range};
 
 use super::block::{self, Block, all};
@@ -17,13 +17,71 @@ use crate::store::embedded::engine::{Look, Past};
 use crate::store::embedded::names::Names;
 use crate::store::record::{self, decode_past, decode_scopes, thin_number};
 
+/// What reads of histories are made with.
+pub(in crate::store::embedded) struct Reading<'a> {
+    pub look: &'a Look<'a>,
+    pub names: &'a Names,
+    pub tails: &'a Tails,
+}
+
+/// How long tails may be that are read row by row, and which were longer: what was found then is
+/// not right, and is to be found again once they are packed.
+pub(in crate::store::embedded) struct Tails {
+    most: usize,
+    long: RefCell<Vec<SeriesKey>>,
+}
+
+/// The longest tail that is read as it is: a few times what packing leaves.
+const LONG: usize = 4_096;
+
+/// How many long tails are packed before the histories are read again.
+const LONG_TAILS: usize = 256;
+
+impl Default for Tails {
+    fn default() -> Self {
+        Self { most: LONG, long: RefCell::default() }
+    }
+}
+
+impl Tails {
+    /// All are read, however long they are.
+    pub fn any() -> Self {
+        Self { most: usize::MAX, ..Self::default() }
+    }
+
+    /// Whether any was too long.
+    pub fn found_long(&self) -> bool {
+        !self.long.borrow().is_empty()
+    }
+
+    /// Those that were too long.
+    pub fn long(self) -> Vec<SeriesKey> {
+        self.long.into_inner()
+    }
+
+    /// The tail of a series; nothing if it is too long.
+    fn read(&self, look: &Look<'_>, series: &SeriesKey) -> Result<Rows, StoreError> {
+        let tail = read_tail(look, series, self.most)?;
+        if !tail.more {
+            return Ok(tail.rows);
+        }
+        let mut long = self.long.borrow_mut();
+        long.push(series.clone());
+        // Enough to do: what else is found is thrown away.
+        if long.len() < LONG_TAILS { Ok(Rows::default()) } else { Err(StoreError::Busy) }
+    }
+}
+
 /// The history of one entity.
 pub(in crate::store::embedded) struct Recall<'a> {
     look: &'a Look<'a>,
     names: &'a Names,
+    tails: &'a Tails,
     pub chapter: Chapter,
     series: Vec<Series>,
     lines: Vec<Kept>,
+    /// The latest time at which something was shown that had been thinned.
+    thinned: Cell<Option<i64>>,
 }
 
 /// A series of the entity.
@@ -41,11 +99,11 @@ impl Kept {
 impl<'a> Recall<'a> {
     /// The history of an entity whose head was read.
     pub fn new(
-        look: &'a Look<'a>,
-        names: &'a Names,
+        reading: &Reading<'a>,
         (tenant, id): (u32, EntityId),
         head: Head,
     ) -> Result<Self, StoreError> {
+        let Reading { look, names, tails } = *reading;
         let (mut series, mut lines, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for (line, number) in head.lines.into_iter().zip(head.numbers) {
             let key = SeriesKey::known(tenant, &id, &line, number);
@@ -54,7 +112,7 @@ impl<'a> Recall<'a> {
                     series.push(one);
                     lines.push(Kept::new(key));
                 }
-                Line::Scopes => scopes = read_scopes(look, &key)?,
+                Line::Scopes => scopes = read_scopes(look, tails, &key)?,
             }
         }
         let types = OneOrMany::from_vec(head.types)
@@ -67,25 +125,38 @@ impl<'a> Recall<'a> {
             deleted_at: head.deleted_at,
             scopes,
         };
-        Ok(Self { look, names, chapter, series, lines })
+        let thinned = Cell::new(None);
+        Ok(Self { look, names, tails, chapter, series, lines, thinned })
+    }
+
+    /// The latest time at which something was shown that had been thinned.
+    pub fn thinned(&self) -> Option<Timestamp> {
+        self.thinned.get().map(Timestamp::from_micros)
+    }
+
+    fn note_thinned(&self, row: &Row<'_>) {
+        if row.ordinal == THINNED {
+            self.thinned.set(self.thinned.get().max(Some(row.time)));
+        }
     }
 
     fn recorded(&self, series: usize, row: Row<'_>) -> Result<Option<Recorded>, StoreError> {
+        self.note_thinned(&row);
         let key = &self.lines[series].key;
         to_recorded(row, key, self.series[series].dataset.as_ref(), self.names)
     }
 
     fn tail(&self, series: usize) -> Result<&Rows, StoreError> {
-        self.lines[series].tail(self.look)
+        self.lines[series].tail(self.look, self.tails)
     }
 }
 
 impl Kept {
-    fn tail(&self, look: &Look<'_>) -> Result<&Rows, StoreError> {
+    fn tail(&self, look: &Look<'_>, tails: &Tails) -> Result<&Rows, StoreError> {
         if let Some(tail) = self.tail.get() {
             return Ok(tail);
         }
-        let (tail, _) = read_tail(look, &self.key, usize::MAX)?;
+        let tail = tails.read(look, &self.key)?;
         Ok(self.tail.get_or_init(|| tail))
     }
 }
@@ -110,11 +181,16 @@ pub(in crate::store::embedded) fn to_recorded(
     Ok(Some(Recorded { id: key.instance((row.time, row.ordinal)), instance, deleted_at }))
 }
 
-fn read_scopes(look: &Look<'_>, key: &SeriesKey) -> Result<Vec<ScopeChange>, StoreError> {
+fn read_scopes(
+    look: &Look<'_>,
+    tails: &Tails,
+    key: &SeriesKey,
+) -> Result<Vec<ScopeChange>, StoreError> {
     let kept = Kept::new(key.clone());
+    let tail = kept.tail(look, tails)?;
     let mut changes = Vec::new();
     let everything = Bounds { from: None, to: None, backwards: false, step: usize::MAX };
-    merged(look, &kept, everything, &mut |row| {
+    merged(look, (key, tail), everything, &mut |row| {
         let Some(word) = row.word else { return Ok(ControlFlow::Continue(())) };
         let time = Timestamp::from_micros(row.time);
         let observed_at = is_observed(row.ordinal).then_some(time);
@@ -146,7 +222,8 @@ pub(in crate::store::embedded) fn find_row<'n>(
             backwards: false,
             step: usize::MAX,
         };
-        merged(look, &Kept::new(key.clone()), bounds, &mut |row| {
+        let tail = tail_at(look, key, place.0)?;
+        merged(look, (key, &tail), bounds, &mut |row| {
             rows.push(row);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -160,6 +237,21 @@ pub(in crate::store::embedded) fn find_row<'n>(
         rows.choose(&[row as u32]);
         rows
     }))
+}
+
+/// What the tail of a series says of one time, however long it is.
+fn tail_at(look: &Look<'_>, key: &SeriesKey, time: i64) -> Result<Rows, StoreError> {
+    let mut found = Rows::default();
+    look.past(Past::Tails, (key.bytes(), &key.end()), false, |_, value| {
+        let mut rows = Rows::default();
+        block::read(&value, &mut rows)?;
+        for row in (0..rows.len()).filter(|row| rows.time[*row] == time) {
+            found.push(rows.get(row));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    found.settle(true);
+    Ok(found)
 }
 
 /// Which rows are read, in which direction, and how many at a time.
@@ -213,14 +305,13 @@ fn blocks(
 /// keys or backwards. Rows that are taken away are not shown.
 fn merged(
     look: &Look<'_>,
-    kept: &Kept,
+    (key, tail): (&SeriesKey, &Rows),
     bounds: Bounds,
     show: &mut ShowRow<'_>,
 ) -> Result<(), StoreError> {
-    let tail = kept.tail(look)?;
     let mut merge = Merge::new(tail, bounds, show);
     let mut ended = false;
-    blocks(look, &kept.key, bounds, |block| {
+    blocks(look, key, bounds, |block| {
         let flow = merge.block(block)?;
         ended = flow.is_break();
         Ok(flow)
@@ -405,7 +496,7 @@ impl Recall<'_> {
             }
             Ok(ControlFlow::Continue(()))
         };
-        let tail = kept.tail(self.look)?;
+        let tail = kept.tail(self.look, self.tails)?;
         let mut merge = Merge::new(tail, everything, &mut show);
         blocks(self.look, &kept.key, everything, |block| {
             let (least, most) = bounds_of(block, span.property);
@@ -509,6 +600,7 @@ impl Recall<'_> {
             };
             let thinned = row.word.filter(|_| row.ordinal == THINNED).and_then(thin_number);
             if let Some(thinned) = thinned {
+                self.note_thinned(&row);
                 let Thinned { count, sum, sumsq, min, max } = thinned;
                 let summary = Summary { first: time, last: time, count, sum, sumsq, min, max };
                 if visit(Column::Summary(&summary)).is_break() {
@@ -567,7 +659,8 @@ impl Chronicle for Recall<'_> {
             step: span.most,
         };
         let mut left = span.most;
-        merged(self.look, &self.lines[series], bounds, &mut |row| {
+        let line = (&self.lines[series].key, self.tail(series)?);
+        merged(self.look, line, bounds, &mut |row| {
             if time_of(&row, span.property).is_none() {
                 return Ok(ControlFlow::Continue(()));
             }

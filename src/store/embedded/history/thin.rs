@@ -19,7 +19,7 @@ use crate::store::{HistoryRules, Keep, StoreError};
 const TURN: usize = 256;
 
 const HOUR: i64 = 3_600_000_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 /// What becomes of rows by their age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
