@@ -39,5 +39,8 @@ pub mod broker;
 /// Files and feeds become entities in a broker.
 pub mod import;
 
+/// Derived values: what official tables make of readings, with what they are made from.
+pub mod derive;
+
 /// The HTTP face: the only room that knows actix and status codes.
 pub mod http;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::web::Data;
 use lanna::broker::{Broker, OpenError, shipped_context};
 use lanna::config::Config;
+use lanna::derive::{DeriveError, Deriver};
 use lanna::http::report::Reporter;
 use lanna::http::server::{self, Running, ServeError};
 use lanna::http::state::State;
@@ -22,6 +23,8 @@ pub enum Failure {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
+    Derive(#[from] DeriveError),
+    #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("the sample cannot be loaded: {0}")]
     Sample(#[from] ImportError),
@@ -36,19 +39,26 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
     }
     actix_web::rt::System::new().block_on(async {
         let broker = Arc::new(Broker::open(&config).await?);
+        let deriver = Deriver::start(&broker, &config.derive).await?.map(Data::new);
         if options.sample {
             let summary = load_sample(broker.clone()).await?;
             tracing::info!(stations = summary.taken(), "the sample is loaded");
         }
         let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
-        let data = Data::from(broker.clone());
+        let (data, mounted) = (Data::from(broker.clone()), deriver.clone());
         let running = server::start(&state, move |config| {
             config.app_data(data.clone());
+            if let Some(deriver) = &mounted {
+                config.app_data(deriver.clone());
+            }
         })?;
         greet(&running);
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
         let ended = until_told(running, &state).await;
         renewing.abort();
+        if let Some(deriver) = deriver {
+            deriver.close().await;
+        }
         broker.close().await?;
         Ok(ended?)
     })
@@ -58,6 +68,9 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
 fn speak_of_the_sample(config: &mut Config) {
     if config.contexts.default.is_none() {
         config.contexts.default = shipped_context(config, "mae-moh").parse().ok();
+    }
+    if config.derive.profiles.is_empty() {
+        config.derive.profiles = vec!["mae-moh".to_owned()];
     }
 }
 

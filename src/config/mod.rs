@@ -10,6 +10,7 @@
 mod admin;
 mod contexts;
 mod cors;
+mod derive;
 mod egress;
 mod error;
 mod limits;
@@ -30,6 +31,7 @@ mod value;
 pub use admin::Admin;
 pub use contexts::Contexts;
 pub use cors::Cors;
+pub use derive::Derive;
 pub use egress::{Egress, Network, Ports};
 pub use error::ConfigError;
 pub use limits::Limits;
@@ -56,6 +58,7 @@ config! {
         mongodb: Mongodb,
         contexts: Contexts,
         models: Models,
+        derive: Derive,
         limits: Limits,
         egress: Egress,
         post: Post,

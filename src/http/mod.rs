@@ -19,6 +19,7 @@ mod temporal;
 mod params;
 mod request;
 mod viewing;
+mod warning;
 
 mod answer;
 mod pages;
@@ -27,6 +28,7 @@ mod admin;
 mod attributes;
 mod batch;
 mod contexts;
+mod derived;
 mod discovery;
 mod entities;
 mod events;

@@ -53,6 +53,10 @@ places! {
     ModelSchema = "/models/{model}/schema" [GET];
     /// An entity that is as it says.
     ModelExample = "/models/{model}/example" [GET];
+    /// What is derived, and by which numbers.
+    Derived = "/derived" [GET];
+    /// What is derived of an entity, and why.
+    DerivedEntity = "/derived/{entityId}" [GET];
     /// How deliveries stand.
     AdminSubscriptions = "/admin/subscriptions" [GET];
     /// How those of one subscription stand.
@@ -137,7 +141,11 @@ impl Place {
                 "/ready" => Self::Ready,
                 "/metrics" => Self::Metrics,
                 "/models" => Self::Models,
+                "/derived" => Self::Derived,
                 path => {
+                    if let Some(rest) = path.strip_prefix("/derived/") {
+                        return (!rest.contains('/')).then_some(Self::DerivedEntity);
+                    }
                     return match path.strip_prefix("/admin/") {
                         Some(rest) => Self::of_admin(rest),
                         None => Self::of_model(path.strip_prefix("/models/")?),

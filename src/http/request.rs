@@ -12,6 +12,7 @@ use super::frame::NGSILD_TENANT;
 use super::negotiate::{Media, content_type};
 use super::params::{self, Params};
 use super::problem::Problem;
+use super::warning;
 use crate::broker::{Broker, Call, Element, Error};
 use crate::config::Limits;
 use crate::jsonld::{ContextSource, Document};
@@ -89,6 +90,7 @@ impl<'r> Incoming<'r> {
     async fn call_with(&self, source: ContextSource<'_>) -> Result<Call, Error> {
         let (tenant, now) = (self.tenant()?, Timestamp::now());
         let context = self.broker.contexts().resolve(&tenant, source, now).await?;
+        warning::note(self.http, &tenant, now);
         Ok(Call { tenant, now, context })
     }
 

@@ -14,8 +14,8 @@ use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::{
-    admin, attributes, batch, contexts, discovery, entities, events, history, info, models,
-    subscriptions, temporal,
+    admin, attributes, batch, contexts, derived, discovery, entities, events, history, info,
+    models, subscriptions, temporal, warning,
 };
 use crate::broker::{Broker, Error};
 
@@ -37,7 +37,9 @@ pub fn begin(place: Place, request: &mut ServiceRequest) -> Option<Work> {
                 let $path = request.uri().path();
                 let $incoming = Incoming::new(&request, payload, &broker);
                 let answer: Result<HttpResponse, Problem> = async { $answer }.await;
-                answer.unwrap_or_else(|problem| problem.error_response())
+                let mut answer = answer.unwrap_or_else(|problem| problem.error_response());
+                warning::mark(&request, &broker, &mut answer);
+                answer
             })
         };
     }
@@ -63,7 +65,10 @@ async fn operate(
 ) -> HttpResponse {
     let incoming = Incoming::new(&request, payload, &broker);
     match answer(place, &request, incoming).await {
-        Ok(response) => response,
+        Ok(mut response) => {
+            warning::mark(&request, &broker, &mut response);
+            response
+        }
         Err(problem) => problem.error_response(),
     }
 }
@@ -142,6 +147,8 @@ async fn answer(
         (Place::Context, &Method::DELETE) => contexts::delete(incoming, &part(0)?).await,
         (Place::Context, _) => contexts::serve(incoming, &part(0)?).await,
         (Place::SourceIdentity, _) => info::source_identity(incoming).await,
+        (Place::Derived, _) => derived::list(incoming).await,
+        (Place::DerivedEntity, _) => derived::explain(incoming, &derived::id(path)?).await,
         (Place::Models, &Method::PATCH) => models::decide_all(incoming).await,
         (Place::Models, _) => models::list(incoming).await,
         (Place::ModelsCheck, _) => models::check(incoming).await,

@@ -138,14 +138,15 @@ pub fn check_attribute_term(term: &str) -> Result<(), ReadError> {
 }
 
 /// Checks that a term may name an attribute or a type: a letter, then letters, digits and `_`,
-/// perhaps after a prefix with a colon, or a full IRI (4.6.2).
+/// perhaps after a prefix with a colon, or a full IRI (4.6.2). Hyphens are taken too, since models
+/// in use have them (`Cl-`, `N-TOT`), and what is answered has to be readable.
 pub(super) fn check_name(term: &str) -> Result<(), ReadError> {
     if is_name(term.as_bytes()) || is_wide_name(term) {
         return Ok(());
     }
     let shown: String = term.chars().take(100).collect();
     Err(ReadError::new(format!(
-        "{shown:?} cannot be a name: begin with a letter and use letters, digits and _, perhaps after a prefix and a colon, or write a full IRI"
+        "{shown:?} cannot be a name: begin with a letter and use letters, digits, _ and -, perhaps after a prefix and a colon, or write a full IRI"
     )))
 }
 
@@ -155,7 +156,7 @@ const MAX_NAME: usize = 1_024;
 fn is_name(term: &[u8]) -> bool {
     term.first().is_some_and(u8::is_ascii_alphabetic)
         && term.len() <= MAX_NAME
-        && term.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        && term.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn is_wide_name(term: &str) -> bool {
@@ -172,7 +173,7 @@ fn is_wide_name(term: &str) -> bool {
 fn is_local(name: &str) -> bool {
     let mut letters = name.chars();
     letters.next().is_some_and(char::is_alphabetic)
-        && letters.all(|c| c.is_alphanumeric() || c == '_' || is_mark(c))
+        && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '-' || is_mark(c))
 }
 
 #[cfg(test)]
@@ -181,13 +182,20 @@ mod tests {
 
     #[test]
     fn names_are_told_from_other_texts() {
-        for good in
-            ["speed", "a_1", "schema:name", "ฝุ่น", "výška_1", "https://example.org/x#y", "vocab"]
-        {
+        for good in [
+            "speed",
+            "a_1",
+            "schema:name",
+            "ฝุ่น",
+            "výška_1",
+            "https://example.org/x#y",
+            "vocab",
+            "Cl-",
+        ] {
             assert!(check_attribute_term(good).is_ok(), "{good}");
         }
         for bad in
-            ["", "1st", "my attr", "a.b", "_a", "a-b", "@x", "a:", ":a", "datasetId", "id", "json"]
+            ["", "1st", "my attr", "a.b", "_a", "-a", "@x", "a:", ":a", "datasetId", "id", "json"]
         {
             assert!(check_attribute_term(bad).is_err(), "{bad}");
         }

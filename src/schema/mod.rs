@@ -7,10 +7,13 @@
 mod describe;
 mod document;
 mod model;
+mod quick;
 mod shipped;
 mod simplify;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trips;
 
 pub use model::{Model, Property};
 pub use shipped::{Refused, Shipped, Unit, prepare, shipped, shipped_for, unit};

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::describe::{describe, received};
 use super::document::{Document, PropertyDocument};
+use super::quick::Quick;
 use super::{ModelError, simplify};
 use crate::jsonld::{Context, DEFAULT_VOCABULARY};
 use crate::model::{AttrName, Entity, Instance, Kind, Name, TypeName, Violation};
@@ -43,6 +44,7 @@ pub struct Model {
     other_names: Vec<TypeName>,
     schema: Value,
     validator: Validator,
+    quick: Option<Quick>,
 }
 
 /// What one attribute is like.
@@ -84,6 +86,7 @@ impl Model {
             other_names: Vec::new(),
             schema: Value::Null,
             validator,
+            quick: None,
         };
         model.required.retain(|term| !is_entity_member(term));
         for (term, property) in &document.properties {
@@ -96,6 +99,7 @@ impl Model {
                 model.other_names.push(other);
             }
         }
+        model.quick = Quick::of(&schema, &model.name, &model.properties);
         model.schema = schema;
         Ok(model)
     }
@@ -128,11 +132,21 @@ impl Model {
     /// The property that an attribute is, by any of its names. A context for many subjects gives a
     /// term the IRI of one of them, so the same term of another subject is meant too.
     pub fn property(&self, name: AttrName) -> Option<&Property> {
+        self.place(name).map(|place| &self.properties[place])
+    }
+
+    /// The place of the property that an attribute is.
+    pub(super) fn place(&self, name: AttrName) -> Option<usize> {
         let place = self.by_name.get(&name).or_else(|| {
             let path = name.as_str().strip_prefix(SMART_DATA_MODELS)?;
             self.by_term.get(path.rsplit('/').next()?)
         });
-        place.map(|place| &self.properties[*place])
+        place.copied()
+    }
+
+    /// The place of the property of a short name.
+    pub(super) fn place_of_term(&self, term: &str) -> Option<usize> {
+        self.by_term.get(term).copied()
     }
 
     /// The JSON Schema.
@@ -142,6 +156,20 @@ impl Model {
 
     /// What is wrong with an entity; nothing if it is as the model says.
     pub fn check(&self, entity: &Entity) -> Vec<Violation> {
+        if self.quick.as_ref().is_some_and(|quick| quick.takes(self, entity)) {
+            return Vec::new();
+        }
+        self.check_thoroughly(entity)
+    }
+
+    /// Whether an entity is found to be as the model says without asking the validator.
+    #[cfg(test)]
+    pub(super) fn takes_quickly(&self, entity: &Entity) -> bool {
+        self.quick.as_ref().is_some_and(|quick| quick.takes(self, entity))
+    }
+
+    /// The same as [`Model::check`], by the validator alone.
+    pub(super) fn check_thoroughly(&self, entity: &Entity) -> Vec<Violation> {
         let mut violations = Vec::new();
         self.check_kinds_and_units(entity, &mut violations);
         let document = simplify::entity(self, entity);
@@ -287,7 +315,7 @@ impl Property {
 
     /// Whether an attribute of this kind can be what the model means. A value has several kinds to
     /// be told in, a link among them where it is a URI; places and links have their own.
-    fn takes(&self, kind: Kind) -> bool {
+    pub(super) fn takes(&self, kind: Kind) -> bool {
         let is_link = matches!(kind, Kind::Relationship | Kind::ListRelationship);
         match self.kind {
             None => true,
@@ -297,7 +325,7 @@ impl Property {
         }
     }
 
-    fn wrong_unit(&self, instance: &Instance) -> Option<&'static str> {
+    pub(super) fn wrong_unit(&self, instance: &Instance) -> Option<&'static str> {
         let unit = instance.unit?.as_str();
         let known = self.units.is_empty() || self.units.iter().any(|known| **known == *unit);
         (!known).then_some(unit)

@@ -84,7 +84,7 @@ fn term(model: &Model, name: Name) -> &str {
 
 /// What a name was called before it was expanded, as far as that can be told without a context:
 /// all of it where nobody gave it a meaning, the last part of the IRI otherwise.
-fn short(name: Name) -> &'static str {
+pub(super) fn short(name: Name) -> &'static str {
     let text = name.as_str();
     if let Some(term) = text.strip_prefix(DEFAULT_VOCABULARY) {
         return term;

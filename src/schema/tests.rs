@@ -14,7 +14,7 @@ fn root() -> &'static Path {
 }
 
 /// An entity in the simplified form as the entity it stands for, by the kinds of the model.
-fn entity_of(model: &Model, simplified: &Value) -> Entity {
+pub(super) fn entity_of(model: &Model, simplified: &Value) -> Entity {
     let mut normalized = serde_json::Map::new();
     for (term, value) in simplified.as_object().expect("an object") {
         if matches!(term.as_str(), "id") {

@@ -1,6 +1,20 @@
 //! Events: changes that somebody wants to be told of, kept until everyone was.
 
+use serde::{Deserialize, Serialize};
+
+use super::Shelf;
 use crate::model::{Change, TenantId};
+
+/// Where readers of the log other than subscriptions keep how far they have come, each under a key
+/// of its own: the log is not trimmed above any of them.
+pub const READERS: Shelf = Shelf::shared("readers");
+
+/// How far a reader of the log has come, among other things that it may remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Whatever is up to this event is done with.
+    pub position: u64,
+}
 
 /// Says which changes are kept as events.
 ///
@@ -9,6 +23,13 @@ use crate::model::{Change, TenantId};
 pub trait Watch: Send + Sync {
     /// Whether someone wants to be told of this change.
     fn wants(&self, tenant: &TenantId, change: &Change) -> bool;
+
+    /// Whether someone wants to be told that the history of an entity was changed, apart from what
+    /// the entity is now: before and after are the same then, `updated` names the attributes, and
+    /// what was recorded carries the time of the change as its `modifiedAt`.
+    fn wants_past(&self, _: &TenantId, _: &Change) -> bool {
+        false
+    }
 
     /// These events were committed, in the order of their sequences. They come from this process;
     /// a store that several processes share may hear of the others' too, or may leave them to be

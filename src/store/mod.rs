@@ -16,7 +16,7 @@ use crate::model::{AttrName, Change, EntityId, Kind, Refusal, Stored, TenantId};
 use crate::model::{HistoryChange, HistoryWrite, Timestamp, TypeName, Write};
 use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 
-pub use events::{Event, Watch};
+pub use events::{Event, READERS, Reached, Watch};
 pub use guard::Guard;
 pub use history::{
     EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries, HistoryRule, HistoryRules,

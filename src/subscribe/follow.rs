@@ -78,11 +78,23 @@ pub(super) struct Watcher(pub Weak<Inner>);
 
 impl Watch for Watcher {
     fn wants(&self, tenant: &TenantId, change: &Change) -> bool {
-        self.0.upgrade().is_some_and(|inner| inner.register.wants(tenant, change))
+        self.0.upgrade().is_some_and(|inner| {
+            inner.register.wants(tenant, change)
+                || inner.beside.get().is_some_and(|beside| beside.wants(tenant, change))
+        })
+    }
+
+    fn wants_past(&self, tenant: &TenantId, change: &Change) -> bool {
+        self.0.upgrade().is_some_and(|inner| {
+            inner.beside.get().is_some_and(|beside| beside.wants_past(tenant, change))
+        })
     }
 
     fn committed(&self, events: Vec<Event>) {
         if let Some(inner) = self.0.upgrade() {
+            if let Some(beside) = inner.beside.get() {
+                beside.committed(events.clone());
+            }
             inner.incoming.add(events);
         }
     }

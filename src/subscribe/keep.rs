@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 use super::Inner;
 use super::entry::Entry;
 use super::record::{Kept, SLOTS, SlotRecord, deliveries};
-use crate::store::{Records, StoreError};
+use crate::store::{READERS, Reached, Records, StoreError};
 
 /// How often positions are kept.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -229,6 +229,7 @@ impl Inner {
             let reach = self.reach.load(Ordering::Relaxed);
             let low = low.min(reach.saturating_sub(self.settings.keep as u64));
             let trimmed = self.trimmed.load(Ordering::Relaxed);
+            let low = if low >= trimmed + TRIM { low.min(self.readers_low().await?) } else { 0 };
             if low >= trimmed + TRIM {
                 self.store.forget_events(low).await?;
                 self.trimmed.store(low, Ordering::Relaxed);
@@ -239,6 +240,12 @@ impl Inner {
             self.let_go(excess);
         }
         Ok(())
+    }
+
+    /// How far everyone has come who follows the log beside the subscriptions.
+    async fn readers_low(&self) -> Result<u64, StoreError> {
+        let all = Records::<Reached>::on(&*self.store, READERS).all().await?;
+        Ok(all.iter().map(|(_, reached)| reached.position).min().unwrap_or(u64::MAX))
     }
 
     /// What waits up to an event becomes dead letters.

@@ -63,7 +63,7 @@ use crate::config::Notify as Settings;
 use crate::egress::{Courier, Hub, TargetError};
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::represent::subscription::{DeliveryReport, Subscription};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Watch};
 
 /// Those who listen to the notifications of subscriptions while they are sent.
 pub trait Listeners: Send + Sync {
@@ -131,6 +131,8 @@ struct Inner {
     courier: Arc<dyn Courier>,
     listeners: Arc<dyn Listeners>,
     register: Register,
+    /// Someone else who follows the same log.
+    beside: OnceLock<Arc<dyn Watch>>,
     incoming: Incoming,
     /// The last event that was matched, or is being matched.
     reach: AtomicU64,
@@ -196,6 +198,7 @@ impl Notifier {
             listeners,
             settings,
             register: Register::default(),
+            beside: OnceLock::new(),
             incoming: Incoming::default(),
             reach: AtomicU64::new(0),
             caught_up: Notify::new(),
@@ -238,6 +241,13 @@ impl Notifier {
             self.inner.spawn(task);
         }
         Ok(())
+    }
+
+    /// From now on `watch` is asked and told too: a store has one watch, and this one shares it.
+    /// How far it has come is kept on the shelf [`READERS`](crate::store::READERS). To be called
+    /// once, before anything is written; a later call has no effect.
+    pub fn beside(&self, watch: Arc<dyn Watch>) {
+        let _ = self.inner.beside.set(watch);
     }
 
     /// Takes a subscription as it is from now on, whether it was known or not. What waits for it

@@ -3,6 +3,7 @@
 mod admin;
 mod attributes;
 mod contexts;
+mod derived;
 mod discovery;
 mod entities;
 mod entity;

@@ -46,6 +46,121 @@ async fn a_warning_takes_the_entity_and_remembers_what_is_wrong() {
 }
 
 #[actix_web::test]
+async fn a_warning_comes_with_the_answer_of_every_write() {
+    let broker = TestBroker::start().await;
+    let expected = "199 lanna \"urn:ngsi-ld:AirQualityObserved:1 is not as AirQualityObserved says: \
+                    relativeHumidity: expected a number from 0 to 1, received 71.0\"";
+    let created = broker.body("POST", "/entities", air(1, 71.0)).await;
+    assert_eq!((created.status, created.header("ngsild-warning")), (201, expected));
+    let path = "/entities/urn:ngsi-ld:AirQualityObserved:1";
+    let wrong = json!({ format!("{AIR}relativeHumidity"): { "value": 71.0 } });
+    for (method, path) in [("PATCH", path.to_owned()), ("PATCH", format!("{path}/attrs"))] {
+        let answer = broker.body(method, &path, wrong.clone()).await;
+        assert_eq!((answer.status, answer.header("ngsild-warning")), (204, expected));
+    }
+    let batch = json!([air(1, 71.0), air(2, 0.5), air(3, 7.0)]);
+    let answer = broker.body("POST", "/entityOperations/upsert", batch).await;
+    assert_eq!(answer.headers.get_all("ngsild-warning").iter().count(), 2);
+    // What is told is told once, and of what is good there is nothing to tell.
+    let good = json!({ format!("{AIR}relativeHumidity"): { "value": 0.5 } });
+    assert_eq!(broker.body("PATCH", path, good).await.header("ngsild-warning"), "");
+    assert_eq!(broker.get(path).await.header("ngsild-warning"), "");
+    // Writes to history are told too where the entity follows them.
+    let late = json!({ format!("{AIR}relativeHumidity"): [
+        { "type": "Property", "value": 71.0, "observedAt": "2099-01-01T00:00:00Z" },
+    ] });
+    let told = broker.body("POST", &format!("/temporal{path}/attrs"), late).await;
+    assert_eq!(told.status, 204, "{}", told.text);
+    if !told.text.contains("history") {
+        assert_eq!(told.header("ngsild-warning"), expected);
+    }
+}
+
+/// Brokers that share a MongoDB; where the tests run without one there is nothing to share.
+#[actix_web::test]
+async fn what_a_tenant_decides_at_one_broker_holds_at_the_others() {
+    if !TestBroker::is_on_mongodb() {
+        return;
+    }
+    let database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+    let share = |config: &mut lanna::config::Config| config.mongodb.database.clone_from(&database);
+    let (one, other) = (TestBroker::with(share).await, TestBroker::with(share).await);
+    one.has(json!({ "id": "urn:x:1", "type": "T" })).await;
+    decide(&one, "/models/AirQualityObserved", "enforce".into()).await;
+    let mut number = 0;
+    // It is heard of a little later.
+    loop {
+        number += 1;
+        let answer = other.body("POST", "/entities", air(number, 71.0)).await;
+        if answer.status == 400 {
+            assert_eq!(answer.json()["violations"][0]["attribute"], "relativeHumidity");
+            break;
+        }
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let schema = json!({ "title": "Gate", "type": "object", "required": ["open"] });
+    let put = other.beside("PUT", "/models/Gate", Some(schema)).await;
+    assert_eq!(put.status, 201, "{}", put.text);
+    while one.beside("GET", "/models/Gate", None).await.status != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    decide(&one, "/models/AirQualityObserved", Value::Null).await;
+    loop {
+        number += 1;
+        if other.body("POST", "/entities", air(number, 71.0)).await.status == 201 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[actix_web::test]
+async fn names_with_hyphens_are_attributes_like_others() {
+    let broker = TestBroker::start().await;
+    decide(&broker, "/models", "enforce".into()).await;
+    let water = "https://smartdatamodels.org/dataModel.WaterQuality/";
+    let entity = |chloride: Value| {
+        json!({
+            "id": "urn:ngsi-ld:WaterQualityObserved:1",
+            "type": format!("{water}WaterQualityObserved"),
+            "https://smartdatamodels.org/dateObserved": { "value": "2026-03-12T08:00:00Z" },
+            "location": { "value": { "type": "Point", "coordinates": [99.66, 18.28] } },
+            format!("{water}Cl-"): { "value": chloride, "unitCode": "M1" },
+            format!("{water}N-TOT"): { "value": 2.5, "unitCode": "M1" },
+        })
+    };
+    let refused = broker.body("POST", "/entities", entity("much".into())).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(refused.json()["violations"][0]["attribute"], "Cl-");
+    broker.has(entity(3.5.into())).await;
+    let link = format!(
+        "<{}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"",
+        broker.url("/ngsi-ld/v1/jsonldContexts/water-quality")
+    );
+    let linked = |method: &str, path: &str| broker.request(method, path).header("Link", &link);
+    let path = "/entities/urn:ngsi-ld:WaterQualityObserved:1";
+    let shown = broker.send(linked("GET", &format!("{path}?format=simplified"))).await.json();
+    assert_eq!((&shown["Cl-"], &shown["N-TOT"]), (&json!(3.5), &json!(2.5)));
+    let picked = broker.send(linked("GET", &format!("{path}?pick=Cl-&format=simplified"))).await;
+    assert_eq!(picked.json(), json!({ "Cl-": 3.5 }), "{}", picked.text);
+    let patch = linked("PATCH", &format!("{path}/attrs/Cl-"))
+        .header("content-type", "application/json")
+        .body(json!({ "value": 4.5 }).to_string());
+    let answer = broker.send(patch).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    for (q, found) in [("Cl->4", 1), ("Cl-<4", 0), ("N-TOT==2.5;Cl-==4.5", 1), ("!Cl-", 0)] {
+        let q = urlencode(q);
+        let path = format!("/entities?type=WaterQualityObserved&q={q}");
+        let answer = broker.send(linked("GET", &path)).await;
+        assert_eq!(answer.status, 200, "{q}: {}", answer.text);
+        assert_eq!(answer.json().as_array().map(Vec::len), Some(found), "{q}");
+    }
+    let answer = broker.send(linked("DELETE", &format!("{path}/attrs/N-TOT"))).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+}
+
+#[actix_web::test]
 async fn an_enforced_model_refuses_whatever_would_break_it() {
     let broker = TestBroker::start().await;
     decide(&broker, "/models/AirQualityObserved", "enforce".into()).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web::Data;
 use lanna::broker::Broker;
 use lanna::config::Config;
+use lanna::derive::Deriver;
 use lanna::http::report::Reporter;
 use lanna::http::server::{self, Running};
 use lanna::http::state::State;
@@ -49,12 +50,17 @@ impl TestBroker {
         Self::with(|_| {}).await
     }
 
+    /// Whether the tests run against a MongoDB.
+    pub fn is_on_mongodb() -> bool {
+        std::env::var("TEST_HTTP_STORE").is_ok_and(|store| store == "mongodb")
+    }
+
     /// Starts a broker with nothing in it, set up otherwise than usual.
     pub async fn with(set_up: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::default();
         config.store.data = folder.path().join("data");
-        if std::env::var("TEST_HTTP_STORE").is_ok_and(|store| store == "mongodb") {
+        if Self::is_on_mongodb() {
             use lanna::config::Value;
             let url = std::env::var("TEST_MONGODB").expect("scripts/test starts a MongoDB");
             config.store.url = Some(lanna::config::MongoUrl::from_text(&url).expect("a URL"));
@@ -65,10 +71,15 @@ impl TestBroker {
         config.server.workers = 1;
         set_up(&mut config);
         let broker = Arc::new(Broker::open(&config).await.expect("a broker"));
+        let deriver = Deriver::start(&broker, &config.derive).await.expect("profiles");
+        let deriver = deriver.map(Data::new);
         let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
         let data = Data::from(broker);
         let running = server::start(&state, move |config| {
             config.app_data(data.clone());
+            if let Some(deriver) = &deriver {
+                config.app_data(deriver.clone());
+            }
         })
         .expect("a server");
         let base = format!("http://{}", running.addresses[0]);

@@ -4,6 +4,9 @@
 mod findings;
 mod operations;
 mod rules;
+#[cfg(test)]
+mod tests;
+mod warned;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +21,11 @@ pub use operations::{Checked, ModelEntry, ModelRef};
 use self::findings::Findings;
 use self::rules::TenantRules;
 pub(super) use self::rules::{MODELS, VALIDATION};
+use self::warned::Warned;
 use crate::config;
 use crate::config::Validation;
 use crate::jsonld::Context;
-use crate::model::{Entity, EntityId, Refusal, TenantId, Timestamp, TypeName, Violation};
+use crate::model::{Entity, Refusal, TenantId, Timestamp, TypeName, Violation};
 use crate::schema::{Model, ModelError, shipped_for};
 use crate::store::Guard;
 
@@ -32,6 +36,7 @@ pub struct Models {
     installed: FxHashMap<TypeName, Arc<Model>>,
     tenants: ArcSwap<FxHashMap<TenantId, Arc<TenantRules>>>,
     findings: Mutex<Findings>,
+    warned: Warned,
 }
 
 /// Why the models of a folder cannot be used.
@@ -57,6 +62,7 @@ impl Models {
         };
         Ok(Self {
             findings: Mutex::new(Findings::new(settings.findings)),
+            warned: Warned::default(),
             settings: settings.clone(),
             installed,
             tenants: ArcSwap::default(),
@@ -95,19 +101,29 @@ impl Models {
     fn note(
         &self,
         tenant: &TenantId,
-        id: &EntityId,
+        entity: &Entity,
         model: &Model,
         refused: bool,
         what: &[Violation],
     ) {
         let finding = Finding {
             at: Timestamp::now(),
-            id: id.clone(),
+            id: entity.id.clone(),
             model: model.name.clone(),
             refused,
             violations: what.into(),
         };
+        if !refused {
+            // What an operation changes bears its time.
+            self.warned.add(tenant, entity.modified_at, finding.clone());
+        }
         self.findings.lock().note(tenant, finding);
+    }
+
+    /// What was found in entities that were taken all the same, of what an operation of this time
+    /// wrote; told once.
+    pub fn warnings(&self, tenant: &TenantId, now: Timestamp) -> Vec<Finding> {
+        self.warned.take(tenant, now)
     }
 
     /// How many entities were checked, by model and outcome, of all tenants together.
@@ -134,7 +150,7 @@ impl Guard for Models {
                 continue;
             }
             let refused = validation == Validation::Enforce;
-            self.note(tenant, &after.id, &model, refused, &violations);
+            self.note(tenant, after, &model, refused, &violations);
             if refused {
                 let (id, model) = (after.id.clone(), model.name.clone());
                 return Err(Refusal::Unfit { id, model, violations });

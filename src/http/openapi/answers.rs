@@ -41,6 +41,9 @@ fn refusals(described: &Described) -> Vec<u16> {
                 statuses.extend([408, 411, 413, 415]);
             }
         }
+        if described.place.template().starts_with("/derived") {
+            statuses.extend([400, 404, 503]);
+        }
         return statuses;
     }
     statuses.extend([404, 503, 504]);

@@ -69,6 +69,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (SUBSCRIPTIONS, "Who is told of what changes."),
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
     (MODELS, "What the entities of a city look like."),
+    (DERIVED, "What official tables make of readings."),
     (DELIVERY, "Listening to notifications, and what becomes of them."),
     (RETENTION, "What is recorded of the past, for how long, and what is held."),
     (BROKER, "The broker itself."),
@@ -81,6 +82,7 @@ const DISCOVERY: &str = "Discovery";
 const SUBSCRIPTIONS: &str = "Subscriptions";
 const CONTEXTS: &str = "Contexts";
 const MODELS: &str = "Models";
+const DERIVED: &str = "Derived values";
 const DELIVERY: &str = "Delivery";
 const RETENTION: &str = "Retention";
 const BROKER: &str = "Broker";
@@ -635,6 +637,17 @@ operations! {
     { headers: &["NGSILD-Tenant"],
       answers: &[Answer { status: 200, about: "Its identity.", media: &[(JSON, "SourceIdentity")],
         headers: &[] }] }
+
+    Get Derived "listDerived" in DERIVED (""):
+    "List what is derived" "By which rules and official numbers, and what came of them."
+    { headers: TENANT, answers: &[Answer { status: 200, about: "The profiles and their rules.",
+        media: &[(JSON, "Derived")], headers: &[] }] }
+
+    Get DerivedEntity "explainDerived" in DERIVED (""):
+    "Ask what is derived of an entity, and why" "What is lacking is told where nothing is."
+    { parameters: &[&["at"]], headers: TENANT,
+      answers: &[Answer { status: 200, about: "What each rule makes of the entity.",
+        media: &[(JSON, "DerivedOfEntity")], headers: &[] }] }
 
     Get Models "listModels" in MODELS (""):
     "List the models" "A browser gets a page."

@@ -27,9 +27,9 @@ type Row = (&'static str, Values, &'static str, &'static str);
 
 /// A name, short or as a URI.
 const NAME: Values =
-    Pattern("^[A-Za-z][A-Za-z0-9_]*$|^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]+$");
+    Pattern("^[A-Za-z][A-Za-z0-9_-]*$|^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]+$");
 /// Lists of names between commas.
-const NAMES: Values = Pattern("^[A-Za-z][A-Za-z0-9_]*(,[A-Za-z][A-Za-z0-9_]*)*$");
+const NAMES: Values = Pattern("^[A-Za-z][A-Za-z0-9_-]*(,[A-Za-z][A-Za-z0-9_-]*)*$");
 /// Lists of URIs between commas.
 const URIS: Values =
     Pattern("^[A-Za-z][A-Za-z0-9+.-]*:[^,\\s]+(,[A-Za-z][A-Za-z0-9+.-]*:[^,\\s]+)*$");
@@ -203,6 +203,7 @@ const QUERY: &[Row] = &[
         "Which contexts are listed.",
     ),
     ("model", NAME, "", "The short name of a model; all of them if absent."),
+    ("at", DateTime, "2026-02-01T08:00:00Z", "As of which time; of the newest reading if absent."),
     ("reload", Flag, "true", "Whether a cached context is fetched anew instead of deleted."),
     (
         "observedAt",

@@ -33,6 +33,13 @@ impl Told {
         }
     }
 
+    /// Keeps a change of an entity's past alone, if somebody wants it.
+    pub fn add_past(&mut self, inner: &Inner, tenant: &TenantId, change: Change) {
+        if inner.watch.get().is_some_and(|watch| watch.wants_past(tenant, &change)) {
+            self.0.push((tenant.clone(), change));
+        }
+    }
+
     /// How many changes were kept so far.
     pub fn count(&self) -> usize {
         self.0.len()

@@ -64,6 +64,7 @@ impl Group<'_> {
         done: &mut Done,
     ) -> Result<Result<HistoryChange, Refusal>, StoreError> {
         let HistoryWrite { id, action } = write;
+        let touched = touched(&action);
         let whose =
             Whose { tenant: tenant.number, id: &id, now, created_at: now, types: &[], told: true };
         let head = self.notes.head_mut(self.inner, whose)?.clone();
@@ -89,7 +90,29 @@ impl Group<'_> {
             }
             (HistoryAction::Delete, Some(head)) => self.erase_entity(tenant, whose, &head, done)?,
         };
+        if added.is_ok() {
+            self.tell_past(tenant, &id, touched, now)?;
+        }
         Ok(added.map(|created| HistoryChange { id, created }))
+    }
+
+    /// Tells that the past of an entity that is there was changed.
+    fn tell_past(
+        &mut self,
+        tenant: &std::sync::Arc<Tenant>,
+        id: &EntityId,
+        updated: Vec<AttrName>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (_, current) = self.current(tenant, id, now)?;
+        if updated.is_empty() || current.is_none() {
+            return Ok(());
+        }
+        let outcome = Outcome { updated, ..Outcome::default() };
+        let change =
+            Change { id: id.clone(), at: now, before: current.clone(), after: current, outcome };
+        self.told.add_past(self.inner, &tenant.id, change);
+        Ok(())
     }
 
     /// The entity as the group left it, unless it has expired.
@@ -142,6 +165,11 @@ impl Group<'_> {
         };
         if follows.as_ref().is_some_and(too_large) {
             return Ok(Err(Refusal::TooLarge(id.clone())));
+        }
+        if let (Some((_, entity)), Some(guard)) = (&follows, self.inner.guard.get())
+            && let Err(refusal) = guard.check(&tenant.id, entity)
+        {
+            return Ok(Err(refusal));
         }
         let began = head.is_none();
         let mut types = types.to_vec();
@@ -406,6 +434,19 @@ impl Group<'_> {
                 tracing::error!(%error, "the rules of history cannot be read");
             }
         }
+    }
+}
+
+/// The attributes whose recorded instances an action changes; none if all are forgotten.
+fn touched(action: &HistoryAction) -> Vec<AttrName> {
+    match action {
+        HistoryAction::Upsert(told) | HistoryAction::Append(told) => {
+            told.attributes.iter().map(|(name, _)| *name).collect()
+        }
+        HistoryAction::DeleteAttribute { attribute, .. }
+        | HistoryAction::ModifyInstance { attribute, .. }
+        | HistoryAction::DeleteInstance { attribute, .. } => vec![*attribute],
+        HistoryAction::Delete => Vec::new(),
     }
 }
 
