@@ -1,6 +1,8 @@
 //! `/derived`: what is derived from readings, by which official numbers, and why an entity has the
 //! values it has. No part of NGSI-LD.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
@@ -53,7 +55,7 @@ pub async fn explain(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, P
 }
 
 /// The id of an entity in a path.
-pub fn id(path: &str) -> Result<String, Error> {
+pub fn id(path: &str) -> Result<Cow<'_, str>, Error> {
     decode_percent(path.split('/').nth(2).unwrap_or_default())
 }
 

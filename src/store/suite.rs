@@ -98,6 +98,8 @@ macro_rules! store_suite {
             readings_are_placed_by_when_they_were_observed,
             instances_are_modified_and_deleted,
             rules_say_what_is_recorded,
+            what_a_guard_refuses_does_not_come_by_history,
+            changes_of_the_past_make_events,
             history_survives_a_restart,
             recorded_instants_keep_their_decimals,
         );

@@ -207,3 +207,61 @@ pub async fn leases_are_taken_renewed_and_released<B: Backend>() {
     store.release("slot-1", "a").await.unwrap();
     assert!(store.claim("slot-1", "a", minute).await.unwrap());
 }
+
+/// Wants to be told of the past alone.
+struct WantsPast;
+
+impl Watch for WantsPast {
+    fn wants(&self, _: &TenantId, _: &Change) -> bool {
+        false
+    }
+
+    fn wants_past(&self, _: &TenantId, change: &Change) -> bool {
+        change.outcome.updated.contains(&attribute_name(1))
+    }
+
+    fn committed(&self, _: Vec<Event>) {}
+}
+
+/// Late readings change nothing of what an entity is, and yet somebody may want to know.
+pub async fn changes_of_the_past_make_events<B: Backend>() {
+    use crate::model::{Chronology, HistoryAction, HistoryWrite, Instance, Instances};
+    let backend = B::start().await;
+    let store = backend.store();
+    store.watch(Arc::new(WantsPast));
+    create_some(&*store, 0..1, at(1)).await;
+    let told = |name: usize, seconds: i64| {
+        let mut instance = Instance::new(Datum::Property(seconds.into()));
+        instance.observed_at = Some(at(seconds));
+        let attributes = vec![(attribute_name(name), vec![instance])];
+        let told = Chronology { attributes, ..Chronology::default() };
+        HistoryWrite { id: entity_id(0), action: HistoryAction::Append(told) }
+    };
+    let erase = |attribute: usize| HistoryWrite {
+        id: entity_id(0),
+        action: HistoryAction::DeleteAttribute {
+            attribute: attribute_name(attribute),
+            instances: Instances::All,
+        },
+    };
+    for (write, now) in [
+        (told(1, 50), 100),
+        (told(1, 20), 101),
+        (told(2, 20), 102),
+        (erase(2), 103),
+        (erase(1), 104),
+        (erase(1), 105),
+    ] {
+        let outcome = store.commit_history(&HERE, vec![write], at(now)).await;
+        assert_eq!(outcome.expect("the store works")[0].is_ok(), now != 105);
+    }
+    let events = log(&*store, 0).await;
+    let times: Vec<_> = events.iter().map(|event| event.change.at).collect();
+    assert_eq!(times, [at(100), at(101), at(104)]);
+    for event in events {
+        assert_eq!(event.change.outcome.updated, [attribute_name(1)]);
+        let (before, after) = (event.change.before.unwrap(), event.change.after.unwrap());
+        assert_eq!(before.entity, after.entity);
+        assert_eq!(after.entity.id, entity_id(0));
+    }
+}

@@ -56,3 +56,30 @@ pub async fn what_a_guard_refuses_is_not_kept<B: Backend>() {
     let created = get(&*store, 7, at(3)).await.expect("it is there");
     assert!(created.attributes.get(attribute_name(3)).is_none());
 }
+
+/// What is told of the past is judged where it changes what the entity is now, and only there.
+pub async fn what_a_guard_refuses_does_not_come_by_history<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    store.guard(Arc::new(Without(3)));
+    create_some(&*store, 0..1, at(1)).await;
+    let told = |name: usize, id: usize| {
+        let mut instance = crate::model::Instance::new(crate::model::Datum::Property(1_i64.into()));
+        instance.observed_at = Some(at(5));
+        let told = crate::model::Chronology {
+            types: vec![type_name(0)],
+            attributes: vec![(attribute_name(name), vec![instance])],
+            ..Default::default()
+        };
+        let action = crate::model::HistoryAction::Upsert(told);
+        crate::model::HistoryWrite { id: entity_id(id), action }
+    };
+    let writes = vec![told(3, 0), told(2, 0), told(3, 8)];
+    let results = store.commit_history(&HERE, writes, at(9)).await.expect("the store works");
+    let kept: Vec<bool> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(kept, [false, true, false]);
+    let after = get(&*store, 0, at(10)).await.expect("it is there");
+    assert!(after.attributes.get(attribute_name(3)).is_none());
+    assert!(after.attributes.get(attribute_name(2)).is_some());
+    assert!(get(&*store, 8, at(10)).await.is_none());
+}
