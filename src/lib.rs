@@ -36,11 +36,14 @@ pub mod subscribe;
 /// The operations of the specification, one file each.
 pub mod broker;
 
-/// Files and feeds become entities in a broker.
+/// Files become entities in a broker.
 pub mod import;
 
 /// Derived values: what official tables make of readings, with what they are made from.
 pub mod derive;
+
+/// Feeds become entities by mapping files.
+pub mod feed;
 
 /// The HTTP face: the only room that knows actix and status codes.
 pub mod http;

@@ -12,6 +12,7 @@ use lanna::model::TenantId;
 
 use self::operate::{history, subscriptions, understood_history, understood_subscriptions};
 use super::explain::Explain;
+use super::feeds::{Feeds, Sample};
 use super::history::History;
 use super::import::Import;
 use super::migrate::Migrate;
@@ -42,6 +43,8 @@ pub enum Command {
     Migrate(Migrate),
     /// Say how the store finds what a query selects.
     Explain(Explain),
+    /// Ask about feeds.
+    Feeds(Feeds),
     /// Ask a running broker what it records and holds.
     History(History),
     /// Ask a running broker about its deliveries.
@@ -73,7 +76,7 @@ fn clap() -> Clap {
     let sample = Arg::new("sample")
         .long("sample")
         .action(ArgAction::SetTrue)
-        .help("Load a sample, air quality around Mae Moh, before serving");
+        .help("Load samples of feeds around Mae Moh (air, water, weather, energy, fires) first");
     let file = Arg::new("config")
         .long("config")
         .short('c')
@@ -98,6 +101,7 @@ fn clap() -> Clap {
         .subcommand(import())
         .subcommand(migrate())
         .subcommand(models())
+        .subcommand(feeds())
         .subcommand(store())
         .subcommand(subscriptions())
         .subcommand(
@@ -149,15 +153,20 @@ fn import() -> Clap {
         Arg::new(name).long(name).value_name(value).help(help)
     };
     Clap::new("import")
-        .about("Import entities from a file or a feed")
+        .about("Import entities from a file")
         .long_about(
-            "Import entities from a file or a feed: a JSON array, one entity to a line, normalized, \
-             concise or simplified, or the station payload of Air4Thai; or what entities were over \
+            "Import entities from a file: a JSON array, one entity to a line, normalized, \
+             concise or simplified; or what entities were over \
              time, as temporal entities or as a table (CSV). They go into the data \
              folder, which no other process may use meanwhile, or with --to into a broker that \
              runs.",
         )
-        .arg(Arg::new("file").value_name("FILE").required(true).help("The file, or - for standard input"))
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .help("The file, or - for standard input"),
+        )
         .arg(
             option("format", "FORMAT", "What the file holds")
                 .value_parser(|text: &str| text.parse::<Format>())
@@ -220,6 +229,55 @@ fn understood_models(below: &ArgMatches) -> (Models, &ArgMatches) {
             (Models::Check(file.map(PathBuf::from)), check)
         }
         other => (Models::List, other.map_or(below, |(_, list)| list)),
+    }
+}
+
+fn feeds() -> Clap {
+    let name = || Arg::new("name").value_name("NAME|FILE");
+    Clap::new("feeds")
+        .about("Ask about feeds, and try their mapping files")
+        .subcommand_required(true)
+        .subcommand(Clap::new("list").about("List the feeds there are, and which of them run"))
+        .subcommand(
+            Clap::new("check")
+                .about("Check mapping files: all, those named, or those in files of your own")
+                .arg(name().num_args(0..)),
+        )
+        .subcommand(
+            Clap::new("try")
+                .about("Print what a feed would store of a document, and what it would refuse")
+                .arg(name().required(true).help("The feed, or a mapping file"))
+                .arg(
+                    Arg::new("sample")
+                        .long("sample")
+                        .value_name("FILE")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("The document; the sample that comes with the feed when absent"),
+                )
+                .arg(
+                    Arg::new("topic")
+                        .long("topic")
+                        .value_name("TOPIC")
+                        .help("The topic under which the document came"),
+                ),
+        )
+}
+
+fn understood_feeds(below: &ArgMatches) -> (Feeds, &ArgMatches) {
+    match below.subcommand() {
+        Some(("check", check)) => {
+            let names = check.get_many::<String>("name").into_iter().flatten();
+            (Feeds::Check(names.cloned().collect()), check)
+        }
+        Some(("try", tried)) => {
+            let sample = Sample {
+                name: tried.get_one("name").cloned().unwrap_or_default(),
+                file: tried.get_one("sample").cloned(),
+                topic: tried.get_one("topic").cloned(),
+            };
+            (Feeds::Try(sample), tried)
+        }
+        other => (Feeds::List, other.map_or(below, |(_, list)| list)),
     }
 }
 
@@ -312,6 +370,10 @@ fn understood(matches: &ArgMatches) -> Invocation {
             let (asked, deepest) = understood_models(below);
             (Command::Models(asked), deepest)
         }
+        Some(("feeds", below)) => {
+            let (asked, deepest) = understood_feeds(below);
+            (Command::Feeds(asked), deepest)
+        }
         Some(("migrate", asked)) => (Command::Migrate(understood_migration(asked)), asked),
         Some(("store", below)) => {
             let explain = below.subcommand().map_or(below, |(_, explain)| explain);
@@ -373,13 +435,13 @@ mod tests {
             panic!("an import was asked for")
         };
         assert_eq!((import.file, import.to, import.mode), (None, None, Mode::Replace));
-        let words = "import f.json --format air4thai --to http://a --tenant Lampang --update \
+        let words = "import f.json --format key-values --to http://a --tenant Lampang --update \
                      --entity-context c.jsonld --batch 100 --data elsewhere";
         let invocation = invoked(&words.split_whitespace().collect::<Vec<_>>());
         assert_eq!(invocation.choices[0].value, "elsewhere");
         let Command::Import(import) = invocation.command else { panic!("an import was asked for") };
         assert_eq!(import.file, Some("f.json".into()));
-        assert_eq!((import.options.format, import.options.batch), (Format::Air4Thai, 100));
+        assert_eq!((import.options.format, import.options.batch), (Format::KeyValues, 100));
         assert_eq!(import.tenant.name(), Some("Lampang"));
         assert_eq!((import.context.as_deref(), import.mode), (Some("c.jsonld"), Mode::Update));
     }
@@ -391,6 +453,23 @@ mod tests {
         let Command::Migrate(asked) = invoked(&words).command else { panic!("a migration") };
         assert_eq!((&*asked.from, &*asked.to), ("data", "mongodb://h/?replicaSet=r"));
         assert_eq!(asked.tenants.len(), 2);
+    }
+
+    #[test]
+    fn feeds_are_listed_checked_and_tried() {
+        let asked = |words: &str| {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            match invoked(&words).command {
+                Command::Feeds(asked) => asked,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(asked("feeds list"), Feeds::List);
+        assert_eq!(asked("feeds check a b.toml"), Feeds::Check(vec!["a".into(), "b.toml".into()]));
+        let sample = Sample { name: "a".into(), file: Some("f".into()), topic: Some("t/1".into()) };
+        assert_eq!(asked("feeds try a --sample f --topic t/1"), Feeds::Try(sample));
+        let invocation = invoked(&["--feeds", "air4thai,dustboy"]);
+        assert_eq!(invocation.choices[0].value, "air4thai,dustboy");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod args;
 mod desk;
 mod explain;
+mod feeds;
 mod history;
 mod import;
 mod logging;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
             Err(why) => refuse(&why),
         },
         Command::Models(asked) => ended(models::run(asked)),
+        Command::Feeds(asked) => ended(feeds::run(&config, asked)),
         Command::Explain(explain) => match logging::start(&config.log) {
             Ok(()) => ended(explain::run(&config, &explain)),
             Err(why) => refuse(&why),

@@ -6,10 +6,11 @@ use actix_web::web::Data;
 use lanna::broker::{Broker, OpenError, shipped_context};
 use lanna::config::Config;
 use lanna::derive::{DeriveError, Deriver};
+use lanna::feed::{Feeds, FeedsError, load_samples};
 use lanna::http::report::Reporter;
 use lanna::http::server::{self, Running, ServeError};
 use lanna::http::state::State;
-use lanna::import::{ImportError, load_sample};
+use lanna::import::SinkError;
 use lanna::model::Timestamp;
 use lanna::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,8 +27,10 @@ pub enum Failure {
     Derive(#[from] DeriveError),
     #[error(transparent)]
     Serve(#[from] ServeError),
-    #[error("the sample cannot be loaded: {0}")]
-    Sample(#[from] ImportError),
+    #[error("the samples cannot be loaded: {0}")]
+    Sample(#[from] SinkError),
+    #[error(transparent)]
+    Feeds(#[from] FeedsError),
     #[error("the store was not closed in order: {0}")]
     Close(#[from] StoreError),
 }
@@ -41,21 +44,26 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         let broker = Arc::new(Broker::open(&config).await?);
         let deriver = Deriver::start(&broker, &config.derive).await?.map(Data::new);
         if options.sample {
-            let summary = load_sample(broker.clone()).await?;
-            tracing::info!(stations = summary.taken(), "the sample is loaded");
+            let taken = load_samples(&config, broker.clone()).await?;
+            tracing::info!(records = taken, "the samples are loaded");
         }
-        let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
+        let config = Arc::new(config);
+        let feeds = Feeds::open(config.clone(), broker.clone()).await?;
+        let state = State::new(config, Reporter::new(broker.clone()).with_feeds(feeds.clone()));
         let (data, mounted) = (Data::from(broker.clone()), deriver.clone());
+        let shown = Data::from(feeds.clone());
         let running = server::start(&state, move |config| {
-            config.app_data(data.clone());
+            config.app_data(data.clone()).app_data(shown.clone());
             if let Some(deriver) = &mounted {
                 config.app_data(deriver.clone());
             }
         })?;
+        feeds.start();
         greet(&running);
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
         let ended = until_told(running, &state).await;
         renewing.abort();
+        feeds.close().await;
         if let Some(deriver) = deriver {
             deriver.close().await;
         }

@@ -13,6 +13,7 @@ mod cors;
 mod derive;
 mod egress;
 mod error;
+mod feeds;
 mod limits;
 mod load;
 mod log;
@@ -34,12 +35,14 @@ pub use cors::Cors;
 pub use derive::Derive;
 pub use egress::{Egress, Network, Ports};
 pub use error::ConfigError;
+pub use feeds::Feeds;
 pub use limits::Limits;
 pub use load::{Choice, Sources};
 pub use log::{Log, LogFormat};
 pub use models::{Models, Validation};
 pub use mongodb::{MongoUrl, Mongodb};
 pub use mqtt::Mqtt;
+pub use nearest::nearest;
 pub use notify::Notify;
 pub use post::Post;
 pub use section::{Key, Section};
@@ -65,6 +68,7 @@ config! {
         mqtt: Mqtt,
         stream: Stream,
         notify: Notify,
+        feeds: Feeds,
         cors: Cors,
         admin: Admin,
         log: Log,

@@ -1,7 +1,7 @@
 //! "Did you mean …": the nearest of the names that exist.
 
 /// The name that a mistyped one most likely meant, if any is near.
-pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     let near = names.map(|name| (distance(&wrong, &name.to_lowercase()), name));
     let (distance, name) = near.min_by_key(|(distance, _)| *distance)?;

@@ -99,19 +99,33 @@ impl Client {
     }
 
     async fn read(&self, url: Url, answer: reqwest::Response) -> Result<Fetched, EgressError> {
+        self.read_up_to(url, answer, self.most).await
+    }
+
+    /// How many redirects are followed.
+    pub(super) fn redirects(&self) -> usize {
+        self.redirects
+    }
+
+    pub(super) async fn read_up_to(
+        &self,
+        url: Url,
+        answer: reqwest::Response,
+        most: usize,
+    ) -> Result<Fetched, EgressError> {
         let status = answer.status();
         if !status.is_success() {
             return Err(EgressError::Status { url: url.into(), status: status.as_u16() });
         }
-        let too_large = || EgressError::TooLarge { url: url.to_string(), most: self.most };
-        if answer.content_length().is_some_and(|length| length > self.most as u64) {
+        let too_large = || EgressError::TooLarge { url: url.to_string(), most };
+        if answer.content_length().is_some_and(|length| length > most as u64) {
             return Err(too_large());
         }
         let mut answer = answer;
         let headers = std::mem::take(answer.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&url, error))? {
-            if chunk.len() > self.most - body.len() {
+            if chunk.len() > most - body.len() {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
@@ -121,7 +135,11 @@ impl Client {
 }
 
 /// Where an answer sends us, if it does.
-fn redirected(here: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Result<Url, String>> {
+pub(super) fn redirected(
+    here: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Option<Result<Url, String>> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }

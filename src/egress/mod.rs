@@ -10,6 +10,7 @@ mod address;
 mod guard;
 mod resolve;
 
+mod ask;
 mod client;
 mod direct;
 mod freshness;
@@ -25,12 +26,14 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use ask::{Ask, Seen};
 pub use carrier::Carrier;
 pub use client::{Client, Fetched};
 pub use courier::{Courier, Message, SendError};
 pub use direct::{Direct, DirectAnswer};
 pub use guard::{Guard, Refused};
 pub use hub::{Hub, Listener, Missed, NoRoom, Told};
+pub use mqtt::{Arrived, ListenedTopic, Listening, TopicListener};
 pub use target::{STREAM, Target, TargetError};
 
 use std::time::Duration;

@@ -32,6 +32,7 @@ mod derived;
 mod discovery;
 mod entities;
 mod events;
+mod feeds;
 pub use entities::read_query;
 mod info;
 mod routes;

@@ -57,6 +57,12 @@ places! {
     Derived = "/derived" [GET];
     /// What is derived of an entity, and why.
     DerivedEntity = "/derived/{entityId}" [GET];
+    /// How feeds fare.
+    Feeds = "/feeds" [GET];
+    /// A feed; documents are sent to it.
+    Feed = "/feeds/{feed}" [GET POST];
+    /// What it refused.
+    FeedRejected = "/feeds/{feed}/rejected" [GET];
     /// How deliveries stand.
     AdminSubscriptions = "/admin/subscriptions" [GET];
     /// How those of one subscription stand.
@@ -142,13 +148,15 @@ impl Place {
                 "/metrics" => Self::Metrics,
                 "/models" => Self::Models,
                 "/derived" => Self::Derived,
+                "/feeds" => Self::Feeds,
                 path => {
-                    if let Some(rest) = path.strip_prefix("/derived/") {
-                        return (!rest.contains('/')).then_some(Self::DerivedEntity);
-                    }
-                    return match path.strip_prefix("/admin/") {
-                        Some(rest) => Self::of_admin(rest),
-                        None => Self::of_model(path.strip_prefix("/models/")?),
+                    let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
+                    return match first {
+                        "admin" => Self::of_admin(rest),
+                        "derived" => (!rest.contains('/')).then_some(Self::DerivedEntity),
+                        "feeds" => Self::of_feed(rest),
+                        "models" => Self::of_model(rest),
+                        _ => None,
                     };
                 }
             });
@@ -201,6 +209,14 @@ impl Place {
             },
             Some((_, "schema")) => Self::ModelSchema,
             Some((_, "example")) => Self::ModelExample,
+            Some(_) => return None,
+        })
+    }
+
+    fn of_feed(rest: &str) -> Option<Self> {
+        Some(match rest.split_once('/') {
+            None => Self::Feed,
+            Some((_, "rejected")) => Self::FeedRejected,
             Some(_) => return None,
         })
     }

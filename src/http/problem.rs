@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::broker::Error;
 use crate::egress::NoRoom;
+use crate::feed::TakeError;
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
 use crate::model::{Refusal, Violation};
 use crate::query::{self, QueryError};
@@ -254,6 +255,21 @@ impl From<Error> for Problem {
                 Self::plain(StatusCode::NOT_IMPLEMENTED, "This broker cannot do that", detail)
             }
             Error::Internal(_) => Self::internal(detail),
+        }
+    }
+}
+
+/// Why a document of a feed was not taken.
+impl From<TakeError> for Problem {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::NotReadable(why) => Self::bad_request(why),
+            TakeError::Store(why) => Self::plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The store takes nothing just now",
+                why,
+            )
+            .with_header(RETRY_AFTER, HeaderValue::from_static("5")),
         }
     }
 }

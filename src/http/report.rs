@@ -10,18 +10,25 @@ use super::metrics::{gauge, head};
 use super::state::Report;
 use crate::broker::{Broker, Counts};
 use crate::egress::Courier;
-use crate::model::Name;
+use crate::feed::{Feeds, Tally};
+use crate::model::{Name, Timestamp};
 use crate::subscribe::{self, Notifier};
 
 /// Reports on a broker.
 pub struct Reporter {
     broker: Arc<Broker>,
+    feeds: Option<Arc<Feeds>>,
 }
 
 impl Reporter {
     /// Reports on this broker.
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker }
+        Self { broker, feeds: None }
+    }
+
+    /// Reports on feeds, too.
+    pub fn with_feeds(self, feeds: Arc<Feeds>) -> Self {
+        Self { feeds: Some(feeds), ..self }
     }
 }
 
@@ -64,6 +71,9 @@ impl Report for Reporter {
         deliveries(out, self.broker.notifier());
         self.broker.carrier().metrics(out);
         self.broker.hub().metrics(out);
+        if let Some(feeds) = &self.feeds {
+            feeds_fare(out, feeds);
+        }
     }
 }
 
@@ -107,6 +117,67 @@ fn deliveries(out: &mut String, notifier: &Notifier) {
     let name = "lanna_notifications_queued_bytes";
     let bytes = notifier.queued_bytes();
     gauge(out, name, "Memory that waiting changes fill.", bytes);
+}
+
+/// How feeds fare.
+fn feeds_fare(out: &mut String, feeds: &Feeds) {
+    let all = feeds.statuses();
+    if all.is_empty() {
+        return;
+    }
+    head(out, "lanna_feed_records_total", "Records of feeds by what became of them.", "counter");
+    for (name, status, ..) in &all {
+        let Tally { stored, unchanged, late, rejected, .. } = status.tally;
+        let counts =
+            [("stored", stored), ("unchanged", unchanged), ("late", late), ("rejected", rejected)];
+        for (outcome, count) in counts {
+            let labels = format!("feed=\"{name}\",outcome=\"{outcome}\"");
+            let _ = writeln!(out, "lanna_feed_records_total{{{labels}}} {count}");
+        }
+    }
+    head(out, "lanna_feed_readings_total", "Readings of feeds with something wrong.", "counter");
+    for (name, status, ..) in &all {
+        let Tally { left_out, impossible, suspect, .. } = status.tally;
+        for (what, count) in
+            [("left_out", left_out), ("impossible", impossible), ("suspect", suspect)]
+        {
+            let labels = format!("feed=\"{name}\",what=\"{what}\"");
+            let _ = writeln!(out, "lanna_feed_readings_total{{{labels}}} {count}");
+        }
+    }
+    head(
+        out,
+        "lanna_feed_runs_total",
+        "Times that feeds were asked, or sent something.",
+        "counter",
+    );
+    for (name, status, ..) in &all {
+        let Tally { runs, failures, .. } = status.tally;
+        let well = runs.saturating_sub(failures);
+        for (outcome, count) in [("ok", well), ("failed", failures)] {
+            let labels = format!("feed=\"{name}\",outcome=\"{outcome}\"");
+            let _ = writeln!(out, "lanna_feed_runs_total{{{labels}}} {count}");
+        }
+    }
+    let name = "lanna_feed_last_new_timestamp_seconds";
+    head(out, name, "When a feed last brought something new, since 1970.", "gauge");
+    for (feed, status, ..) in &all {
+        let last = status.last_new.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+        if let Some(last) = last {
+            let seconds = last.micros() as f64 / 1e6;
+            let _ = writeln!(out, "{name}{{feed=\"{feed}\"}} {seconds}");
+        }
+    }
+    let name = "lanna_feed_expected_within_seconds";
+    head(out, name, "Within how long something new is expected of a feed.", "gauge");
+    for (feed, _, _, expect) in &all {
+        let _ = writeln!(out, "{name}{{feed=\"{feed}\"}} {}", expect.as_secs());
+    }
+    let name = "lanna_feed_quiet";
+    head(out, name, "Whether a feed has brought nothing new for longer than that.", "gauge");
+    for (feed, _, quiet, _) in &all {
+        let _ = writeln!(out, "{name}{{feed=\"{feed}\"}} {}", u8::from(*quiet));
+    }
 }
 
 /// A text as the value of a label.

@@ -104,6 +104,12 @@ impl<'r> Incoming<'r> {
         self.body_up_to(self.limits().batch_body.bytes()).await
     }
 
+    /// Reads a body of any kind.
+    pub async fn any_body(&mut self, most: usize) -> Result<Bytes, Problem> {
+        let patience = self.limits().body_timeout;
+        body::read(self.http, &mut self.payload, most, patience).await
+    }
+
     /// What kind the body has to be is checked first, so that a wrong one is not read.
     async fn body_up_to(&mut self, most: usize) -> Result<Bytes, Problem> {
         self.media = content_type(self.http)?;

@@ -14,7 +14,7 @@ use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::{
-    admin, attributes, batch, contexts, derived, discovery, entities, events, history, info,
+    admin, attributes, batch, contexts, derived, discovery, entities, events, feeds, history, info,
     models, subscriptions, temporal, warning,
 };
 use crate::broker::{Broker, Error};
@@ -149,6 +149,10 @@ async fn answer(
         (Place::SourceIdentity, _) => info::source_identity(incoming).await,
         (Place::Derived, _) => derived::list(incoming).await,
         (Place::DerivedEntity, _) => derived::explain(incoming, &derived::id(path)?).await,
+        (Place::Feeds, _) => feeds::list(incoming).await,
+        (Place::Feed, &Method::POST) => feeds::push(incoming, &feeds::name(path)?).await,
+        (Place::Feed, _) => feeds::show(incoming, &feeds::name(path)?).await,
+        (Place::FeedRejected, _) => feeds::rejected(incoming, &feeds::name(path)?).await,
         (Place::Models, &Method::PATCH) => models::decide_all(incoming).await,
         (Place::Models, _) => models::list(incoming).await,
         (Place::ModelsCheck, _) => models::check(incoming).await,

@@ -142,7 +142,7 @@ fn denied(why: &dyn std::error::Error) -> SinkError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Place, load_sample};
+    use super::super::Place;
     use super::*;
     use crate::config::Config;
 
@@ -162,20 +162,6 @@ mod tests {
         let stored = broker.store().get(tenant, &id, Timestamp::now()).await;
         let stored = stored.expect("the tenant is there").expect("the entity is there");
         stored.attributes.iter().map(|(name, _)| name.as_str().to_owned()).collect()
-    }
-
-    #[tokio::test]
-    async fn the_sample_has_the_names_of_its_context() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let broker = broker(folder.path()).await;
-        let summary = load_sample(broker.clone()).await.expect("it is taken");
-        assert_eq!((summary.created, summary.refused, summary.notes), (4, 0, 0));
-        let again = load_sample(broker.clone()).await.expect("it is taken");
-        assert_eq!((again.created, again.updated), (0, 4));
-        let id = "urn:ngsi-ld:AirQualityObserved:air4thai:40t";
-        let names = attributes(&broker, &TenantId::DEFAULT, id).await;
-        let pm25 = "https://smartdatamodels.org/dataModel.Environment/pm25";
-        assert!(names.iter().any(|name| name == pm25), "{names:?}");
     }
 
     #[tokio::test]

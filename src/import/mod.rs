@@ -1,4 +1,4 @@
-//! Import: files and feeds become entities in a broker (`lanna import`).
+//! Import: files become entities in a broker (`lanna import`).
 //!
 //! Holds the readers of foreign shapes and the pipeline that takes them, in batches and bounded
 //! memory, to a [`Sink`]. It knows nothing of how a sink keeps entities: one writes to the store
@@ -8,13 +8,11 @@
 //! bytes → Splitter → one JSON value at a time → Reader → entity documents → Sink → Summary
 //! ```
 
-pub mod air4thai;
 mod key_values;
 mod local;
 mod read;
 mod remote;
 mod run;
-mod sample;
 mod shape;
 mod sink;
 mod split;
@@ -25,7 +23,6 @@ pub use key_values::normalize;
 pub use local::LocalSink;
 pub use remote::RemoteSink;
 pub use run::{ImportError, Options, run};
-pub use sample::load_sample;
 pub use sink::{ContextChoice, Item, ItemContext, Mode, Sink, SinkError, Verdict};
 pub use summary::{Place, Refused, Summary};
 pub use table::{AttributeColumn, Mapping, TimeColumn};
@@ -40,8 +37,6 @@ pub enum Format {
     NgsiLd,
     /// Entities, simplified (4.5.4), in a JSON array or one to a line.
     KeyValues,
-    /// The station payload of Air4Thai; see [`air4thai`].
-    Air4Thai,
     /// Histories of entities (4.5.7), in a JSON array or one to a line.
     Temporal,
     /// Readings in a table, with the meaning of its columns in a [`Mapping`].
@@ -50,14 +45,8 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 6] = [
-        Format::Auto,
-        Format::NgsiLd,
-        Format::KeyValues,
-        Format::Air4Thai,
-        Format::Temporal,
-        Format::Csv,
-    ];
+    pub const ALL: [Format; 5] =
+        [Format::Auto, Format::NgsiLd, Format::KeyValues, Format::Temporal, Format::Csv];
 
     /// Whether it holds what entities were over time, rather than what they are.
     pub fn is_history(self) -> bool {
@@ -70,7 +59,6 @@ impl Format {
             Format::Auto => "auto",
             Format::NgsiLd => "ngsi-ld",
             Format::KeyValues => "key-values",
-            Format::Air4Thai => "air4thai",
             Format::Temporal => "temporal",
             Format::Csv => "csv",
         }
@@ -79,7 +67,7 @@ impl Format {
 
 /// No format has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a format: use auto, ngsi-ld, key-values, air4thai, temporal or csv")]
+#[error("{0:?} is not a format: use auto, ngsi-ld, key-values, temporal or csv")]
 pub struct NotAFormat(pub String);
 
 impl std::str::FromStr for Format {

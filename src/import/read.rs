@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Format, Item, ItemContext, Place, Refused, air4thai, key_values, shape::Shape};
+use super::{Format, Item, ItemContext, Place, Refused, key_values, shape::Shape};
 
 /// What came of one value.
 #[derive(Debug, Default)]
@@ -18,15 +18,11 @@ pub(super) fn read(place: Place, bytes: Vec<u8>, format: Format) -> Reading {
         refused: vec![Refused { place, id, why }],
         ..Reading::default()
     };
-    if format == Format::Air4Thai {
-        return read_air4thai(place, &bytes);
-    }
     let shape = match Shape::of(&bytes) {
         Ok(shape) => shape,
         Err(error) => return refuse(None, error.to_string()),
     };
     let format = match format {
-        Format::Auto if shape.is_air4thai => return read_air4thai(place, &bytes),
         Format::Auto if shape.is_reified => Format::NgsiLd,
         Format::Auto => Format::KeyValues,
         known => known,
@@ -44,27 +40,6 @@ pub(super) fn read(place: Place, bytes: Vec<u8>, format: Format) -> Reading {
     let context = if shape.has_context { ItemContext::Own } else { ItemContext::Chosen };
     let item = Item { place, id, json, context };
     Reading { items: vec![item], ..Reading::default() }
-}
-
-fn read_air4thai(place: Place, bytes: &[u8]) -> Reading {
-    let feed = match air4thai::read(bytes) {
-        Ok(feed) => feed,
-        Err(error) => {
-            let refused = Refused { place, id: None, why: error.to_string() };
-            return Reading { refused: vec![refused], ..Reading::default() };
-        }
-    };
-    let item = |entity: Value| Item {
-        place,
-        id: entity.get("id").and_then(Value::as_str).unwrap_or_default().into(),
-        json: to_bytes(&entity),
-        context: ItemContext::Shipped(air4thai::CONTEXT),
-    };
-    Reading {
-        items: feed.entities.into_iter().map(item).collect(),
-        refused: feed.refused.into_iter().map(|(id, why)| Refused { place, id, why }).collect(),
-        notes: feed.notes,
-    }
 }
 
 fn to_bytes(value: &Value) -> Vec<u8> {
@@ -107,15 +82,5 @@ mod tests {
             let said = read_text(json, Format::Auto).expect_err("is refused");
             assert!(said.contains(why), "{json}: {said}");
         }
-        let said = read_text(r#"{"id":"urn:a:1","type":"T"}"#, Format::Air4Thai);
-        assert!(said.expect_err("is refused").contains("no stations"));
-    }
-
-    #[test]
-    fn one_payload_of_a_feed_is_many_entities() {
-        let payload = include_bytes!("../../examples/air4thai-lampang.json").to_vec();
-        let reading = read(Place::default(), payload, Format::Auto);
-        assert_eq!(reading.items.len(), 4);
-        assert!(reading.items.iter().all(|item| item.context == ItemContext::Shipped("mae-moh")));
     }
 }

@@ -16,8 +16,6 @@ pub(super) struct Shape {
     /// Whether any member is an attribute written out, normalized or concise, in a way that a
     /// simplified entity never has.
     pub is_reified: bool,
-    /// Whether there is an array of `stations`, or a `stationID`.
-    pub is_air4thai: bool,
 }
 
 impl Shape {
@@ -46,14 +44,9 @@ impl<'de> Deserialize<'de> for Shape {
                             map.next_value::<IgnoredAny>()?;
                             shape.has_context = true;
                         }
-                        "stationID" => {
-                            map.next_value::<IgnoredAny>()?;
-                            shape.is_air4thai = true;
-                        }
-                        name => {
+                        _ => {
                             let glance: Glance = map.next_value()?;
                             shape.is_reified |= glance.is_reified;
-                            shape.is_air4thai |= name == "stations" && glance.is_array;
                         }
                     }
                 }
@@ -106,7 +99,6 @@ impl<'de> Deserialize<'de> for MaybeText {
 #[derive(Default)]
 struct Glance {
     is_reified: bool,
-    is_array: bool,
     /// The value is a text that names a kind of attribute.
     is_kind: bool,
 }
@@ -150,7 +142,7 @@ impl<'de> Deserialize<'de> for Glance {
                 while let Some(inner) = seq.next_element::<Glance>()? {
                     is_reified |= inner.is_reified;
                 }
-                Ok(Glance { is_reified, is_array: true, is_kind: false })
+                Ok(Glance { is_reified, is_kind: false })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Glance, A::Error> {
@@ -194,15 +186,13 @@ mod tests {
                 (is_reified, Some("urn:a:1")),
                 "{json}"
             );
-            assert!(!shape.is_air4thai && !shape.has_context, "{json}");
+            assert!(!shape.has_context, "{json}");
         }
     }
 
     #[test]
-    fn feeds_and_contexts_are_seen() {
+    fn contexts_are_seen() {
         let shape = |json: &str| Shape::of(json.as_bytes());
-        assert!(shape(r#"{"stations":[{"stationID":"1"}]}"#).is_ok_and(|s| s.is_air4thai));
-        assert!(shape(r#"{"stationID":"1"}"#).is_ok_and(|s| s.is_air4thai));
         assert!(shape(r#"{"\u0040context":[],"@id":"a"}"#).is_ok_and(|s| s.has_context));
         assert!(shape(r#"{"id":7}"#).is_ok_and(|s| s.id.is_none()));
         assert!(shape("[]").is_err());

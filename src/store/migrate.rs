@@ -15,7 +15,7 @@ use crate::query::{Anchor, EntityPlan, Page};
 const PAGE: usize = 500;
 
 /// What all tenants share. Who delivers what, and how far, begins anew in another store.
-const SHARED: [&str; 2] = ["contexts", "identity"];
+const SHARED: [&str; 5] = ["contexts", "identity", "feeds", "feed-rejected", "feed-files"];
 /// What each tenant has of its own.
 const OWN: [&str; 4] = ["models", "validation", "subscriptions", "dead-letters"];
 

@@ -8,6 +8,7 @@ mod discovery;
 mod entities;
 mod entity;
 mod events;
+mod feeds;
 mod models;
 mod operations;
 mod receivers;

@@ -6,6 +6,7 @@ use actix_web::web::Data;
 use lanna::broker::Broker;
 use lanna::config::Config;
 use lanna::derive::Deriver;
+use lanna::feed::Feeds;
 use lanna::http::report::Reporter;
 use lanna::http::server::{self, Running};
 use lanna::http::state::State;
@@ -73,15 +74,19 @@ impl TestBroker {
         let broker = Arc::new(Broker::open(&config).await.expect("a broker"));
         let deriver = Deriver::start(&broker, &config.derive).await.expect("profiles");
         let deriver = deriver.map(Data::new);
-        let state = State::new(Arc::new(config), Reporter::new(broker.clone()));
-        let data = Data::from(broker);
+        let config = Arc::new(config);
+        let feeds = Feeds::open(config.clone(), broker.clone()).await.expect("feeds");
+        let reporter = Reporter::new(broker.clone()).with_feeds(feeds.clone());
+        let state = State::new(config, reporter);
+        let (data, shown) = (Data::from(broker), Data::from(feeds.clone()));
         let running = server::start(&state, move |config| {
-            config.app_data(data.clone());
+            config.app_data(data.clone()).app_data(shown.clone());
             if let Some(deriver) = &deriver {
                 config.app_data(deriver.clone());
             }
         })
         .expect("a server");
+        feeds.start();
         let base = format!("http://{}", running.addresses[0]);
         Self { base, client: reqwest::Client::new(), _running: running, _folder: folder }
     }

@@ -17,7 +17,7 @@ use crate::egress::{
 
 use super::{
     Address, Shared,
-    wire::{Heard, Terms, Wire},
+    wire::{Heard, Identity, MOST, Terms, Wire},
 };
 
 /// Bytes in both directions.
@@ -33,8 +33,19 @@ pub struct Link {
     pub heard: BytesMut,
 }
 
-/// Opens a connection.
+/// Opens a connection of somebody new.
 pub async fn open(address: &Address, shared: &Shared) -> Result<Link, SendError> {
+    let client = format!("lanna{:016x}", uuid::Uuid::new_v4().as_u64_pair().0);
+    open_as(&Identity { client, kept: 0 }, MOST, address, shared).await
+}
+
+/// Opens a connection.
+pub async fn open_as(
+    identity: &Identity,
+    most: usize,
+    address: &Address,
+    shared: &Shared,
+) -> Result<Link, SendError> {
     let guard = &shared.guard;
     guard
         .check_server(address.secure, &address.host, address.port)
@@ -51,7 +62,8 @@ pub async fn open(address: &Address, shared: &Shared) -> Result<Link, SendError>
         false => Box::new(stream),
         true => secured(stream, address, shared, patience).await?,
     };
-    greet(stream, address, shared, patience).await
+    let wire = Wire { version: address.version, most };
+    greet(stream, wire, identity, address, shared).await
 }
 
 async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, SendError> {
@@ -84,16 +96,16 @@ async fn secured(
 
 async fn greet(
     stream: Box<dyn Duplex>,
+    wire: Wire,
+    identity: &Identity,
     address: &Address,
     shared: &Shared,
-    patience: Duration,
 ) -> Result<Link, SendError> {
-    let wire = Wire(address.version);
+    let patience = shared.connect_timeout;
     let mut link = Link { stream, wire, terms: Terms::default(), heard: BytesMut::new() };
     let keep_alive = u16::try_from(shared.settings.keep_alive.as_secs()).unwrap_or(u16::MAX);
-    let client = format!("lanna{:016x}", uuid::Uuid::new_v4().as_u64_pair().0);
     let mut greeting = BytesMut::new();
-    wire.connect(address, &client, keep_alive, &mut greeting).map_err(SendError::Refused)?;
+    wire.connect(address, identity, keep_alive, &mut greeting).map_err(SendError::Refused)?;
     match timeout(patience, welcome(&mut link, &greeting)).await {
         Ok(Ok(())) => Ok(link),
         Ok(Err(why)) => Err(SendError::Unreachable(format!("the MQTT server: {why}"))),

@@ -6,6 +6,7 @@
 
 mod address;
 mod link;
+mod listen;
 mod session;
 mod tls;
 mod wire;
@@ -14,6 +15,8 @@ mod wire;
 mod tests;
 
 pub use address::{Address, Quality, Version, decoded, quality_of, topic_of, version_of};
+pub use listen::{ListenedTopic, Listening, TopicListener};
+pub use wire::Arrived;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 

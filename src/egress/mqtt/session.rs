@@ -254,7 +254,11 @@ impl<'a> Session<'a> {
                 Heard::Completed(number) => self.landed(number, Ok(())),
                 Heard::Pong => self.pinged = None,
                 Heard::Farewell(why) => return Err(format!("it said farewell: {why}")),
-                Heard::Welcome(_) | Heard::Refused(_) | Heard::Else => {}
+                Heard::Welcome(_)
+                | Heard::Refused(_)
+                | Heard::Subscribed(_)
+                | Heard::Message(_)
+                | Heard::Else => {}
             }
         }
         Ok(())

@@ -44,6 +44,12 @@ fn refusals(described: &Described) -> Vec<u16> {
         if described.place.template().starts_with("/derived") {
             statuses.extend([400, 404, 503]);
         }
+        if described.place.template().starts_with("/feeds") {
+            statuses.extend([400, 404]);
+            if described.body.is_some() {
+                statuses.extend([408, 411, 413, 422, 503]);
+            }
+        }
         return statuses;
     }
     statuses.extend([404, 503, 504]);

@@ -70,6 +70,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
     (MODELS, "What the entities of a city look like."),
     (DERIVED, "What official tables make of readings."),
+    (FEEDS, "What agencies and meters publish, taken in by mapping files."),
     (DELIVERY, "Listening to notifications, and what becomes of them."),
     (RETENTION, "What is recorded of the past, for how long, and what is held."),
     (BROKER, "The broker itself."),
@@ -83,6 +84,7 @@ const SUBSCRIPTIONS: &str = "Subscriptions";
 const CONTEXTS: &str = "Contexts";
 const MODELS: &str = "Models";
 const DERIVED: &str = "Derived values";
+const FEEDS: &str = "Feeds";
 const DELIVERY: &str = "Delivery";
 const RETENTION: &str = "Retention";
 const BROKER: &str = "Broker";
@@ -702,6 +704,30 @@ operations! {
     "Get an entity that is as a model says" "In the simplified form."
     { headers: TENANT, answers: &[Answer { status: 200, about: "The entity.",
         media: &[(JSON, "ModelExample")], headers: &[] }] }
+
+    Get Feeds "listFeeds" in FEEDS (""):
+    "How feeds fare" "Those that run, and whether they have gone quiet."
+    { answers: &[Answer { status: 200, about: "The feeds.", media: &[(JSON, "Feeds")],
+        headers: &[] }] }
+
+    Get Feed "showFeed" in FEEDS (""):
+    "How a feed fares" ""
+    { answers: &[Answer { status: 200, about: "The feed.", media: &[(JSON, "Feed")],
+        headers: &[] }] }
+
+    Post Feed "pushFeed" in FEEDS (""):
+    "Send a document to a feed"
+    "For feeds whose mapping says so (source.kind = \"push\"). It is stored when it is answered."
+    { body: Some(Body { about: "A document as the mapping reads it: JSON, CSV or XML.",
+        media: &[(JSON, "FeedDocument"), (CSV, "FeedDocument"), ("application/xml", "FeedDocument")] }),
+      answers: &[Answer { status: 200, about: "What became of its records.",
+        media: &[(JSON, "FeedTaken")], headers: &[] }] }
+
+    Get FeedRejected "listRejected" in FEEDS (""):
+    "List what a feed refused, with the reasons" "Newest first; as many as are remembered."
+    { parameters: &[&["limit"]],
+      answers: &[Answer { status: 200, about: "What was refused, left out or flagged.",
+        media: &[(JSON, "FeedRejections")], headers: &[] }] }
 
     Get Health "health" in BROKER (""):
     "Version, limits and state" ""

@@ -349,6 +349,7 @@ const PATH: &[Row] = &[
     ("instanceId", Uri, "", "The id of the instance, as an answer told it."),
     ("subscriptionId", Uri, "urn:ngsi-ld:Subscription:example", "The id of the subscription."),
     ("letterId", Text, "", "The id of the dead letter."),
+    ("feed", Text, "air4thai", "The name of the feed."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
 ];
 

@@ -1,0 +1,260 @@
+//! How a feed fares: what it brought, what was refused and why, and whether it has gone quiet.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::mapper::{Issue, IssueKind, Mapped, Refused};
+use super::writer::Written;
+use crate::model::Timestamp;
+
+/// What a feed counted since it first ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Tally {
+    /// Times it was asked, or documents and batches of messages that came.
+    pub runs: u64,
+    /// Of those, the ones that failed.
+    pub failures: u64,
+    /// Records that were read.
+    pub records: u64,
+    /// Records that changed an entity.
+    pub stored: u64,
+    /// Records that told nothing new.
+    pub unchanged: u64,
+    /// Records that went into the past.
+    pub late: u64,
+    /// Records that nothing was made of.
+    pub rejected: u64,
+    /// Readings that were left out, since they cannot be read.
+    pub left_out: u64,
+    /// Readings that were impossible.
+    pub impossible: u64,
+    /// Readings that were stored and marked.
+    pub suspect: u64,
+}
+
+/// How a feed fares.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// When it was last asked, or something came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<String>,
+    /// When that last went well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<String>,
+    /// When it last brought something new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_new: Option<String>,
+    /// The time of its newest observation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest_observation: Option<String>,
+    /// Why it last failed; absent while it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How often it failed in a row.
+    pub failures_in_a_row: u32,
+}
+
+/// Something that was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    pub at: String,
+    /// `record`, `reading` or `document`.
+    pub what: String,
+    /// The file or the topic it came from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// Which record of its document it was, from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub number: Option<u64>,
+    /// Its line in a table.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u64>,
+    /// The entity it was about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<String>,
+    /// The attribute, if it was a reading.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attribute: Option<String>,
+    pub why: String,
+    /// What became of it: `refused`, `left out`, `flagged` or `marked`.
+    pub outcome: String,
+    /// The members of the record that are read.
+    #[serde(skip_serializing_if = "Value::is_null", default)]
+    pub record: Value,
+}
+
+/// What is kept while a feed runs.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub status: Status,
+    pub rejected: VecDeque<Rejected>,
+    /// Whether anything changed since it was last kept.
+    pub dirty: bool,
+}
+
+impl Status {
+    /// Whether nothing new has come for longer than is expected, counted from a start if there
+    /// was nothing yet.
+    pub fn is_quiet(&self, expect: Duration, started: Timestamp, now: Timestamp) -> bool {
+        let last = self.last_new.as_ref().and_then(|text| text.parse().ok());
+        let last: Timestamp = last.unwrap_or(started);
+        let passed = now.micros().saturating_sub(last.micros()).max(0) as u64;
+        Duration::from_micros(passed) > expect
+    }
+}
+
+impl Book {
+    /// A run begins.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.dirty = true;
+        self.status.last_run = Some(now.to_string());
+    }
+
+    /// It went well.
+    pub fn succeed(&mut self, now: Timestamp) {
+        self.dirty = true;
+        self.status.tally.runs += 1;
+        self.status.last_success = Some(now.to_string());
+        self.status.error = None;
+        self.status.failures_in_a_row = 0;
+    }
+
+    /// It failed.
+    pub fn fail(&mut self, why: &str) {
+        self.dirty = true;
+        self.status.tally.runs += 1;
+        self.status.tally.failures += 1;
+        self.status.failures_in_a_row = self.status.failures_in_a_row.saturating_add(1);
+        self.status.error = Some(why.chars().take(500).collect());
+    }
+
+    /// What became of records.
+    pub fn written(&mut self, written: &Written, now: Timestamp) {
+        let tally = &mut self.status.tally;
+        tally.stored += written.stored;
+        tally.unchanged += written.unchanged;
+        tally.late += written.late;
+        tally.rejected += written.refused.len() as u64;
+        if written.stored + written.late > 0 {
+            self.status.last_new = Some(now.to_string());
+        }
+        if let Some(newest) = written.newest {
+            let before = self.status.newest_observation.as_ref();
+            let before: Option<Timestamp> = before.and_then(|text| text.parse().ok());
+            if before.is_none_or(|before| before < newest) {
+                self.status.newest_observation = Some(newest.to_string());
+            }
+        }
+        self.dirty = true;
+    }
+
+    /// Counts what is wrong with a record that was taken, and keeps it.
+    pub fn issues(&mut self, mapped: &Mapped, from: Option<&str>, now: Timestamp, most: usize) {
+        for issue in &mapped.issues {
+            let Issue { attribute, why, kind } = issue;
+            let tally = &mut self.status.tally;
+            let outcome = match kind {
+                IssueKind::LeftOut => {
+                    tally.left_out += 1;
+                    "left out"
+                }
+                IssueKind::Impossible => {
+                    tally.impossible += 1;
+                    "flagged"
+                }
+                IssueKind::Suspect => {
+                    tally.suspect += 1;
+                    "marked"
+                }
+            };
+            let rejected = Rejected {
+                number: Some(mapped.number),
+                id: Some(mapped.id.clone()),
+                attribute: Some(attribute.clone()),
+                record: mapped.excerpt.clone(),
+                ..Rejected::new("reading", from, why, outcome, now)
+            };
+            self.keep(rejected, most);
+        }
+    }
+
+    /// Counts a record that nothing was made of, and keeps it.
+    pub fn refused(&mut self, refused: Refused, from: Option<&str>, now: Timestamp, most: usize) {
+        self.status.tally.rejected += 1;
+        let rejected = Rejected {
+            number: Some(refused.number),
+            line: refused.line,
+            id: refused.id,
+            record: refused.excerpt,
+            ..Rejected::new("record", from, &refused.why, "refused", now)
+        };
+        self.keep(rejected, most);
+    }
+
+    pub fn keep(&mut self, rejected: Rejected, most: usize) {
+        self.dirty = true;
+        if most == 0 {
+            return;
+        }
+        while self.rejected.len() >= most {
+            self.rejected.pop_front();
+        }
+        self.rejected.push_back(rejected);
+    }
+}
+
+impl Rejected {
+    pub fn new(what: &str, from: Option<&str>, why: &str, outcome: &str, now: Timestamp) -> Self {
+        Self {
+            at: now.to_string(),
+            what: what.to_owned(),
+            from: from.map(str::to_owned),
+            number: None,
+            line: None,
+            id: None,
+            attribute: None,
+            why: why.chars().take(500).collect(),
+            outcome: outcome.to_owned(),
+            record: Value::Null,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_brings_nothing_new_is_quiet_after_a_while() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let hour = Duration::from_secs(3_600);
+        let started = at("2026-03-14T00:00:00Z");
+        let mut status = Status::default();
+        assert!(!status.is_quiet(hour, started, at("2026-03-14T00:59:00Z")));
+        assert!(status.is_quiet(hour, started, at("2026-03-14T01:00:01Z")));
+        status.last_new = Some("2026-03-14T01:00:00Z".to_owned());
+        assert!(!status.is_quiet(hour, started, at("2026-03-14T01:30:00Z")));
+        assert!(status.is_quiet(hour, started, at("2026-03-14T02:30:00Z")));
+    }
+
+    #[test]
+    fn only_the_last_rejections_are_kept_and_all_are_counted() {
+        let mut book = Book::default();
+        let now = Timestamp::from_micros(0);
+        for number in 0..5 {
+            let refused =
+                Refused { number, line: None, id: None, why: "no".into(), excerpt: Value::Null };
+            book.refused(refused, Some("f.csv"), now, 3);
+        }
+        assert_eq!((book.status.tally.rejected, book.rejected.len()), (5, 3));
+        assert_eq!(book.rejected[0].number, Some(2));
+    }
+}
