@@ -4,6 +4,9 @@
 //! over HTTP, until it is killed without warning; the receiver, in this process, counts. In the end
 //! a last one is let go on until nothing is due any more, and every change that was ever
 //! acknowledged must have been told to every subscription, in the order of the changes.
+//!
+//! Two writers on one MongoDB share the work: each change is told by one of them, and when one is
+//! killed the other tells what it left.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
@@ -26,6 +29,7 @@ use lanna::query;
 use lanna::represent::subscription::{Draft, ReadLimits, Setting, Subscription};
 use lanna::store::Store;
 use lanna::store::embedded::{Embedded, Settings};
+use lanna::store::mongo::{self, Mongo};
 use lanna::subscribe::{NoListeners, Notifier};
 
 const KILLS: u64 = 50;
@@ -34,6 +38,17 @@ const SUBSCRIPTIONS: usize = 3;
 const FOLDER: &str = "LANNA_DELIVER_FOLDER";
 const ROUND: &str = "LANNA_DELIVER_ROUND";
 const SINK: &str = "LANNA_DELIVER_SINK";
+const DATABASE: &str = "LANNA_DELIVER_DATABASE";
+
+/// The store of a writer: a folder, or a database that writers share.
+async fn open(folder: &str) -> Arc<dyn Store> {
+    let Ok(database) = std::env::var(DATABASE) else {
+        return Arc::new(Embedded::open(Settings::new(folder)).unwrap());
+    };
+    Arc::new(
+        Mongo::open(mongo::Settings { database, ..mongo::Settings::new(folder) }).await.unwrap(),
+    )
+}
 
 fn write(task: u64, step: u64) -> Write {
     let instance = Instance::new(Datum::Property(Value::Number(Number::Int(step as i64))));
@@ -87,7 +102,9 @@ fn writer() {
         config.egress.allow_private = true;
         config.notify.retry_first = Duration::from_millis(20);
         config.notify.retry_last = Duration::from_millis(200);
-        let store = Arc::new(Embedded::open(Settings::new(folder)).unwrap());
+        let store = open(&folder).await;
+        // Those who share a database change entities of their own, so that each has one order.
+        let first = if store.is_shared() { round.parse::<u64>().unwrap_or(0) * TASKS } else { 0 };
         let carrier = Arc::new(Carrier::new(&config).unwrap());
         let listeners = Arc::new(NoListeners);
         let notifier =
@@ -102,7 +119,7 @@ fn writer() {
             say("over\n".to_owned());
             return;
         };
-        let tasks = (0..TASKS).map(|task| {
+        let tasks = (first..first + TASKS).map(|task| {
             let store = store.clone();
             tokio::spawn(async move {
                 for step in round * 1_000_000.. {
@@ -119,14 +136,18 @@ fn writer() {
 }
 
 fn start(folder: &Path, round: &str, sink: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    command(folder, round, sink).spawn().unwrap()
+}
+
+fn command(folder: &Path, round: &str, sink: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "writer", "--ignored", "--nocapture"])
         .env(FOLDER, folder)
         .env(ROUND, round)
         .env(SINK, sink)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::piped());
+    command
 }
 
 /// What was told: by subscription and entity the steps, in the order they came.
@@ -139,7 +160,8 @@ struct Sink {
 }
 
 impl Sink {
-    fn open() -> Self {
+    /// One that is `flaky` or always answers.
+    fn open(flaky: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let told: Arc<Mutex<Told>> = Arc::default();
@@ -147,7 +169,7 @@ impl Sink {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, told) = (stream.unwrap(), own.clone());
-                std::thread::spawn(move || drop(serve(stream, &told)));
+                std::thread::spawn(move || drop(serve(stream, &told, flaky)));
             }
         });
         Self { address, told }
@@ -155,7 +177,7 @@ impl Sink {
 }
 
 /// Answers one connection until it ends.
-fn serve(stream: TcpStream, told: &Mutex<Told>) -> std::io::Result<()> {
+fn serve(stream: TcpStream, told: &Mutex<Told>, flaky: bool) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
     for request in 1.. {
@@ -178,7 +200,7 @@ fn serve(stream: TcpStream, told: &Mutex<Told>) -> std::io::Result<()> {
         }
         let mut body = vec![0; length];
         lines.read_exact(&mut body)?;
-        if request % 97 == 0 {
+        if flaky && request % 97 == 0 {
             stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n")?;
             continue;
         }
@@ -191,7 +213,7 @@ fn serve(stream: TcpStream, told: &Mutex<Told>) -> std::io::Result<()> {
         }
         drop(told);
         // A connection that breaks after the receiver took the notification: it comes again.
-        if request % 101 == 0 {
+        if flaky && request % 101 == 0 {
             return Ok(());
         }
         stream.write_all(b"HTTP/1.1 204 Fine\r\ncontent-length: 0\r\n\r\n")?;
@@ -224,10 +246,24 @@ fn write_and_kill(folder: &Path, round: u64, sink: &str, done: &mut HashMap<u64,
     child.wait().unwrap();
 }
 
+/// What was acknowledged: by task the steps.
+type Done = HashMap<u64, Vec<u64>>;
+
+/// Whether everything that was acknowledged was told to every subscription.
+fn told_all(told: &Told, done: &Done) -> bool {
+    (0..SUBSCRIPTIONS).all(|subscription| {
+        done.iter().all(|(task, steps)| {
+            let told = told.get(&(subscription, format!("urn:x:{task}")));
+            let told: HashSet<u64> = told.into_iter().flatten().copied().collect();
+            steps.iter().all(|step| told.contains(step))
+        })
+    })
+}
+
 #[test]
 fn every_acknowledged_change_is_told_whatever_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let sink = Sink::open();
+    let sink = Sink::open(true);
     let mut done = HashMap::new();
     for round in 1..=KILLS {
         write_and_kill(folder.path(), round, &sink.address, &mut done);
@@ -235,15 +271,6 @@ fn every_acknowledged_change_is_told_whatever_is_killed() {
     let acknowledged: usize = done.values().map(Vec::len).sum();
     assert!(acknowledged > KILLS as usize, "hardly anything was written: {acknowledged}");
     // An orderly end tells what is due for a while; what is left comes after the next start.
-    let told_all = |told: &Told| {
-        (0..SUBSCRIPTIONS).all(|subscription| {
-            done.iter().all(|(task, steps)| {
-                let told = told.get(&(subscription, format!("urn:x:{task}")));
-                let told: HashSet<u64> = told.into_iter().flatten().copied().collect();
-                steps.iter().all(|step| told.contains(step))
-            })
-        })
-    };
     let mut before = None;
     loop {
         let mut child = start(folder.path(), "last", &sink.address);
@@ -251,12 +278,12 @@ fn every_acknowledged_change_is_told_whatever_is_killed() {
         let told = sink.told.lock().unwrap();
         let count: usize = told.values().map(Vec::len).sum();
         // As long as more is told there is no saying that anything was lost.
-        if told_all(&told) || before.replace(count) == Some(count) {
+        if told_all(&told, &done) || before.replace(count) == Some(count) {
             break;
         }
     }
     let told = sink.told.lock().unwrap();
-    assert!(told_all(&told), "some of {acknowledged} acknowledged changes were never told");
+    assert!(told_all(&told, &done), "some of {acknowledged} acknowledged changes were never told");
     let mut repeats = 0;
     for steps in told.values() {
         // A repeat is told again in its place: what is new comes in order.
@@ -266,4 +293,105 @@ fn every_acknowledged_change_is_told_whatever_is_killed() {
         repeats += steps.len() - new.len();
     }
     println!("{acknowledged} changes, {SUBSCRIPTIONS} subscriptions, {repeats} repeats");
+}
+
+/// A writer on a database that others share, and what it was acknowledged.
+struct Sharer {
+    child: Child,
+    done: Arc<Mutex<Done>>,
+}
+
+impl Sharer {
+    fn start(url: &str, database: &str, round: u64, sink: &str) -> Self {
+        let mut command = command(Path::new(url), &round.to_string(), sink);
+        let mut child = command.env(DATABASE, database).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let done: Arc<Mutex<Done>> = Arc::default();
+        let own = done.clone();
+        std::thread::spawn(move || {
+            // The last line may be cut short by the kill; then it says nothing.
+            for line in lines.lines().map_while(Result::ok) {
+                let Some((task, step)) =
+                    line.strip_prefix("done ").and_then(|said| said.split_once(' '))
+                else {
+                    continue;
+                };
+                if let (Ok(task), Ok(step)) = (task.parse(), step.parse()) {
+                    own.lock().unwrap().entry(task).or_default().push(step);
+                }
+            }
+        });
+        Self { child, done }
+    }
+
+    fn count(&self) -> usize {
+        self.done.lock().unwrap().values().map(Vec::len).sum()
+    }
+
+    /// Waits until so many more were acknowledged.
+    fn go_on(&self, more: usize) {
+        let until = self.count() + more;
+        while self.count() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Sharer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// How long it takes until work is shared out anew, or taken over: a lease, and a little.
+const SHARED_OUT: Duration = Duration::from_secs(15);
+
+#[test]
+fn brokers_that_share_a_database_tell_each_change_once_and_take_over_from_the_dead() {
+    let url = std::env::var("TEST_MONGODB").unwrap();
+    let database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+    let sink = Sink::open(false);
+    let mut one = Sharer::start(&url, &database, 1, &sink.address);
+    one.go_on(50);
+    let mut two = Sharer::start(&url, &database, 2, &sink.address);
+    two.go_on(50);
+    std::thread::sleep(SHARED_OUT);
+    // Both have their share now: what is told from here on is told once.
+    let counts = |told: &Told| -> HashMap<(usize, String), usize> {
+        told.iter().map(|(key, steps)| (key.clone(), steps.len())).collect()
+    };
+    let before = counts(&sink.told.lock().unwrap());
+    one.go_on(100);
+    two.go_on(100);
+    let told = sink.told.lock().unwrap().clone();
+    let mut new = 0;
+    for (key, steps) in &told {
+        let (earlier, later) = steps.split_at(before.get(key).copied().unwrap_or(0));
+        let mut seen: HashSet<u64> = earlier.iter().copied().collect();
+        assert!(later.iter().all(|step| seen.insert(*step)), "told by both: {key:?}");
+        new += later.len();
+    }
+    assert!(new > 0);
+    one.kill();
+    let left = one.done.lock().unwrap().clone();
+    two.go_on(50);
+    // Whoever is left tells what the other was told to tell.
+    let begun = Instant::now();
+    while !told_all(&sink.told.lock().unwrap(), &left) {
+        assert!(begun.elapsed() < 20 * SHARED_OUT, "nobody took over");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("taken over within {:.1} s", begun.elapsed().as_secs_f64());
+    two.kill();
+    let told = sink.told.lock().unwrap();
+    for (key, steps) in told.iter() {
+        let mut seen = HashSet::new();
+        let new: Vec<u64> = steps.iter().copied().filter(|step| seen.insert(*step)).collect();
+        assert!(new.is_sorted(), "out of order: {key:?}");
+    }
 }

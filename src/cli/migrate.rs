@@ -60,8 +60,9 @@ pub fn run(config: &Config, asked: Migrate) -> Result<(), Failure> {
         for tenant in copied? {
             writeln!(
                 out,
-                "{}: {} entities and {} records copied and compared, checksum {:016x}",
-                tenant.tenant, tenant.entities, tenant.records, tenant.checksum
+                "{}: {} entities, {} recorded instances and {} records copied and compared, \
+                 checksum {:016x}",
+                tenant.tenant, tenant.entities, tenant.instances, tenant.records, tenant.checksum
             )?;
         }
         Ok(())

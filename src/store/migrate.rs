@@ -1,6 +1,6 @@
 //! Copying a broker from one store to another, whatever they are: entities in the order of their
-//! creation with all their times, and records. A copy that was interrupted goes on where it was,
-//! and is compared with what it was made from in the end.
+//! creation with all their times, their history, and records. A copy that was interrupted goes on
+//! where it was, and is compared with what it was made from in the end.
 
 use std::hash::Hasher;
 
@@ -14,10 +14,14 @@ use crate::query::{Anchor, EntityPlan, Page};
 /// How many entities are copied at once.
 const PAGE: usize = 500;
 
+/// How many rows of history are copied at once, about.
+const ROWS: usize = 50_000;
+
 /// What all tenants share. Who delivers what, and how far, begins anew in another store.
 const SHARED: [&str; 5] = ["contexts", "identity", "feeds", "feed-rejected", "feed-files"];
 /// What each tenant has of its own.
-const OWN: [&str; 4] = ["models", "validation", "subscriptions", "dead-letters"];
+const OWN: [&str; 5] =
+    ["models", "validation", "subscriptions", "dead-letters", super::HISTORY_RULES];
 
 /// Where a copy is on record in the store it goes to.
 const PROGRESS: Shelf = Shelf::shared("migration");
@@ -29,6 +33,11 @@ struct Progress {
     after: Option<String>,
     entities: u64,
     done: bool,
+    /// The same of history.
+    #[serde(default)]
+    past: Option<String>,
+    #[serde(default)]
+    past_done: bool,
 }
 
 /// What was copied of a tenant, or was there already.
@@ -36,6 +45,8 @@ struct Progress {
 pub struct Copied {
     pub tenant: TenantId,
     pub entities: u64,
+    /// How many instances their history has.
+    pub instances: u64,
     pub records: u64,
     /// The same for the same entities, in whatever store.
     pub checksum: u64,
@@ -56,16 +67,18 @@ pub enum MigrateError {
     Refused { tenant: TenantId, id: EntityId, why: String },
 }
 
-/// How many entities there are, and their checksum.
+/// How many entities and recorded instances there are, and their checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sum {
     pub entities: u64,
+    pub instances: u64,
     pub checksum: u64,
 }
 
 impl std::fmt::Display for Sum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} entities ({:016x})", self.entities, self.checksum)
+        let Self { entities, instances, checksum } = self;
+        write!(f, "{entities} entities and {instances} recorded instances ({checksum:016x})")
     }
 }
 
@@ -93,6 +106,7 @@ pub async fn migrate(
     let mut copied = Vec::with_capacity(chosen.len());
     for tenant in chosen {
         copy_entities(from, to, &tenant, now, &mut told).await?;
+        copy_history(from, to, &tenant).await?;
         let mut records = 0;
         for name in OWN {
             records += copy_shelf(from, to, &Shelf::of(&tenant, name)).await?;
@@ -104,7 +118,8 @@ pub async fn migrate(
         if there != here {
             return Err(MigrateError::Different { tenant, from: there, to: here });
         }
-        copied.push(Copied { tenant, entities: here.entities, records, checksum: here.checksum });
+        let Sum { entities, instances, checksum } = here;
+        copied.push(Copied { tenant, entities, instances, records, checksum });
     }
     for tenant in &copied {
         // A later copy begins anew.
@@ -153,6 +168,30 @@ async fn copy_entities(
     Ok(())
 }
 
+async fn copy_history(
+    from: &dyn Store,
+    to: &dyn Store,
+    tenant: &TenantId,
+) -> Result<(), MigrateError> {
+    let records: Records<'_, Progress> = Records::on(to, PROGRESS);
+    let known = records.get(key(tenant)).await.map_err(MigrateError::To)?;
+    let mut progress = known.unwrap_or_default();
+    while !progress.past_done {
+        let archives = match from.archive(tenant, progress.past.as_deref(), ROWS).await {
+            // Nothing was in it, so nothing brought it into being.
+            Err(StoreError::UnknownTenant(_)) => return Ok(()),
+            archives => archives.map_err(MigrateError::From)?,
+        };
+        if !archives.archives.is_empty() {
+            to.restore(tenant, archives.archives).await.map_err(MigrateError::To)?;
+        }
+        progress.past_done = archives.next.is_none();
+        progress.past = archives.next;
+        records.put(key(tenant), &progress).await.map_err(MigrateError::To)?;
+    }
+    Ok(())
+}
+
 /// Copies the records of a shelf; how many there are.
 async fn copy_shelf(from: &dyn Store, to: &dyn Store, shelf: &Shelf) -> Result<u64, MigrateError> {
     let all = from.records(shelf).await.map_err(MigrateError::From)?;
@@ -179,10 +218,22 @@ async fn sum(store: &dyn Store, tenant: &TenantId, now: Timestamp) -> Result<Sum
             hasher.write_u64(sum.checksum);
             // Stores may differ in when they let go of what has expired.
             hasher.write(&encode_whole(&stored.entity.without_expired(now)));
-            sum = Sum { entities: sum.entities + 1, checksum: hasher.finish() };
+            sum = Sum { entities: sum.entities + 1, checksum: hasher.finish(), ..sum };
         }
-        let Some(next) = found.next else { return Ok(sum) };
+        let Some(next) = found.next else { break };
         after = Some(next);
+    }
+    let mut past = None;
+    loop {
+        let archives = store.archive(tenant, past.as_deref(), ROWS).await?;
+        for archive in &archives.archives {
+            sum.instances += archive.rows();
+            sum.checksum = archive.sum_up(sum.checksum);
+        }
+        if archives.next.is_none() {
+            return Ok(sum);
+        }
+        past = archives.next;
     }
 }
 
@@ -195,10 +246,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::{Chronology, Datum, HistoryAction, HistoryWrite, Instance};
     use crate::store::embedded::{Embedded, Settings};
     use crate::store::mongo::Mongo;
     use crate::store::mongo::tests::settings;
     use crate::store::samples::{self, at, entity_id};
+
+    fn readings(numbers: std::ops::Range<i64>) -> Chronology {
+        let instances = numbers.map(|number| {
+            let mut instance = Instance::new(Datum::Property((number as f64 / 10.0).into()));
+            instance.observed_at = Some(at(number - 1_000_000));
+            instance.unit = Some(samples::attribute_name(8));
+            instance
+        });
+        let attributes = vec![(samples::attribute_name(9), instances.collect())];
+        Chronology { types: vec![samples::type_name(1)], attributes, ..Chronology::default() }
+    }
 
     async fn fill(store: &dyn Store, tenants: &[TenantId]) {
         let mut runner = TestRunner::deterministic();
@@ -215,6 +278,15 @@ mod tests {
             }
             let shelf = Shelf::of(tenant, "models");
             store.put_record(&shelf, "a.b$", json!({"$a": {"b.c": number}})).await.unwrap();
+            // A history longer than what is copied at once, and one that has ended.
+            let long = HistoryAction::Upsert(readings(0..ROWS as i64 + 7_000));
+            let ended = Write::new(entity_id(17), Action::Delete);
+            store.commit(tenant, vec![ended], at(-260)).await.unwrap();
+            let write = HistoryWrite { id: entity_id(5), action: long };
+            store.commit_history(tenant, vec![write], at(-259)).await.unwrap().remove(0).unwrap();
+            let few = HistoryAction::Append(readings(100_000..100_010));
+            let write = HistoryWrite { id: entity_id(5), action: few };
+            store.commit_history(tenant, vec![write], at(-258)).await.unwrap().remove(0).unwrap();
         }
         store.put_record(&Shelf::shared("contexts"), "x", json!({"@context": {}})).await.unwrap();
     }
@@ -257,7 +329,8 @@ mod tests {
         let there = migrate(&*first, &*mongo, None, now, |_, _| pages += 1).await.unwrap();
         assert_eq!(pages, 4, "what was copied is not copied again");
         assert_eq!(there.len(), 2);
-        assert!(there.iter().all(|one| one.entities == 1_200 && one.records == 1));
+        assert!(there.iter().all(|one| one.entities == 1_199 && one.records == 1));
+        assert!(there.iter().all(|one| one.instances > ROWS as u64), "{there:?}");
         let back = migrate(&*mongo, &last, None, now, |_, _| {}).await.unwrap();
         let mut sums: Vec<_> = there.iter().map(|one| (&one.tenant, one.checksum)).collect();
         let mut again: Vec<_> = back.iter().map(|one| (&one.tenant, one.checksum)).collect();

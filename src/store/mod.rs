@@ -19,8 +19,8 @@ use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 pub use events::{Event, READERS, Reached, Watch};
 pub use guard::Guard;
 pub use history::{
-    EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries, HistoryRule, HistoryRules,
-    Keep, Recording, Stretch,
+    Archive, Archives, EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries,
+    HistoryRule, HistoryRules, Keep, Recording, Stretch,
 };
 
 /// The store within this process, on a folder.
@@ -99,10 +99,7 @@ pub trait Store: Send + Sync + 'static {
         tenant: &TenantId,
         plan: &HistoryPlan,
         now: Timestamp,
-    ) -> Result<FoundHistory, StoreError> {
-        let _ = (tenant, plan, now);
-        Err(StoreError::Unusable("this store keeps no history".into()))
-    }
+    ) -> Result<FoundHistory, StoreError>;
 
     /// What is held of the history of the entities that a plan selects by ids and types: a page
     /// of them, in the order of their ids.
@@ -110,10 +107,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         tenant: &TenantId,
         plan: &EntityPlan,
-    ) -> Result<Vec<HeldHistory>, StoreError> {
-        let _ = (tenant, plan);
-        Err(StoreError::Unusable("this store does not tell what it holds of history".into()))
-    }
+    ) -> Result<Vec<HeldHistory>, StoreError>;
 
     /// Changes the history of entities, in order, each write seeing those before it, and answers
     /// one by one, as [`Store::commit`] does. An entity whose history is added to becomes known by
@@ -128,10 +122,24 @@ pub trait Store: Send + Sync + 'static {
         tenant: &TenantId,
         writes: Vec<HistoryWrite>,
         now: Timestamp,
-    ) -> Result<Vec<Result<HistoryChange, Refusal>>, StoreError> {
-        let _ = (tenant, writes, now);
-        Err(StoreError::Unusable("this store keeps no history".into()))
-    }
+    ) -> Result<Vec<Result<HistoryChange, Refusal>>, StoreError>;
+
+    /// What history keeps of the tenant's entities, in the order of their ids, about so many rows
+    /// at once; those after a place that was named before. For copying to another store.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownTenant`]; [`StoreError::Broken`] if it cannot be read.
+    async fn archive(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Result<Archives, StoreError>;
+
+    /// Puts archives in place of what history keeps of their entities, which bring all their times
+    /// along; parts of one entity must come in their order. The entities themselves stay as they
+    /// are.
+    async fn restore(&self, tenant: &TenantId, archives: Vec<Archive>) -> Result<(), StoreError>;
 
     /// How the first page of a plan is found, tried out: for those who ask why a query is slow.
     async fn explain(

@@ -157,3 +157,25 @@ async fn pages_from_this_machine_may_listen() {
         assert_eq!(found.map(|value| value.to_str().expect("text")), allowed);
     }
 }
+
+/// Where several brokers share a store: on MongoDB only.
+#[actix_web::test]
+async fn listeners_at_any_broker_are_told_whoever_sends() {
+    if std::env::var("TEST_HTTP_STORE").is_err() {
+        return;
+    }
+    let database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+    let one = TestBroker::with(|config| config.mongodb.database.clone_from(&database)).await;
+    let two = TestBroker::with(|config| config.mongodb.database.clone_from(&database)).await;
+    subscribed(&one).await;
+    let path = format!("/subscriptions/{ID}/events");
+    while two.send(two.request("HEAD", &path)).await.status != 200 {
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let mut here = Events::of(&one, "?lastEventId=0", None).await;
+    let mut there = Events::of(&two, "?lastEventId=0", None).await;
+    drives(&two, 1).await;
+    drives(&one, 2).await;
+    assert_eq!(here.speeds(3).await.0, [0, 1, 2]);
+    assert_eq!(there.speeds(3).await.0, [0, 1, 2]);
+}

@@ -9,15 +9,16 @@ use hashbrown::HashMap;
 use super::Inner;
 use super::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
 use super::events::Told;
-use super::history::{Notes, Recorder, SeriesKey};
+use super::history::{Notes, Recorder};
 use super::index::{Sort, Wish};
 use super::names::{Dictionary, Names};
 use super::queue::{Job, RecordChange, RecordJob, Results};
 use super::seats::SeatNumber;
 use super::tenants::{State, Tenant};
 use crate::model::{
-    Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
+    Action, Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
 };
+use crate::store::history::SeriesKey;
 use crate::store::record::{Damaged, encode, is_storable};
 use crate::store::weight::weigh;
 use crate::store::{Event, HISTORY_RULES, StoreError};
@@ -149,6 +150,12 @@ impl<'a> Group<'a> {
                     let _ = answer.send(done.and(result));
                 }));
             }
+            Job::Archives { tenant, archives, answer } => {
+                let result = self.add_archives(&tenant, archives);
+                self.answers.push(Box::new(move |done| {
+                    let _ = answer.send(done.and(result));
+                }));
+            }
             Job::Pack { packed, answer } => {
                 self.add_packed(*packed);
                 self.answers.push(Box::new(move |done| {
@@ -189,9 +196,13 @@ impl<'a> Group<'a> {
         let mut done = Vec::new();
         let (told, noted) = (self.told.count(), self.notes.begin());
         for write in writes {
+            // What is copied brings its own history along.
+            let is_copy = matches!(write.action, Action::Restore(_));
             let result = self.add_write(&tenant, write, now, &mut done).and_then(|result| {
-                if let Ok(change) = &result {
-                    self.tell(&tenant, change)?;
+                match &result {
+                    Ok(change) if is_copy => self.told.add(self.inner, &tenant.id, change),
+                    Ok(change) => self.tell(&tenant, change)?,
+                    Err(_) => {}
                 }
                 Ok(result)
             });

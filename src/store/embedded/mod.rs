@@ -43,7 +43,6 @@ use self::cache::Cache;
 use self::engine::{Engine, Rest};
 use self::folder::Folder;
 use self::group::{Writer, record_key, record_prefix};
-pub(in crate::store) use self::history::Thinned;
 
 use self::history::History;
 use self::names::Names;
@@ -51,8 +50,8 @@ use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
 use super::{
-    Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Shelf, Store, StoreError,
-    Watch,
+    Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Shelf,
+    Store, StoreError, Watch,
 };
 use crate::model::{
     Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId, Timestamp, Write,
@@ -408,6 +407,27 @@ impl Store for Embedded {
                 .map_err(|error| StoreError::Broken(error.to_string()))??,
         };
         asked.await.map_err(gone)?
+    }
+
+    async fn archive(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Result<Archives, StoreError> {
+        let tenant = self.inner.tenants.get(tenant)?;
+        let (inner, after) = (self.inner.clone(), after.map(str::to_owned));
+        let read = move || history::archives(&inner, &tenant, after.as_deref(), rows);
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|error| StoreError::Broken(error.to_string()))?
+    }
+
+    async fn restore(&self, tenant: &TenantId, archives: Vec<Archive>) -> Result<(), StoreError> {
+        self.inner.room_to_record().await?;
+        let (inner, tenant) = (self.inner.clone(), tenant.clone());
+        let ask = move || inner.ask(|answer| Job::Archives { tenant, archives, answer });
+        let asked = tokio::task::spawn_blocking(ask).await;
+        asked.map_err(|error| StoreError::Broken(error.to_string()))??.await.map_err(gone)?
     }
 
     async fn explain(

@@ -12,7 +12,7 @@ use super::index::Wish;
 use super::seats::SeatNumber;
 use super::tenants::Tenant;
 use crate::model::{Change, HistoryAction, HistoryWrite, Refusal, TenantId, Timestamp, Write};
-use crate::store::StoreError;
+use crate::store::{Archive, StoreError};
 
 /// Where the answer to a job goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -45,6 +45,12 @@ pub(super) enum Job {
         writes: Vec<HistoryWrite>,
         now: Timestamp,
         answer: Answer<HistoryResults>,
+    },
+    /// What another store kept of history.
+    Archives {
+        tenant: TenantId,
+        archives: Vec<Archive>,
+        answer: Answer<()>,
     },
     /// Blocks that were made of tails.
     Pack {
@@ -99,6 +105,10 @@ impl Job {
                 };
                 writes.iter().map(size).sum::<usize>().max(1)
             }
+            Job::Archives { archives, .. } => {
+                let rows: u64 = archives.iter().map(Archive::rows).sum();
+                (rows as usize / INSTANCES).max(1)
+            }
             Job::Record(_) | Job::Remember { .. } | Job::Forget { .. } | Job::Pack { .. } => 1,
         }
     }
@@ -113,6 +123,7 @@ impl Job {
             Job::History { answer, .. } => drop(answer.send(Err(error))),
             Job::Remember { answer, .. }
             | Job::Forget { answer, .. }
+            | Job::Archives { answer, .. }
             | Job::Pack { answer, .. } => {
                 drop(answer.send(Err(error)));
             }

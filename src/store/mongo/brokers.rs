@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use super::tests::settings;
 use super::{Mongo, Settings};
-use crate::model::{Action, Change, EntityId, TenantId, Write};
-use crate::query::{EntityPlan, Page};
+use crate::model::{Action, Change, EntityId, TenantId, TimeProperty, Write};
+use crate::query::{EntityPlan, HistoryPlan, Line, Page, Selector, Window};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
-use crate::store::{Event, RecordChange, Shelf, Store, Watch};
+use crate::store::{EVERY_TYPE, Event, HISTORY_RULES, RecordChange, Shelf, Store, Watch};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -23,10 +23,15 @@ struct Three {
 
 impl Three {
     async fn start() -> Self {
-        let settings = settings();
+        Self::with(settings()).await
+    }
+
+    /// All start at once, in a database that is not there yet.
+    async fn with(settings: Settings) -> Self {
+        let open = |_| tokio::spawn(Mongo::open(settings.clone()));
         let mut brokers = Vec::new();
-        for _ in 0..3 {
-            brokers.push(Arc::new(Mongo::open(Settings { ..settings.clone() }).await.unwrap()));
+        for opened in (0..3).map(open).collect::<Vec<_>>() {
+            brokers.push(Arc::new(opened.await.unwrap().unwrap()));
         }
         Self { brokers }
     }
@@ -127,7 +132,16 @@ async fn what_three_brokers_create_is_met_once_by_pages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_hears_what_others_do_to_records() {
-    let three = Three::start().await;
+    hears_what_others_do(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_without_change_streams_hears_it_too() {
+    hears_what_others_do(false).await;
+}
+
+async fn hears_what_others_do(streams: bool) {
+    let three = Three::with(Settings { streams, ..settings() }).await;
     let (told, mut heard) = mpsc::channel(10);
     three.brokers[2].on_records(told);
     let tenant = TenantId::named("ลำปาง").unwrap();
@@ -178,6 +192,75 @@ impl Watch for All {
     }
 
     fn committed(&self, _: Vec<Event>) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_that_start_at_once_make_each_index_once() {
+    let three = Three::start().await;
+    let others = (0..4).map(|_| tokio::spawn(Mongo::open(three.brokers[0].inner.settings.clone())));
+    for other in others.collect::<Vec<_>>() {
+        other.await.unwrap().unwrap();
+    }
+    let names = three.brokers[0].inner.entities.list_index_names().await.unwrap();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+    for name in ["pages_1", "values_1", "places_1", "noted_1", "recent_1", "fold_1"] {
+        assert!(names.iter().any(|own| own == name), "{names:?}");
+    }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_is_one_whoever_writes_and_folds_it() {
+    let three = Three::start().await;
+    three.brokers[0].commit(&HERE, vec![create(0)], at(0)).await.unwrap()[0].as_ref().unwrap();
+    let tasks = three.brokers.iter().enumerate().map(|(number, broker)| {
+        let broker = broker.clone();
+        tokio::spawn(async move {
+            for step in 0..40 {
+                let write = vec![set(0, 7, (number * 100 + step) as i64)];
+                broker.commit(&HERE, write, at(1)).await.unwrap()[0].as_ref().unwrap();
+                if step % 10 == number {
+                    broker.pack_all().await.unwrap();
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let ids = vec![entity_id(0)];
+    let plan = HistoryPlan {
+        entities: EntityPlan {
+            select: vec![Selector { ids, ..Selector::default() }],
+            ..EntityPlan::default()
+        },
+        window: Window { property: TimeProperty::Placed, ..Window::default() },
+        ..HistoryPlan::default()
+    };
+    for broker in &three.brokers {
+        let found = broker.evolve(&HERE, &plan, at(2)).await.unwrap();
+        let Line::Instances(all) = &found.told.evolutions[0].attributes[0].1 else {
+            panic!("{found:?}")
+        };
+        assert_eq!(all.len(), 120, "each write is recorded, and once");
+    }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_of_history_are_heard_of_by_others() {
+    let three = Three::start().await;
+    let (told, mut heard) = mpsc::channel(10);
+    three.brokers[2].on_records(told);
+    three.brokers[2].commit(&HERE, vec![create(0)], at(0)).await.unwrap()[0].as_ref().unwrap();
+    let shelf = Shelf::of(&HERE, HISTORY_RULES);
+    let none = json!({"record": "none"});
+    three.brokers[0].put_record(&shelf, EVERY_TYPE, none).await.unwrap();
+    heard.recv().await.unwrap();
+    let rules = three.brokers[2].inner.history_rules(&HERE).await.unwrap().unwrap();
+    assert!(!rules.records_any(&[]));
+    three.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,6 +59,18 @@ impl Clock {
         }
     }
 
+    /// The time of a stamp that is given now, in microseconds since 1970: no other has it here, and
+    /// later ones are greater.
+    pub fn micros(&self) -> i64 {
+        (self.stamp() >> BROKER_BITS) + BEGIN
+    }
+
+    /// Stamps that are so old are less.
+    pub fn stamp_before(&self, age: std::time::Duration) -> i64 {
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        self.stamp().saturating_sub(age.saturating_mul(1 << BROKER_BITS))
+    }
+
     /// Never falls behind a stamp that another broker gave.
     pub fn saw(&self, stamp: i64) {
         self.last.fetch_max(stamp >> BROKER_BITS, Ordering::Relaxed);

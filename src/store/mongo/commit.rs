@@ -13,7 +13,7 @@ use super::cache::Held;
 use super::decide::{Circumstances, Decision, End, Writes};
 use super::write::{Failure, Fate};
 use crate::model::{Action, Change, EntityId, Refusal, TenantId, Timestamp, Write};
-use crate::store::StoreError;
+use crate::store::{HistoryRules, StoreError};
 
 /// How often a write is decided again because others were faster, before it is given up.
 const MAX_ATTEMPTS: u32 = 300;
@@ -28,13 +28,17 @@ impl Locks {
     }
 
     /// Locks some entities, always in the same order.
-    async fn lock(&self, tenant: &TenantId, targets: &[Target]) -> Vec<MutexGuard<'_, ()>> {
-        let place = |target: &Target| {
+    pub async fn lock<'i>(
+        &self,
+        tenant: &TenantId,
+        ids: impl Iterator<Item = &'i EntityId>,
+    ) -> Vec<MutexGuard<'_, ()>> {
+        let place = |id: &EntityId| {
             let mut hasher = FxHasher::default();
-            (tenant, &target.id).hash(&mut hasher);
+            (tenant, id).hash(&mut hasher);
             (hasher.finish() >> 40) as usize % self.0.len()
         };
-        let mut places: Vec<usize> = targets.iter().map(place).collect();
+        let mut places: Vec<usize> = ids.map(place).collect();
         places.sort_unstable();
         places.dedup();
         let mut guards = Vec::with_capacity(places.len());
@@ -57,15 +61,20 @@ type Results = Vec<Option<Result<Change, Refusal>>>;
 
 impl Inner {
     /// What decisions need to know.
-    pub fn circumstances<'a>(&'a self, tenant: &'a TenantId, now: Timestamp) -> Circumstances<'a> {
+    pub fn circumstances<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        now: Timestamp,
+        rules: Option<Arc<HistoryRules>>,
+    ) -> Circumstances<'a> {
         let watch = self.watch.get().map(|watch| &**watch);
         let guard = self.guard.get().map(|guard| &**guard);
-        Circumstances { tenant, now, clock: &self.clock, watch, guard }
+        Circumstances { tenant, now, clock: &self.clock, watch, guard, rules }
     }
 
     /// See [`Store::commit`](crate::store::Store::commit).
     pub async fn commit(
-        &self,
+        self: &Arc<Self>,
         tenant: &TenantId,
         writes: Vec<Write>,
         now: Timestamp,
@@ -75,8 +84,10 @@ impl Inner {
         }
         let mut results: Results = writes.iter().map(|_| None).collect();
         let mut targets = by_entity(writes);
-        let _locks = self.locks.lock(tenant, &targets).await;
-        let mut work = Work { inner: self, tenant, now, begun: Instant::now(), sure: true };
+        let rules = self.history_rules(tenant).await?;
+        let _locks = self.locks.lock(tenant, targets.iter().map(|target| &target.id)).await;
+        let begun = Instant::now();
+        let mut work = Work { inner: self, tenant, now, rules, begun, sure: true };
         for attempt in 0..MAX_ATTEMPTS {
             let decisions = match work.decide(&mut targets, attempt > 0, &mut results).await {
                 Ok(decisions) => decisions,
@@ -94,9 +105,10 @@ impl Inner {
 
 /// A commit under way.
 struct Work<'a> {
-    inner: &'a Inner,
+    inner: &'a Arc<Inner>,
     tenant: &'a TenantId,
     now: Timestamp,
+    rules: Option<Arc<HistoryRules>>,
     begun: Instant,
     /// Whether nothing was written yet, for all we know.
     sure: bool,
@@ -189,7 +201,7 @@ impl Work<'_> {
         targets: &[Target],
         known: &FxHashMap<EntityId, Option<Arc<Held>>>,
     ) -> Result<Vec<Decision>, StoreError> {
-        let circumstances = self.inner.circumstances(self.tenant, self.now);
+        let circumstances = self.inner.circumstances(self.tenant, self.now, self.rules.clone());
         let decide = |target: &Target| {
             let before = known.get(&target.id).cloned().flatten();
             circumstances.decide(&target.id, &target.writes, before)
@@ -206,7 +218,7 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         let mut finished: Vec<EntityId> = Vec::new();
         let (to_write, same): (Vec<_>, Vec<_>) =
-            decisions.into_iter().partition(|one| !matches!(one.end, End::Same));
+            decisions.into_iter().partition(Decision::is_to_be_written);
         for decision in same {
             finished.push(decision.id.clone());
             settle(decision, results);
@@ -235,7 +247,7 @@ impl Work<'_> {
                             target.doubtful = Some(decision);
                         }
                     }
-                    Fate::Failed(Failure::Passing) => {}
+                    Fate::Failed(Failure::Passing | Failure::Crowded) => {}
                     Fate::Failed(Failure::Error(error)) => return Err(self.fail(error)),
                 }
             }

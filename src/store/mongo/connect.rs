@@ -14,13 +14,14 @@ use super::cache::Cache;
 use super::clock::Clock;
 use super::commit::Locks;
 use super::gate::Gate;
+use super::history::{BLOCKS, CHAPTERS};
 use super::{
     ENTITIES, EVENTS, Inner, LEASES, META, RECORDS, Settings, TENANTS, error, events, indexes,
 };
 use crate::store::StoreError;
 
 /// The format of the documents, raised when an older broker could not read them.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 /// Connects and prepares the database.
 pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
@@ -29,7 +30,7 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
     check_server(&hello)?;
     let meta = database.collection::<Document>(META);
     check_format(&database).await?;
-    for name in [ENTITIES, TENANTS, RECORDS, LEASES, EVENTS] {
+    for name in [ENTITIES, TENANTS, RECORDS, LEASES, EVENTS, CHAPTERS, BLOCKS] {
         make_collection(&database, name).await?;
     }
     add_document(&database, events::new_counter()).await?;
@@ -50,6 +51,7 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
         records: database.collection(RECORDS),
         leases: database.collection(LEASES),
         events: database.collection(EVENTS),
+        history: super::history::History::default(),
         meta,
         clock,
         gate: Gate::new(settings.pool, settings.queue, settings.patience),
@@ -115,7 +117,12 @@ async fn check_format(database: &Database) -> Result<(), StoreError> {
     let found =
         meta.find_one(doc! { "_id": "format" }).await.map_err(unusable)?.unwrap_or_default();
     match found.get_i32("version") {
-        Ok(version) if version <= FORMAT => Ok(()),
+        Ok(version) if version < FORMAT => {
+            // What this broker writes an older one would lose.
+            let raise = doc! { "$max": { "version": FORMAT } };
+            meta.update_one(doc! { "_id": "format" }, raise).await.map(drop).map_err(unusable)
+        }
+        Ok(version) if version == FORMAT => Ok(()),
         Ok(version) => Err(StoreError::Unusable(format!(
             "the database is of format {version}, and this broker knows only {FORMAT}: update it"
         ))),

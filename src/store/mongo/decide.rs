@@ -8,17 +8,18 @@ use mongodb::bson::RawDocumentBuf;
 use super::cache::Held;
 use super::clock::Clock;
 use super::document::{self, Stamps};
-use crate::model::{Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
+use super::history::Notes;
+use crate::model::{Action, Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, Write};
 use crate::store::record::is_storable;
 use crate::store::weight::weigh;
-use crate::store::{Guard, StoreError, Watch};
+use crate::store::{Guard, HistoryRules, StoreError, Watch};
 
 /// The largest document, in bytes: MongoDB takes 16 MiB, and the command needs some.
-const MAX_DOCUMENT: usize = 15 << 20;
+pub(super) const MAX_DOCUMENT: usize = 15 << 20;
 
 /// The largest entity, as bytes in memory.
-const MAX_ENTITY: u32 = 64 << 20;
+pub(super) const MAX_ENTITY: u32 = 64 << 20;
 
 /// Writes to one entity, in order, with their places in the commit.
 pub(super) type Writes = Vec<(usize, Write)>;
@@ -36,6 +37,8 @@ pub(super) struct Decision {
     pub results: Vec<(usize, Result<Change, Refusal>)>,
     /// The changes that somebody wants to be told of, in order.
     pub told: Vec<Change>,
+    /// What history records of it.
+    pub notes: Notes,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub(super) struct Circumstances<'a> {
     pub clock: &'a Clock,
     pub watch: Option<&'a dyn Watch>,
     pub guard: Option<&'a dyn Guard>,
+    /// What is recorded; everything if there are no rules.
+    pub rules: Option<Arc<HistoryRules>>,
 }
 
 impl Circumstances<'_> {
@@ -73,6 +78,7 @@ impl Circumstances<'_> {
             entity: before.as_ref().map(|held| held.entity.clone()),
             created: before.as_ref().map(|held| held.stamps.created),
             told: Vec::new(),
+            notes: Notes::default(),
         };
         let mut results = Vec::with_capacity(writes.len());
         for (place, write) in writes {
@@ -85,6 +91,7 @@ impl Circumstances<'_> {
             stamp: self.clock.stamp(),
             results,
             told: state.told,
+            notes: state.notes,
         };
         self.finish(&mut decision, state.entity, state.created);
         Ok(decision)
@@ -130,8 +137,12 @@ impl Circumstances<'_> {
             }
             (_, None) => None,
         };
+        // What is copied brings its own history along.
+        let is_copy = matches!(write.action, Action::Restore(_));
         if let Some(ended) = ended.filter(|_| after.is_some()) {
-            self.tell(&mut state.told, &expiry(&ended, None, self.now));
+            let change = expiry(&ended, None, self.now);
+            self.tell(&mut state.told, &change);
+            self.note(&mut state.notes, &change);
         }
         if before.is_none() && after.is_some() {
             state.created = Some(self.clock.stamp());
@@ -139,6 +150,9 @@ impl Circumstances<'_> {
         state.entity = after.clone();
         let change = Change { id, at: self.now, before, after, outcome };
         self.tell(&mut state.told, &change);
+        if !is_copy {
+            self.note(&mut state.notes, &change);
+        }
         Ok(Ok(change))
     }
 
@@ -152,6 +166,11 @@ impl Circumstances<'_> {
         if !same && watch.wants(self.tenant, change) {
             told.push(change.clone());
         }
+    }
+
+    /// Notes what history records of a change.
+    fn note(&self, notes: &mut Notes, change: &Change) {
+        notes.change(self.clock, self.rules.as_deref(), change);
     }
 
     /// What is to be written in the end.
@@ -168,12 +187,43 @@ impl Circumstances<'_> {
                 };
                 stamps.created = created.unwrap_or(decision.stamp);
                 let document = document::write(self.tenant, &after, &stamps);
-                if document.as_bytes().len() > MAX_DOCUMENT {
+                if document.as_bytes().len() + decision.notes.bytes() > MAX_DOCUMENT {
                     return decision.refuse_as_too_large();
                 }
                 End::Put(Arc::new(Held { stamps, entity: after }), document)
             }
         };
+    }
+
+    /// Keeps a change that somebody wants to be told of.
+    pub fn tell_of(&self, told: &mut Vec<Change>, change: &Change) {
+        self.tell(told, change);
+    }
+
+    /// Decides that an entity is to be this from now on.
+    pub fn leave(
+        &self,
+        id: &EntityId,
+        before: Option<Arc<Held>>,
+        after: Option<Arc<Stored>>,
+        told: Vec<Change>,
+    ) -> Decision {
+        if let Some(before) = &before {
+            self.clock.saw(before.stamps.version);
+        }
+        let anew = before.as_ref().is_some_and(|held| !held.entity.is_alive(self.now));
+        let created = before.as_ref().filter(|_| !anew).map(|held| held.stamps.created);
+        let mut decision = Decision {
+            id: id.clone(),
+            before,
+            end: End::Same,
+            stamp: self.clock.stamp(),
+            results: Vec::new(),
+            told,
+            notes: Notes::default(),
+        };
+        self.finish(&mut decision, after, created);
+        decision
     }
 
     /// Decides what expiry leaves of an entity; None if nothing has expired.
@@ -184,8 +234,10 @@ impl Circumstances<'_> {
             return None;
         }
         let left: Option<Arc<Stored>> = left.map(|left: Entity| Stored::new(left));
-        let mut told = Vec::new();
-        self.tell(&mut told, &expiry(entity, left.clone(), self.now));
+        let (mut told, mut notes) = (Vec::new(), Notes::default());
+        let change = expiry(entity, left.clone(), self.now);
+        self.tell(&mut told, &change);
+        self.note(&mut notes, &change);
         self.clock.saw(before.stamps.version);
         let mut decision = Decision {
             id: entity.id.clone(),
@@ -193,6 +245,7 @@ impl Circumstances<'_> {
             stamp: self.clock.stamp(),
             results: Vec::new(),
             told,
+            notes,
             before: None,
         };
         let created = before.stamps.created;
@@ -208,6 +261,7 @@ struct State {
     /// The stamp of its creation.
     created: Option<i64>,
     told: Vec<Change>,
+    notes: Notes,
 }
 
 impl Decision {
@@ -217,10 +271,21 @@ impl Decision {
         matches!(self.end, End::Same) || self.results.iter().any(|(_, result)| result.is_err())
     }
 
+    /// Whether something is to be written, be it only that something was there for a moment.
+    pub fn is_to_be_written(&self) -> bool {
+        !matches!(self.end, End::Same) || !self.told.is_empty() || !self.notes.is_empty()
+    }
+
+    /// Whether it takes a transaction: more than one document changes.
+    pub fn takes_transaction(&self) -> bool {
+        !self.told.is_empty() || !matches!(self.end, End::Put(..))
+    }
+
     /// MongoDB could not hold what these writes leave.
     fn refuse_as_too_large(&mut self) {
         self.end = End::Same;
         self.told.clear();
+        self.notes = Notes::default();
         for (_, result) in &mut self.results {
             if result.is_ok() {
                 *result = Err(Refusal::TooLarge(self.id.clone()));

@@ -12,15 +12,21 @@
 //! c, m when it was created and modified (µs)           e, x when it, and anything in it, expires
 //! h    hash of its shape: equal for equal types, attributes and kinds
 //! r    the whole record
+//! o    what was recorded lately and is not in history's own collections yet, see history/
+//! hn   the types it has by that                        f   stamp of the first of it
+//! ht   counts how often the entity was held on to while its history was changed
 //! ```
 //!
 //! Attributes stand in values, never in keys, so that BSON dislikes none; what it cannot hold
 //! (numbers beyond 2⁶³, deep nesting) is in the record only.
 
-use mongodb::bson::raw::{RawArrayBuf, RawBsonRef, cstr};
+use std::borrow::Cow;
+
+use mongodb::bson::raw::{CStr, RawArrayBuf, RawBson, RawBsonRef, cstr};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{RawBinaryRef, RawDocument, RawDocumentBuf};
 
+use super::history::Notes;
 use super::keys::Keys;
 use crate::model::{Entity, EntityId, TenantId};
 use crate::store::StoreError;
@@ -77,6 +83,15 @@ pub(super) fn tenant_name(tenant: &TenantId) -> &str {
     tenant.name().unwrap_or("")
 }
 
+/// Whose the document is.
+pub(super) fn tenant(document: &RawDocument) -> Result<TenantId, StoreError> {
+    let key = document.get_document("_id").map_err(damaged)?;
+    match key.get_str("t").map_err(damaged)? {
+        "" => Ok(TenantId::DEFAULT),
+        name => TenantId::named(name).map_err(damaged),
+    }
+}
+
 /// Writes the document of an entity.
 pub(super) fn write(tenant: &TenantId, entity: &Entity, stamps: &Stamps) -> RawDocumentBuf {
     let record = encode_whole(entity);
@@ -106,6 +121,93 @@ pub(super) fn write(tenant: &TenantId, entity: &Entity, stamps: &Stamps) -> RawD
     let record = RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &record };
     document.append(cstr!("r"), record);
     document
+}
+
+/// A new document with what is recorded of its beginning.
+pub(super) fn with_notes<'d>(
+    document: &'d RawDocumentBuf,
+    notes: &Notes,
+    stamp: i64,
+) -> Cow<'d, RawDocumentBuf> {
+    if notes.is_empty() {
+        return Cow::Borrowed(document);
+    }
+    let mut new = document.clone();
+    new.append(cstr!("o"), notes.entries());
+    new.append(cstr!("hn"), notes.types());
+    new.append(cstr!("f"), stamp);
+    Cow::Owned(new)
+}
+
+/// Members that a document may lack.
+const OPTIONAL: [&CStr; 7] =
+    [cstr!("p"), cstr!("sc"), cstr!("y"), cstr!("g"), cstr!("odd"), cstr!("e"), cstr!("x")];
+
+/// What makes another document of an entity into this one, whatever was recorded of it before,
+/// and adds what is recorded of the change.
+pub(super) fn changes(document: &RawDocument, notes: &Notes, stamp: i64) -> RawDocumentBuf {
+    let (mut set, mut unset) = (RawDocumentBuf::new(), RawDocumentBuf::new());
+    let mut there = [false; OPTIONAL.len()];
+    for (name, value) in document.iter().flatten() {
+        if name.as_str() != "_id" {
+            if let Some(place) = OPTIONAL.iter().position(|own| own.as_str() == name.as_str()) {
+                there[place] = true;
+            }
+            set.append(name, value);
+        }
+    }
+    for (name, _) in OPTIONAL.iter().zip(there).filter(|(_, there)| !there) {
+        unset.append(*name, "");
+    }
+    let mut changes = RawDocumentBuf::new();
+    changes.append(cstr!("$set"), set);
+    if !unset.is_empty() {
+        changes.append(cstr!("$unset"), unset);
+    }
+    if !notes.is_empty() {
+        let each = |array: RawArrayBuf| {
+            let mut each = RawDocumentBuf::new();
+            each.append(cstr!("$each"), array);
+            each
+        };
+        let mut member = |operator: &CStr, name: &CStr, value: RawBson| {
+            let mut one = RawDocumentBuf::new();
+            one.append(name, value);
+            changes.append(operator, one);
+        };
+        member(cstr!("$push"), cstr!("o"), each(notes.entries()).into());
+        member(cstr!("$addToSet"), cstr!("hn"), each(notes.types()).into());
+        member(cstr!("$min"), cstr!("f"), stamp.into());
+    }
+    changes
+}
+
+/// What puts into a chapter what lay in an entity's document, and what is recorded of its end.
+pub(super) fn push_notes(
+    before: Option<&RawDocument>,
+    notes: &Notes,
+    stamp: i64,
+) -> RawDocumentBuf {
+    let all = |name: &str, more: RawArrayBuf| {
+        let mut all = RawArrayBuf::new();
+        let before = before.and_then(|before| before.get_array(name).ok());
+        for item in before.into_iter().flatten().chain(&*more).flatten() {
+            all.push(item);
+        }
+        let mut each = RawDocumentBuf::new();
+        each.append(cstr!("$each"), all);
+        each
+    };
+    let mut push = RawDocumentBuf::new();
+    let mut member = |operator: &CStr, name: &CStr, value: RawBson| {
+        let mut one = RawDocumentBuf::new();
+        one.append(name, value);
+        push.append(operator, one);
+    };
+    member(cstr!("$push"), cstr!("o"), all("o", notes.entries()).into());
+    member(cstr!("$addToSet"), cstr!("ty"), all("hn", notes.types()).into());
+    member(cstr!("$min"), cstr!("f"), stamp.into());
+    push
 }
 
 /// Appends what queries and indexes ask.

@@ -10,6 +10,8 @@ const TIME_LIMIT: [i32; 2] = [50, 262];
 const DISK_FULL: i32 = 14_031;
 /// A unique index holds the key already.
 const DUPLICATE: [i32; 2] = [11_000, 11_001];
+/// A document would be larger than the server takes.
+const TOO_LARGE: [i32; 3] = [10_334, 17_419, 17_420];
 /// Members that are not primary, are stepping down, starting or shutting down, or lost their
 /// connections: another try may meet a primary.
 const PASSING: [i32; 14] =
@@ -32,6 +34,11 @@ pub(super) fn code(error: &Error) -> Option<i32> {
 /// Whether a document of this `_id` is there already.
 pub(super) fn is_duplicate(code: i32) -> bool {
     DUPLICATE.contains(&code)
+}
+
+/// Whether a document would be larger than the server takes.
+pub(super) fn is_too_large(code: i32) -> bool {
+    TOO_LARGE.contains(&code)
 }
 
 /// Whether an operation was never sent, since there was nobody to send it to.

@@ -9,6 +9,7 @@ use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 
+use super::history::CHAPTERS;
 use super::{Inner, error};
 use crate::store::StoreError;
 
@@ -53,13 +54,29 @@ const INDEXES: &[Index] = &[
         keys: || doc! { "x": 1 },
         only: Some(|| doc! { "x": { "$exists": true } }),
     },
+    // Of whom something was noted lately, by type and in all; and since when, for who folds.
+    Index {
+        name: "noted_1",
+        keys: || doc! { "_id.t": 1, "hn": 1, "_id.i": 1 },
+        only: Some(|| doc! { "hn": { "$exists": true } }),
+    },
+    Index {
+        name: "recent_1",
+        keys: || doc! { "_id.t": 1, "_id.i": 1 },
+        only: Some(|| doc! { "hn": { "$exists": true } }),
+    },
+    Index {
+        name: "fold_1",
+        keys: || doc! { "f": 1 },
+        only: Some(|| doc! { "f": { "$exists": true } }),
+    },
     // How many entities have the same types, attributes and kinds.
     Index { name: "shapes_1", keys: || doc! { "_id.t": 1, "h": 1 }, only: None },
 ];
 
 /// The first revision of the list above that this broker does not know: what a later broker noted
 /// in the database stays as it is.
-const REVISION: i32 = 1;
+const REVISION: i32 = 2;
 
 /// Creates the indexes that are not there yet.
 pub(super) async fn ensure(inner: &Inner) -> Result<(), StoreError> {
@@ -72,10 +89,26 @@ pub(super) async fn ensure(inner: &Inner) -> Result<(), StoreError> {
     let create = inner.entities.create_indexes(INDEXES.iter().map(model));
     create.await.map_err(|failure| error::from_write(&failure))?;
     of_records(inner).await?;
+    of_chapters(inner).await?;
     if note_revision(inner).await? {
         drop_others(inner).await?;
     }
     Ok(())
+}
+
+/// Chapters by type and in all, and those in which something is to be folded.
+async fn of_chapters(inner: &Inner) -> Result<(), StoreError> {
+    let chapters = inner.database.collection::<Document>(CHAPTERS);
+    let index = |keys: Document| IndexModel::builder().keys(keys);
+    let noted = IndexOptions::builder()
+        .partial_filter_expression(doc! { "f": { "$exists": true } })
+        .build();
+    let create = chapters.create_indexes([
+        index(doc! { "_id.t": 1, "ty": 1, "_id.i": 1 }).build(),
+        index(doc! { "_id.t": 1, "_id.i": 1 }).build(),
+        index(doc! { "f": 1 }).options(noted).build(),
+    ]);
+    create.await.map(drop).map_err(|failure| error::from_write(&failure))
 }
 
 /// Marks of records that were taken go after an hour.

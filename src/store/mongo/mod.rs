@@ -20,6 +20,7 @@ mod events;
 mod explain;
 mod find;
 mod gate;
+mod history;
 mod indexes;
 mod keys;
 mod leases;
@@ -53,11 +54,14 @@ use self::cache::Cache;
 use self::clock::Clock;
 use self::commit::Locks;
 use self::gate::Gate;
+use self::history::History;
 use super::{
-    Census, Event, Explanation, Found, Guard, RecordChange, Shelf, Store, StoreError, Watch,
+    Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory,
+    RecordChange, Shelf, Store, StoreError, Watch,
 };
-use crate::model::{Change, EntityId, Refusal, Stored, TenantId, Timestamp, Write};
-use crate::query::EntityPlan;
+use crate::model::{Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId};
+use crate::model::{Timestamp, Write};
+use crate::query::{EntityPlan, HistoryPlan};
 
 /// What the collections are called.
 const ENTITIES: &str = "entities";
@@ -88,10 +92,16 @@ pub struct Settings {
     pub patience: Duration,
     /// How many bytes recently used entities may take in memory.
     pub cache_bytes: u64,
+    /// How long what a write recorded lies in the entity's document before it is folded, if it is
+    /// not much.
+    pub fold_after: Duration,
     /// How often expired entities are swept away. They are hidden in any case.
     pub sweep_every: Duration,
     /// Tells the sweeper the time.
     pub clock: fn() -> Timestamp,
+    /// Whether change streams are tried; where there are none, one looks for changes.
+    #[cfg(test)]
+    pub streams: bool,
     /// Is told of every command, in tests.
     #[cfg(test)]
     pub commands: Option<mongodb::event::EventHandler<mongodb::event::command::CommandEvent>>,
@@ -110,8 +120,12 @@ impl Settings {
             // Members elect a new primary ten to twelve seconds after the old one is lost.
             patience: Duration::from_secs(20),
             cache_bytes: 256 << 20,
+            // Long enough for many readings of a sensor, so that they are folded together.
+            fold_after: Duration::from_secs(600),
             sweep_every: Duration::from_secs(1),
             clock: Timestamp::now,
+            #[cfg(test)]
+            streams: true,
             #[cfg(test)]
             commands: None,
         }
@@ -134,6 +148,7 @@ struct Inner {
     records: Collection<RawDocumentBuf>,
     leases: Collection<Document>,
     events: Collection<RawDocumentBuf>,
+    history: History,
     meta: Collection<Document>,
     clock: Clock,
     gate: Gate,
@@ -165,6 +180,7 @@ impl Mongo {
             tokio::spawn(gate::keep(inner.clone())),
             tokio::spawn(sweep::keep(inner.clone())),
             tokio::spawn(watch::keep(inner.clone())),
+            tokio::spawn(history::keep(inner.clone())),
         ];
         Ok(Self { inner, tasks: Mutex::new(tasks) })
     }
@@ -173,6 +189,17 @@ impl Mongo {
     #[cfg(test)]
     pub(super) async fn drop_database(&self) {
         self.inner.database.drop().await.expect("the database is removed");
+    }
+
+    /// Applies the rules of retention as of a time. Done now and then by one of the brokers.
+    pub async fn thin(&self, now: Timestamp) -> Result<(), StoreError> {
+        history::thin(&self.inner, now).await
+    }
+
+    /// Packs everything that was recorded.
+    #[doc(hidden)]
+    pub async fn pack_all(&self) -> Result<(), StoreError> {
+        history::fold_all(&self.inner).await
     }
 
     /// Sweeps away what has expired by this time; how many entities ended. Done now and then by
@@ -234,6 +261,45 @@ impl Store for Mongo {
         find::find(&self.inner, tenant, plan, now).await
     }
 
+    async fn evolve(
+        &self,
+        tenant: &TenantId,
+        plan: &HistoryPlan,
+        now: Timestamp,
+    ) -> Result<FoundHistory, StoreError> {
+        history::evolve(&self.inner, tenant, plan, now).await
+    }
+
+    async fn commit_history(
+        &self,
+        tenant: &TenantId,
+        writes: Vec<HistoryWrite>,
+        now: Timestamp,
+    ) -> Result<Vec<Result<HistoryChange, Refusal>>, StoreError> {
+        history::commit_history(&self.inner, tenant, writes, now).await
+    }
+
+    async fn held_history(
+        &self,
+        tenant: &TenantId,
+        plan: &EntityPlan,
+    ) -> Result<Vec<HeldHistory>, StoreError> {
+        history::held(&self.inner, tenant, plan).await
+    }
+
+    async fn archive(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Result<Archives, StoreError> {
+        history::archives(&self.inner, tenant, after, rows).await
+    }
+
+    async fn restore(&self, tenant: &TenantId, archives: Vec<Archive>) -> Result<(), StoreError> {
+        history::restore(&self.inner, tenant, archives).await
+    }
+
     async fn explain(
         &self,
         tenant: &TenantId,
@@ -271,6 +337,15 @@ impl Store for Mongo {
 
     async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, Json)>, StoreError> {
         self.inner.records(shelf).await
+    }
+
+    async fn records_page(
+        &self,
+        shelf: &Shelf,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<(String, Json)>, usize), StoreError> {
+        self.inner.records_page(shelf, offset, limit).await
     }
 
     fn on_records(&self, told: mpsc::Sender<RecordChange>) {
@@ -316,7 +391,9 @@ impl Store for Mongo {
         // Those who listen hear that nothing more comes.
         self.inner.listeners.lock().clear();
         // Another broker need not wait until the lease is over.
-        let _ = self.inner.release(sweep::LEASE, &self.inner.holder).await;
+        for lease in [sweep::LEASE, history::FOLD_LEASE] {
+            let _ = self.inner.release(lease, &self.inner.holder).await;
+        }
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! Three members, of which some are killed: what was acknowledged is there afterwards, what is not
-//! there is said to be away, and everything comes back by itself.
+//! Three members, of which some are killed, and one whose disk is full: what was acknowledged is
+//! there afterwards, what is not there is said to be away, and everything comes back by itself.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,29 +12,40 @@ use parking_lot::Mutex;
 
 use super::{Mongo, Settings};
 use crate::model::{Action, TenantId, Write};
-use crate::store::samples::{at, bare_entity, entity_id};
+use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
 use crate::store::{Store, StoreError};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
-/// A replica set of three on this machine.
+/// A replica set on this machine.
 struct Members {
     folder: tempfile::TempDir,
     ports: Vec<u16>,
     running: Vec<Option<Child>>,
+    /// Servers without it are no members of a set.
+    set: &'static str,
+    /// No file can be larger, in halves of a KiB: then there is no room left on the disk.
+    room: Option<u64>,
 }
 
 impl Members {
+    /// Three of them, ready.
     async fn start() -> Self {
-        let free = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let held: Vec<_> = (0..3).map(free).collect();
-        let ports = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
-        drop(held);
-        let folder = tempfile::tempdir().unwrap();
-        let mut members = Self { folder, ports, running: vec![None, None, None] };
+        let mut members = Self::of(3);
         (0..3).for_each(|number| members.run(number));
         members.initiate().await;
         members
+    }
+
+    /// So many, none of which runs yet.
+    fn of(count: usize) -> Self {
+        let free = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let held: Vec<_> = (0..count).map(free).collect();
+        let ports = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        drop(held);
+        let folder = tempfile::tempdir().unwrap();
+        let running = (0..count).map(|_| None).collect();
+        Self { folder, ports, running, set: "three", room: None }
     }
 
     /// Starts a member, or starts it again.
@@ -44,8 +55,20 @@ impl Members {
         let folder: PathBuf = self.folder.path().join(number.to_string());
         std::fs::create_dir_all(&folder).unwrap();
         let port = self.ports[number].to_string();
-        let child = Command::new(server)
-            .args(["--replSet", "three", "--bind_ip", "127.0.0.1", "--port", &port])
+        let mut command = match self.room {
+            None => Command::new(server),
+            Some(room) => {
+                let mut command = Command::new("sh");
+                let limited = format!("ulimit -f {room}; exec \"$0\" \"$@\"");
+                command.args(["-c", &limited, &server]);
+                command
+            }
+        };
+        if !self.set.is_empty() {
+            command.args(["--replSet", self.set]);
+        }
+        let child = command
+            .args(["--bind_ip", "127.0.0.1", "--port", &port])
             .args(["--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"])
             .arg("--dbpath")
             .arg(&folder)
@@ -53,6 +76,7 @@ impl Members {
             .arg(folder.join("log"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         self.running[number] = Some(child);
@@ -100,7 +124,7 @@ impl Members {
 
 impl Drop for Members {
     fn drop(&mut self) {
-        (0..3).for_each(|number| self.kill(number));
+        (0..self.ports.len()).for_each(|number| self.kill(number));
     }
 }
 
@@ -189,4 +213,59 @@ async fn no_acknowledged_write_is_lost_when_members_are_killed() {
     for id in &all {
         assert!(store.get(&HERE, &entity_id(*id), at(1)).await.unwrap().is_some(), "{id}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_no_member_of_a_set_is_refused() {
+    let mut alone = Members { set: "", ..Members::of(1) };
+    alone.run(0);
+    let url = format!("mongodb://127.0.0.1:{}/", alone.ports[0]);
+    let settings = Settings { patience: Duration::from_secs(60), ..Settings::new(url) };
+    let Err(refused) = Mongo::open(settings).await else { panic!("it opened") };
+    assert!(refused.to_string().contains("replica set"), "{refused}");
+}
+
+/// An entity that takes a MiB and cannot be compressed.
+fn large(id: usize) -> Write {
+    let mut entity = bare_entity(id, 0);
+    let text: String = (0..32 << 10).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    entity.attributes.insert(attribute_name(0), property(text.as_str()));
+    Write::new(entity_id(id), Action::Create(entity))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_said_and_takes_nothing_back() {
+    // Enough for the server to start, and not for what is written.
+    let mut member = Members { room: Some(2 * 110 << 10), ..Members::of(1) };
+    member.run(0);
+    member.initiate().await;
+    let settings = Settings { patience: Duration::from_secs(5), ..Settings::new(member.url()) };
+    let mut opened = Mongo::open(settings.clone()).await;
+    while opened.is_err() {
+        opened = Mongo::open(settings.clone()).await;
+    }
+    let store = opened.unwrap();
+    let mut done = Vec::new();
+    let refused = loop {
+        match store.commit(&HERE, vec![large(done.len())], at(0)).await {
+            Ok(results) => results[0].as_ref().map(|_| done.push(done.len())).unwrap(),
+            Err(error) => break error,
+        }
+        assert!(done.len() < 2_000, "there is room for everything");
+    };
+    // A server that finds no room ends itself; one that only refuses says why.
+    let known =
+        matches!(refused, StoreError::Full(_) | StoreError::Broken(_) | StoreError::Uncertain(_));
+    assert!(known, "{refused}");
+    member.kill(0);
+    member.room = None;
+    member.run(0);
+    while store.check().await.is_err() || store.get(&HERE, &entity_id(0), at(1)).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for id in &done {
+        assert!(store.get(&HERE, &entity_id(*id), at(1)).await.unwrap().is_some(), "{id}");
+    }
+    let next = done.len() + 1;
+    store.commit(&HERE, vec![large(next)], at(1)).await.unwrap().remove(0).unwrap();
 }

@@ -8,7 +8,8 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use serde_json::Value as Json;
 
 use super::{Inner, document, error};
-use crate::store::{Shelf, StoreError};
+use crate::model::TenantId;
+use crate::store::{HISTORY_RULES, Shelf, StoreError};
 
 impl Inner {
     pub async fn put_record(
@@ -49,7 +50,9 @@ impl Inner {
             "$unset": { "gone": "" },
         };
         let _permit = self.gate.enter().await?;
-        match self.records.update_one(filter, update).upsert(true).await {
+        let laid = self.records.update_one(filter, update).upsert(true).await;
+        self.record_changed(shelf.name, shelf.tenant.as_ref());
+        match laid {
             Ok(_) => Ok(true),
             Err(failure) if error::code(&failure).is_some_and(error::is_duplicate) => {
                 if new {
@@ -70,7 +73,9 @@ impl Inner {
             doc! { "$unset": "r" },
         ];
         let _permit = self.gate.enter().await?;
-        match self.records.update_one(filter, mark).await {
+        let taken = self.records.update_one(filter, mark).await;
+        self.record_changed(shelf.name, shelf.tenant.as_ref());
+        match taken {
             Ok(result) => Ok(result.matched_count > 0),
             Err(failure) => Err(error::from_write(&failure)),
         }
@@ -86,17 +91,44 @@ impl Inner {
 
     pub async fn records(&self, shelf: &Shelf) -> Result<Vec<(String, Json)>, StoreError> {
         self.check_shelf(shelf).await?;
-        // A range of the index of ids: from the shelf's least key to beyond its greatest.
-        let mut beyond = id(shelf, "");
-        beyond.insert("k", Bson::MaxKey);
-        let filter = doc! {
-            "_id": { "$gte": id(shelf, ""), "$lt": beyond },
-            "gone": { "$exists": false },
-        };
-        let find = self.records.find(filter).sort(doc! { "_id": 1 });
+        self.shelf(shelf).await
+    }
+
+    /// What lies on a shelf, whether its tenant is there or not.
+    pub async fn shelf(&self, shelf: &Shelf) -> Result<Vec<(String, Json)>, StoreError> {
+        let find = self.records.find(of_shelf(shelf)).sort(doc! { "_id": 1 });
         let all: Vec<RawDocumentBuf> =
             self.reading(async { find.await?.try_collect().await }).await?;
         all.iter().map(read).collect()
+    }
+
+    /// Some of what lies on a shelf, ordered by key, and how much there is in all.
+    pub async fn records_page(
+        &self,
+        shelf: &Shelf,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<(String, Json)>, usize), StoreError> {
+        self.check_shelf(shelf).await?;
+        let count = self.records.count_documents(of_shelf(shelf));
+        let count = self.reading(async { count.await }).await?;
+        // No limit is what zero means to the database.
+        if limit == 0 || offset as u64 >= count {
+            return Ok((Vec::new(), count as usize));
+        }
+        let find = self.records.find(of_shelf(shelf)).sort(doc! { "_id": 1 });
+        let find = find.skip(offset as u64).limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let some: Vec<RawDocumentBuf> =
+            self.reading(async { find.await?.try_collect().await }).await?;
+        let some = some.iter().map(read).collect::<Result<_, _>>()?;
+        Ok((some, count as usize))
+    }
+
+    /// What others must not believe any more, now that a record has changed.
+    pub fn record_changed(&self, shelf: &str, tenant: Option<&TenantId>) {
+        if let Some(tenant) = tenant.filter(|_| shelf == HISTORY_RULES) {
+            self.history.forget_rules(tenant);
+        }
     }
 
     /// Laying a record down brings its tenant into being.
@@ -119,6 +151,16 @@ impl Inner {
 fn id(shelf: &Shelf, key: &str) -> Document {
     let tenant = shelf.tenant.as_ref().map(document::tenant_name);
     doc! { "n": shelf.name, "t": tenant, "k": key }
+}
+
+/// A range of the index of ids: from the shelf's least key to beyond its greatest.
+fn of_shelf(shelf: &Shelf) -> Document {
+    let mut beyond = id(shelf, "");
+    beyond.insert("k", Bson::MaxKey);
+    doc! {
+        "_id": { "$gte": id(shelf, ""), "$lt": beyond },
+        "gone": { "$exists": false },
+    }
 }
 
 fn read(document: &RawDocumentBuf) -> Result<(String, Json), StoreError> {

@@ -13,7 +13,7 @@ use super::read::{id_of, what_is_read};
 use super::write::{Failure, Fate};
 use super::{Inner, document};
 use crate::model::{TenantId, Timestamp};
-use crate::store::StoreError;
+use crate::store::{HistoryRules, StoreError};
 
 /// The lease of whoever sweeps.
 pub(super) const LEASE: &str = "sweep";
@@ -44,14 +44,15 @@ pub(super) async fn keep(inner: Arc<Inner>) {
 }
 
 /// Sweeps away what has expired by this time; how many entities ended.
-pub(super) async fn sweep(inner: &Inner, now: Timestamp) -> Result<u64, StoreError> {
+pub(super) async fn sweep(inner: &Arc<Inner>, now: Timestamp) -> Result<u64, StoreError> {
     let mut ended = 0;
     loop {
         let some = due(inner, now).await?;
         let last = some.values().map(Vec::len).sum::<usize>() < SWEEP as usize;
         let mut progress = false;
         for (tenant, documents) in some {
-            let decisions = decide(inner, &tenant, &documents, now)?;
+            let rules = inner.history_rules(&tenant).await?;
+            let decisions = decide(inner, &tenant, &documents, (now, rules))?;
             let fates = inner.write(&tenant, &decisions).await;
             for (decision, fate) in decisions.iter().zip(fates) {
                 match fate {
@@ -61,7 +62,8 @@ pub(super) async fn sweep(inner: &Inner, now: Timestamp) -> Result<u64, StoreErr
                         inner.remember(&tenant, decision);
                     }
                     // Somebody changed it meanwhile; there is always a next time.
-                    Fate::Conflict | Fate::Failed(Failure::Passing | Failure::Doubtful(_)) => {
+                    Fate::Conflict
+                    | Fate::Failed(Failure::Passing | Failure::Crowded | Failure::Doubtful(_)) => {
                         inner.cache.forget(&tenant, &decision.id);
                     }
                     Fate::Failed(Failure::Error(error)) => return Err(error),
@@ -87,11 +89,7 @@ async fn due(
         inner.reading(async { find.await?.try_collect().await }).await?;
     let mut by_tenant: FxHashMap<TenantId, Vec<RawDocumentBuf>> = FxHashMap::default();
     for document in found {
-        let key = document.get_document("_id").map_err(document::damaged)?;
-        let tenant = match key.get_str("t").map_err(document::damaged)? {
-            "" => TenantId::DEFAULT,
-            name => TenantId::named(name).map_err(document::damaged)?,
-        };
+        let tenant = document::tenant(&document)?;
         by_tenant.entry(tenant).or_default().push(document);
     }
     Ok(by_tenant)
@@ -101,9 +99,9 @@ fn decide(
     inner: &Inner,
     tenant: &TenantId,
     documents: &[RawDocumentBuf],
-    now: Timestamp,
+    (now, rules): (Timestamp, Option<Arc<HistoryRules>>),
 ) -> Result<Vec<Decision>, StoreError> {
-    let circumstances = inner.circumstances(tenant, now);
+    let circumstances = inner.circumstances(tenant, now, rules);
     let mut decisions = Vec::with_capacity(documents.len());
     for document in documents {
         let held = inner.held(tenant, &id_of(document)?, document)?;

@@ -22,6 +22,7 @@ pub(in crate::store) fn settings() -> Settings {
     Settings {
         database: format!("lanna-test-{}", uuid::Uuid::new_v4().simple()),
         sweep_every: Duration::from_secs(3_600),
+        fold_after: Duration::from_secs(36_000),
         pool: 16,
         ..Settings::new(url())
     }
@@ -102,7 +103,10 @@ impl Backend for InMongo {
         self.own().store.sweep(now).await.unwrap();
     }
 
-    async fn settle(&self) {}
+    async fn settle(&self) {
+        self.own().store.pack_all().await.unwrap();
+    }
 }
 
 store_suite!(mongo, super::InMongo);
+store_suite!(history mongo_history, super::InMongo);

@@ -54,6 +54,10 @@ struct Seen {
 
 /// Follows a change stream until it breaks.
 async fn stream(inner: &Inner, seen: &mut Seen) -> mongodb::error::Result<()> {
+    #[cfg(test)]
+    if !inner.settings.streams {
+        return Ok(());
+    }
     // Which record it is will do.
     let less = [doc! { "$unset": ["fullDocument", "updateDescription"] }];
     let records = inner.records.clone_with_type::<Document>();
@@ -98,6 +102,7 @@ async fn look(inner: &Inner, seen: &mut Seen) -> mongodb::error::Result<()> {
 }
 
 async fn tell(inner: &Inner, change: RecordChange) {
+    inner.record_changed(&change.shelf, change.tenant.as_ref());
     let listeners = inner.listeners.lock().clone();
     for listener in listeners {
         // Who does not listen any more is not told.

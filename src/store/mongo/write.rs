@@ -1,6 +1,7 @@
 //! Carrying decisions out: one by one, many in one command, or with their events in a transaction.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::ClientSession;
@@ -8,12 +9,14 @@ use mongodb::bson::raw::{RawArrayBuf, cstr};
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::ReadConcern;
+use rustc_hash::FxHashMap;
 
 use super::commit::was_done;
 use super::decide::{Decision, End};
-use super::read::key;
+use super::history::CHAPTERS;
+use super::read::{id_of, key};
 use super::{Inner, document, error};
-use crate::model::TenantId;
+use crate::model::{EntityId, TenantId};
 use crate::store::{Event, StoreError};
 
 /// What became of a decision.
@@ -30,6 +33,8 @@ pub(super) enum Fate {
 pub(super) enum Failure {
     /// Nothing was written, and another try may do.
     Passing,
+    /// Nothing was written: with what was recorded lately the document would be too large.
+    Crowded,
     /// It may have been written.
     Doubtful(String),
     /// Nothing was written, and nothing will be.
@@ -44,10 +49,10 @@ const MAX_STATEMENTS: usize = 10_000;
 impl Inner {
     /// Carries decisions out, each by itself; the fates are in their order. Those that somebody
     /// wants to be told of go together with their events.
-    pub async fn write(&self, tenant: &TenantId, decisions: &[Decision]) -> Vec<Fate> {
+    pub async fn write(self: &Arc<Self>, tenant: &TenantId, decisions: &[Decision]) -> Vec<Fate> {
         let mut fates = vec![Fate::Failed(Failure::Passing); decisions.len()];
-        let told = |place: &usize| !decisions[*place].told.is_empty();
-        let (told, plain): (Vec<usize>, Vec<usize>) = (0..decisions.len()).partition(told);
+        let several = |place: &usize| decisions[*place].takes_transaction();
+        let (several, plain): (Vec<usize>, Vec<usize>) = (0..decisions.len()).partition(several);
         for some in portions(decisions, &plain) {
             let chosen: Vec<&Decision> = some.iter().map(|place| &decisions[*place]).collect();
             let written = match self.gate.enter().await {
@@ -59,10 +64,23 @@ impl Inner {
             };
             some.into_iter().zip(written).for_each(|(place, fate)| fates[place] = fate);
         }
-        for some in portions(decisions, &told) {
+        for some in portions(decisions, &several) {
             let chosen: Vec<&Decision> = some.iter().map(|place| &decisions[*place]).collect();
-            let fate = self.write_with_events(tenant, &chosen).await;
+            let fate = self.write_together(tenant, &chosen).await;
             some.into_iter().for_each(|place| fates[place] = fate.clone());
+        }
+        for (decision, fate) in decisions.iter().zip(&mut fates) {
+            match fate {
+                Fate::Done => self.history.noted(tenant, &decision.id, &decision.notes),
+                // What was recorded lately is in the way: it moves, and the write is tried again.
+                Fate::Failed(Failure::Crowded) => {
+                    *fate = match self.make_room(tenant, &decision.id).await {
+                        Ok(()) => Fate::Conflict,
+                        Err(error) => Fate::Failed(Failure::Error(error)),
+                    };
+                }
+                _ => {}
+            }
         }
         fates
     }
@@ -76,55 +94,31 @@ impl Inner {
         }
     }
 
-    /// One round trip, which the driver repeats safely by itself if the connection is lost.
+    /// One round trip. A creation is repeated safely by the driver if the connection is lost; of
+    /// a change it is looked up whether it was done.
     async fn write_one(&self, tenant: &TenantId, decision: &Decision) -> Fate {
-        let before = decision.before.as_ref();
-        let filter = before.map(|held| {
-            doc! { "_id": key(tenant, &decision.id), "v": held.stamps.version }
-        });
-        let matched = match (&decision.end, filter) {
-            (End::Same, _) => return Fate::Done,
-            (End::Put(_, document), None) => {
-                let insert = self.entities.insert_one(document);
-                self.in_time(async { insert.await.map(|_| 1) }).await
-            }
-            (End::Put(_, document), Some(filter)) => {
-                let replace = self.entities.replace_one(filter, document);
-                self.in_time(async { replace.await.map(|result| result.matched_count) }).await
-            }
-            (End::Gone, filter) => {
-                let delete = self.entities.delete_one(filter.unwrap_or_default());
-                self.in_time(async { delete.await.map(|result| result.deleted_count) }).await
-            }
-        };
-        match matched {
-            Ok(0) => Fate::Conflict,
-            Ok(_) => Fate::Done,
+        let End::Put(_, document) = &decision.end else { return Fate::Done };
+        if decision.before.is_some() {
+            let fates = self.write_many(tenant, &[decision]).await;
+            return fates.into_iter().next().unwrap_or(Fate::Conflict);
+        }
+        let new = document::with_notes(document, &decision.notes, decision.stamp);
+        let insert = self.entities.insert_one(&*new);
+        match self.in_time(async { insert.await.map(drop) }).await {
+            Ok(()) => Fate::Done,
             Err(failure) => failure.into_fate(),
         }
     }
 
-    /// All puts in one command and all deletions in another.
+    /// All puts in one command.
     async fn write_many(&self, tenant: &TenantId, decisions: &[&Decision]) -> Vec<Fate> {
-        let mut fates = vec![Fate::Done; decisions.len()];
-        let (puts, gone): (Vec<usize>, Vec<usize>) =
-            (0..decisions.len()).partition(|place| matches!(decisions[*place].end, End::Put(..)));
-        for places in [puts, gone] {
-            if places.is_empty() {
-                continue;
-            }
-            let chosen: Vec<&Decision> = places.iter().map(|place| decisions[*place]).collect();
-            let mut command = command(tenant, &chosen, false);
-            command.append(cstr!("writeConcern"), self.concern());
-            let run = self.database.run_raw_command(command);
-            let reply = self.in_time(async { run.await }).await;
-            let written = match reply {
-                Ok(reply) => self.read_reply(tenant, &chosen, &reply).await,
-                Err(failure) => vec![failure.into_fate(); chosen.len()],
-            };
-            places.into_iter().zip(written).for_each(|(place, fate)| fates[place] = fate);
+        let mut command = command(tenant, decisions, false);
+        command.append(cstr!("writeConcern"), self.concern());
+        let run = self.database.run_raw_command(command);
+        match self.in_time(async { run.await }).await {
+            Ok(reply) => self.read_reply(tenant, decisions, &reply).await,
+            Err(failure) => vec![failure.into_fate(); decisions.len()],
         }
-        fates
     }
 
     /// When a write counts as done: the driver says so with its own operations only.
@@ -153,6 +147,8 @@ impl Inner {
             if let Some(fate) = fates.get_mut(*place) {
                 *fate = if error::is_duplicate(*code) {
                     Fate::Conflict
+                } else if error::is_too_large(*code) {
+                    Fate::Failed(Failure::Crowded)
                 } else if error::is_passing_code(*code) {
                     Fate::Failed(Failure::Doubtful(why.clone()))
                 } else {
@@ -169,6 +165,9 @@ impl Inner {
         }
         if reply.met + reply.errors.len() as i64 >= decisions.len() as i64 {
             return fates;
+        }
+        if decisions.len() == 1 {
+            return vec![Fate::Conflict];
         }
         let ids: Vec<_> = decisions.iter().map(|decision| decision.id.clone()).collect();
         let there = match self.fetch_many(tenant, &ids, false).await {
@@ -190,10 +189,12 @@ impl Inner {
         fates
     }
 
-    /// All of it or nothing, with the events. Transactions that number events cannot run side by
-    /// side, so those of one broker wait for each other rather than try in vain.
-    async fn write_with_events(&self, tenant: &TenantId, decisions: &[&Decision]) -> Fate {
-        let _turn = self.events_turn.lock().await;
+    /// All of it or nothing, with the events, and with what history keeps of what goes.
+    /// Transactions that number events cannot run side by side, so those of one broker wait for
+    /// each other rather than try in vain.
+    async fn write_together(&self, tenant: &TenantId, decisions: &[&Decision]) -> Fate {
+        let tells = decisions.iter().any(|decision| !decision.told.is_empty());
+        let _turn = if tells { Some(self.events_turn.lock().await) } else { None };
         // Only whose turn it is goes through the gate: those who wait keep nobody else out.
         let _permit = match self.gate.enter().await {
             Ok(permit) => permit,
@@ -202,7 +203,7 @@ impl Inner {
         match self.in_time(self.transact(tenant, decisions)).await {
             Ok(Transacted::Conflict) => Fate::Conflict,
             Ok(Transacted::Done(events)) => {
-                if let Some(watch) = self.watch.get() {
+                if let Some(watch) = self.watch.get().filter(|_| !events.is_empty()) {
                     watch.committed(events);
                 }
                 Fate::Done
@@ -256,8 +257,10 @@ impl Inner {
         tenant: &TenantId,
         decisions: &[&Decision],
     ) -> Result<Option<Vec<Event>>, Error> {
-        let (puts, gone): (Vec<&Decision>, Vec<&Decision>) =
+        let (puts, others): (Vec<&Decision>, Vec<&Decision>) =
             decisions.iter().partition(|one| matches!(one.end, End::Put(..)));
+        self.keep_notes(session, tenant, &others).await?;
+        let gone = others.into_iter().filter(|one| matches!(one.end, End::Gone)).collect();
         for chosen in [puts, gone] {
             if chosen.is_empty() {
                 continue;
@@ -270,8 +273,62 @@ impl Inner {
             }
         }
         let told = decisions.iter().flat_map(|decision| decision.told.iter().cloned());
-        let events = self.append_events(session, tenant, told.collect()).await?;
-        Ok(Some(events))
+        let told: Vec<_> = told.collect();
+        if told.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        self.append_events(session, tenant, told).await.map(Some)
+    }
+
+    /// Within a transaction: what history has of entities that go, in their documents and in
+    /// what was decided, moves to where it stays.
+    async fn keep_notes(
+        &self,
+        session: &mut ClientSession,
+        tenant: &TenantId,
+        decisions: &[&Decision],
+    ) -> Result<(), Error> {
+        if decisions.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Bson> =
+            decisions.iter().map(|decision| key(tenant, &decision.id).into()).collect();
+        let find = self.entities.find(doc! { "_id": { "$in": keys }, "o": { "$exists": true } });
+        let find = find.projection(doc! { "o": 1, "hn": 1 });
+        let mut cursor = find.session(&mut *session).await?;
+        let mut noted: FxHashMap<EntityId, RawDocumentBuf> = FxHashMap::default();
+        while cursor.advance(&mut *session).await? {
+            let document = cursor.current();
+            if let Ok(id) = id_of(document) {
+                noted.insert(id, document.to_owned());
+            }
+        }
+        let mut statements = RawArrayBuf::new();
+        let mut any = false;
+        for decision in decisions {
+            let before = noted.get(&decision.id).map(|document| &**document);
+            if before.is_some() || !decision.notes.is_empty() {
+                any = true;
+                let mut statement = RawDocumentBuf::new();
+                let mut filter = RawDocumentBuf::new();
+                filter.append(cstr!("_id"), document::key(tenant, &decision.id));
+                statement.append(cstr!("q"), filter);
+                let push = document::push_notes(before, &decision.notes, decision.stamp);
+                statement.append(cstr!("u"), push);
+                statement.append(cstr!("upsert"), true);
+                statements.push(statement);
+            }
+        }
+        if any {
+            let mut command = RawDocumentBuf::new();
+            command.append(cstr!("update"), CHAPTERS);
+            command.append(cstr!("updates"), statements);
+            let reply = self.database.run_raw_command(command).session(session).await?;
+            if let Some((_, _, why)) = Reply::read(&reply).errors.first() {
+                return Err(Error::custom(why.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Waits for a write as long as anyone waits.
@@ -307,6 +364,8 @@ impl Failed {
         let code = error::code(&error);
         if code.is_some_and(error::is_duplicate) {
             Fate::Conflict
+        } else if code.is_some_and(error::is_too_large) {
+            Fate::Failed(Failure::Crowded)
         } else if error::is_unsent(&error) {
             Fate::Failed(Failure::Passing)
         } else if error::is_passing(&error) {
@@ -318,17 +377,17 @@ impl Failed {
 }
 
 /// What a reply to `update` or `delete` says.
-struct Reply {
+pub(super) struct Reply {
     /// How many statements met a document, or brought one into being.
-    met: i64,
+    pub met: i64,
     /// Statements that failed, with code and message.
-    errors: Vec<(usize, i32, String)>,
+    pub errors: Vec<(usize, i32, String)>,
     /// Why it is not sure that a majority has it.
     concern: Option<String>,
 }
 
 impl Reply {
-    fn read(reply: &Document) -> Self {
+    pub fn read(reply: &Document) -> Self {
         let number = |value: Option<&Bson>| match value {
             Some(Bson::Int32(number)) => i64::from(*number),
             Some(Bson::Int64(number)) => *number,
@@ -354,9 +413,10 @@ fn portions(decisions: &[Decision], places: &[usize]) -> Vec<Vec<usize>> {
     let mut all: Vec<Vec<usize>> = Vec::new();
     let mut bytes = MAX_COMMAND;
     for place in places {
+        let notes = decisions[*place].notes.bytes();
         let size = match &decisions[*place].end {
-            End::Put(_, document) => document.as_bytes().len() + 4_096,
-            _ => 4_096,
+            End::Put(_, document) => document.as_bytes().len() + notes + 4_096,
+            _ => notes + 4_096,
         };
         bytes += size;
         match all.last_mut() {
@@ -371,7 +431,11 @@ fn portions(decisions: &[Decision], places: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// An `update` or `delete` command for decisions that are all puts, or all deletions.
-fn command(tenant: &TenantId, decisions: &[&Decision], in_transaction: bool) -> RawDocumentBuf {
+pub(super) fn command(
+    tenant: &TenantId,
+    decisions: &[&Decision],
+    in_transaction: bool,
+) -> RawDocumentBuf {
     let puts = matches!(decisions.first(), Some(Decision { end: End::Put(..), .. }));
     let mut statements = RawArrayBuf::new();
     for decision in decisions {
@@ -384,8 +448,14 @@ fn command(tenant: &TenantId, decisions: &[&Decision], in_transaction: bool) -> 
         statement.append(cstr!("q"), filter);
         match &decision.end {
             End::Put(_, document) => {
-                statement.append(cstr!("u"), &**document);
-                statement.append(cstr!("upsert"), decision.before.is_none());
+                let (notes, stamp) = (&decision.notes, decision.stamp);
+                if decision.before.is_none() {
+                    let new = document::with_notes(document, notes, stamp);
+                    statement.append(cstr!("u"), &**new);
+                    statement.append(cstr!("upsert"), true);
+                } else {
+                    statement.append(cstr!("u"), document::changes(document, notes, stamp));
+                }
             }
             _ => statement.append(cstr!("limit"), 1),
         }

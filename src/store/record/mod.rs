@@ -8,6 +8,7 @@
 mod codec;
 mod decimals;
 mod event;
+mod own;
 mod past;
 pub(super) mod short;
 #[cfg(test)]
@@ -17,10 +18,12 @@ mod whole;
 
 pub(super) use self::codec::{In, Out};
 pub(super) use self::event::{decode_event, encode_event};
-pub(super) use self::past::{Past, decode_past, decode_scopes, encode_deletion, encode_past};
-pub(super) use self::past::{encode_scopes, is_deletion, is_number, thin_number, thinned_word};
+pub(super) use self::own::{Rewrite, Spelling, Spells, own_past, own_word};
+pub(super) use self::past::{Past, decode_scopes, encode_deletion, encode_past};
+pub(super) use self::past::{encode_scopes, is_deletion, is_number, thin_number};
 use self::values::{MAX_DEPTH, read_geometry, write_geometry, write_json};
 pub(super) use self::whole::{decode_whole, decode_whole_event, encode_whole, encode_whole_event};
+pub(super) use self::whole::{read_name, write_name};
 use crate::model::{AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId};
 use crate::model::{Instance, Kind, LanguageMap, More, Name, OneOrMany, Scope, Sealed};
 use crate::model::{Timestamp, TypeName};

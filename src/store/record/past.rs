@@ -4,7 +4,7 @@
 use super::codec::{In, Out};
 use super::{Damaged, Decoder, Encoder, Names, Numbers, decimals, decimals_of};
 use crate::model::{DatasetId, Datum, Instance, Kind, More, Number, Scope, Timestamp, Value};
-use crate::store::embedded::Thinned;
+use crate::store::history::Thinned;
 
 /// The bits beside the kind in the first byte of a word.
 mod has {

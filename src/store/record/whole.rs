@@ -39,10 +39,7 @@ fn with_names(write: impl FnOnce(&mut Own) -> Vec<u8>) -> Vec<u8> {
     let record = write(&mut own);
     let mut out = Out(Vec::with_capacity(4 + own.names.len() * 24 + record.len()));
     out.byte(VERSION);
-    out.count(own.names.len());
-    for name in &own.names {
-        out.text(&shorten(name.as_str()));
-    }
+    own.write(&mut out);
     out.0.extend_from_slice(&record);
     out.0
 }
@@ -53,21 +50,43 @@ fn split(record: &[u8]) -> Result<(Vec<Name>, &[u8]), Damaged> {
     if input.byte()? != VERSION {
         return Err(Damaged("it is of another version"));
     }
+    Ok((read_names(&mut input)?, input.0))
+}
+
+/// Reads what [`Own::write`] wrote.
+pub(super) fn read_names(input: &mut In<'_>) -> Result<Vec<Name>, Damaged> {
     let count = input.count()?;
     let mut names = Vec::with_capacity(count);
     for _ in 0..count {
-        let iri = lengthen(input.text()?).ok_or(Damaged("a name is spelled in an unknown way"))?;
-        let name = Name::intern(&iri);
-        names.push(name.map_err(|_| Damaged("there are more names than the limit allows"))?);
+        names.push(read_name(input)?);
     }
-    Ok((names, input.0))
+    Ok(names)
+}
+
+/// Reads the short spelling of a name.
+pub fn read_name(input: &mut In<'_>) -> Result<Name, Damaged> {
+    let iri = lengthen(input.text()?).ok_or(Damaged("a name is spelled in an unknown way"))?;
+    Name::intern(&iri).map_err(|_| Damaged("there are more names than the limit allows"))
+}
+
+/// Writes the short spelling of a name.
+pub fn write_name(out: &mut Out, name: Name) {
+    out.text(&shorten(name.as_str()));
 }
 
 /// The dictionary of one record.
 #[derive(Default)]
-struct Own {
-    names: Vec<Name>,
+pub(super) struct Own {
+    pub names: Vec<Name>,
     numbers: FxHashMap<Name, u32>,
+}
+
+impl Own {
+    /// Writes the names in the order of their numbers.
+    pub fn write(&self, out: &mut Out) {
+        out.count(self.names.len());
+        self.names.iter().for_each(|name| write_name(out, *name));
+    }
 }
 
 impl Numbers for Own {

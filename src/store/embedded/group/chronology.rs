@@ -4,18 +4,19 @@ use std::sync::atomic::Ordering;
 
 use super::{Group, Version};
 use crate::model::{
-    Action, AttrName, Attribute, AttributePatch, Attributes, Change, Chronology, Entity, EntityId,
-    HistoryAction, HistoryChange, HistoryWrite, Instance, InstanceEdit, InstanceId, InstancePatch,
-    Instances, OneOrMany, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
+    AttrName, Change, Chronology, Entity, EntityId, HistoryAction, HistoryChange, HistoryWrite,
+    Instance, InstanceId, InstancePatch, Instances, Outcome, Refusal, Stored, TenantId, Timestamp,
 };
-use crate::store::StoreError;
 use crate::store::embedded::engine::Past;
-use crate::store::embedded::history::{
-    Head, Line, Packed, Row, Rows, SeriesKey, Target, Whose, find_row, locate, to_recorded,
-};
+use crate::store::embedded::history::{Packed, Target, Whose, tail_at};
 use crate::store::embedded::tenants::Tenant;
-use crate::store::record::{encode_past, encode_scopes, instance_fits, is_storable};
+use crate::store::history::{Head, Kept, Line, Row, Rows, SeriesKey, find_row, locate, patched};
+use crate::store::history::{stamped, to_recorded, touched};
+use crate::store::record::{
+    Rewrite, Spelling, encode_past, encode_scopes, instance_fits, is_storable,
+};
 use crate::store::weight::weigh;
+use crate::store::{Archive, StoreError};
 
 /// What each write to history came to.
 pub(in crate::store::embedded) type Results = Vec<Result<HistoryChange, Refusal>>;
@@ -277,17 +278,7 @@ impl Group<'_> {
         instances: &Instances,
         head: &Head,
     ) -> Result<Result<bool, Refusal>, StoreError> {
-        let meant = |line: &&Line| {
-            line.series().is_some_and(|series| {
-                series.attribute == attribute
-                    && match instances {
-                        Instances::All => true,
-                        Instances::Default => series.dataset.is_none(),
-                        Instances::Dataset(id) => series.dataset.as_ref() == Some(id),
-                    }
-            })
-        };
-        let lines: Vec<Line> = head.lines.iter().filter(meant).cloned().collect();
+        let lines = head.lines_of(attribute, instances);
         if lines.is_empty() {
             let dataset = match instances {
                 Instances::Dataset(id) => Some(id.clone()),
@@ -351,8 +342,7 @@ impl Group<'_> {
         patch: Option<InstancePatch>,
         head: &Head,
     ) -> Result<Result<bool, Refusal>, StoreError> {
-        let own = |line: &&Line| line.series().is_some_and(|one| one.attribute == attribute);
-        let lines: Vec<Line> = head.lines.iter().filter(own).cloned().collect();
+        let lines = head.lines_of(attribute, &Instances::All);
         if lines.is_empty() {
             return Ok(Err(Refusal::NoSuchAttribute { attribute, dataset: None }));
         }
@@ -366,9 +356,12 @@ impl Group<'_> {
         let noted: Vec<Vec<u8>> = noted.map(<[u8]>::to_vec).collect();
         let noted = || noted.iter().map(|bytes| &bytes[..]);
         let found = if erased {
-            find_row(None, &series, place, noted())?
+            find_row(None, place, noted())?
         } else {
-            self.inner.engine.look(|look| find_row(Some(look), &series, place, noted()))?
+            self.inner.engine.look(|look| {
+                let kept = Kept::with_tail(series.clone(), tail_at(look, &series, place.0)?);
+                find_row(Some((look, &kept)), place, noted())
+            })?
         };
         let Some(found) = found else { return Ok(Err(unknown)) };
         let old = found.get(0);
@@ -376,11 +369,14 @@ impl Group<'_> {
         let target = Target::new(self.writer, whose, line);
         if let Some(patch) = patch {
             let dataset = line.series().and_then(|series| series.dataset.as_ref());
-            let recorded = to_recorded(old, &series, dataset, &self.inner.names)?;
+            let recorded = {
+                let spelling = Spelling::Dictionary(&self.inner.names);
+                to_recorded(old, &series, dataset, spelling)?
+            };
             let Some(recorded) = recorded.filter(|recorded| recorded.deleted_at.is_none()) else {
                 return Ok(Err(unknown));
             };
-            let new = match patched(whose, attribute, recorded.instance, patch) {
+            let new = match patched(whose.id, whose.now, attribute, recorded.instance, patch) {
                 Ok(new) if instance_fits(&new) => new,
                 Ok(_) => return Ok(Err(Refusal::TooLarge(whose.id.clone()))),
                 Err(refusal) => return Ok(Err(refusal)),
@@ -409,6 +405,52 @@ impl Group<'_> {
         Ok(Ok(false))
     }
 
+    /// Puts what another store kept in place of what is kept here.
+    pub(super) fn add_archives(
+        &mut self,
+        id: &TenantId,
+        archives: Vec<Archive>,
+    ) -> Result<(), StoreError> {
+        let Some(tenant) = self.tenant(id, true) else {
+            return Err(StoreError::UnknownTenant(id.clone()));
+        };
+        let noted = self.notes.begin();
+        for archive in archives {
+            if let Err(error) = self.add_archive(&tenant, archive) {
+                self.notes.undo(noted);
+                return Err(error);
+            }
+        }
+        self.bring_into_being(&tenant);
+        Ok(())
+    }
+
+    fn add_archive(&mut self, tenant: &Tenant, archive: Archive) -> Result<(), StoreError> {
+        let Archive { id, head, begins, series } = archive;
+        let (created_at, types) = (head.created_at, &head.types[..]);
+        let (tenant, now, told) = (tenant.number, head.modified_at, head.told);
+        let whose = Whose { tenant, id: &id, now, created_at, types, told };
+        if begins {
+            let old = self.notes.head_mut(self.inner, whose)?.clone();
+            for line in old.iter().flat_map(|old| &old.lines) {
+                self.erase(whose, line)?;
+            }
+            *self.notes.head_mut(self.inner, whose)? = Some(head.clone());
+        }
+        for (line, rows) in &series {
+            let mut own = Rows::default();
+            for row in 0..rows.len() {
+                let row = rows.get(row);
+                let mut rewrite = Rewrite::Dictionary(&mut self.writer.dictionary);
+                let word = rewrite.rewrite(*line == Line::Scopes, &row, Spelling::Own)?;
+                own.push(Row { word: Some(&word), ..row });
+            }
+            let target = Target::new(self.writer, whose, line);
+            self.notes.rows(self.inner, self.writer, target, own)?;
+        }
+        Ok(())
+    }
+
     /// Puts down what was packed, unless what it was made of was erased meanwhile.
     pub(super) fn add_packed(&mut self, packed: Packed) {
         let ripe = &self.inner.history.ripe;
@@ -435,61 +477,4 @@ impl Group<'_> {
             }
         }
     }
-}
-
-/// The attributes whose recorded instances an action changes; none if all are forgotten.
-fn touched(action: &HistoryAction) -> Vec<AttrName> {
-    match action {
-        HistoryAction::Upsert(told) | HistoryAction::Append(told) => {
-            told.attributes.iter().map(|(name, _)| *name).collect()
-        }
-        HistoryAction::DeleteAttribute { attribute, .. }
-        | HistoryAction::ModifyInstance { attribute, .. }
-        | HistoryAction::DeleteInstance { attribute, .. } => vec![*attribute],
-        HistoryAction::Delete => Vec::new(),
-    }
-}
-
-/// An instance whose sub-attributes are as old as itself; None if it has none.
-fn stamped(instance: &Instance, now: Timestamp) -> Option<Instance> {
-    fn stamp(instance: &mut Instance, now: Timestamp) {
-        (instance.created_at, instance.modified_at) = (now, now);
-        if let Some(more) = &mut instance.more {
-            for (_, attribute) in more.attributes.iter_mut() {
-                attribute.instances_mut().iter_mut().for_each(|inner| stamp(inner, now));
-            }
-        }
-    }
-    (!instance.attributes().is_empty()).then(|| {
-        let mut instance = instance.clone();
-        stamp(&mut instance, now);
-        instance
-    })
-}
-
-/// The instance after a patch (5.6.14), as 5.6.4 would change it.
-fn patched(
-    whose: Whose<'_>,
-    attribute: AttrName,
-    old: Instance,
-    mut patch: InstancePatch,
-) -> Result<Instance, Refusal> {
-    patch.dataset = old.dataset().cloned();
-    let Whose { id, now, .. } = whose;
-    let entity = Entity {
-        id: id.clone(),
-        types: OneOrMany::One(attribute),
-        scopes: Vec::new(),
-        attributes: Attributes::from_distinct(vec![(attribute, Attribute::one(old))]),
-        created_at: now,
-        modified_at: now,
-        expires_at: None,
-    };
-    let patch = AttributePatch(vec![InstanceEdit::Put(patch)]);
-    let write = Write::new(id.clone(), Action::PartialUpdate { attribute, patch });
-    let after = write.apply(Some(&entity), now)?.after;
-    let changed = after.and_then(|mut entity| entity.attributes.remove(attribute));
-    changed
-        .and_then(|attribute| attribute.instances().first().cloned())
-        .ok_or_else(|| Refusal::Incomplete("nothing would be left of the instance".into()))
 }

@@ -1,8 +1,8 @@
 //! What history keeps of an entity beside its series.
 
-use super::key::Line;
-use crate::model::{Timestamp, TypeName};
+use crate::model::Timestamp;
 use crate::store::embedded::names::{Dictionary, Names};
+use crate::store::history::{Head, Line};
 use crate::store::record::{Damaged, In, Out};
 
 /// The version that every record begins with.
@@ -11,64 +11,15 @@ const VERSION: u8 = 1;
 const DELETED: u8 = 1;
 const TOLD: u8 = 1 << 1;
 
-/// An entity as history knows it.
+/// A head that was read, with the numbers of the attributes of its lines.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::store::embedded) struct Head {
-    pub created_at: Timestamp,
-    /// When history was changed by itself; the entity may have been modified later.
-    pub modified_at: Timestamp,
-    pub deleted_at: Option<Timestamp>,
-    /// The entity came into being by being told of, and nobody wrote to it since.
-    pub told: bool,
-    /// Every type it had.
-    pub types: Vec<TypeName>,
-    /// Its series, in the order they began.
-    pub lines: Vec<Line>,
-    /// The numbers of the lines that were read; lines that were added since have none.
+pub(in crate::store::embedded) struct Numbered {
+    pub head: Head,
     pub numbers: Vec<u32>,
 }
 
 impl Head {
-    /// Of an entity that nothing was known of.
-    pub fn new(created_at: Timestamp) -> Self {
-        Self {
-            created_at,
-            modified_at: created_at,
-            deleted_at: None,
-            told: false,
-            types: Vec::new(),
-            lines: Vec::new(),
-            numbers: Vec::new(),
-        }
-    }
-
-    /// Adds types; whether any is new.
-    pub fn add_types(&mut self, types: &[TypeName]) -> bool {
-        let before = self.types.len();
-        for name in types {
-            if !self.types.contains(name) {
-                self.types.push(*name);
-            }
-        }
-        self.types.len() > before
-    }
-
-    /// Adds a line; whether it is new.
-    pub fn add_line(&mut self, line: &Line) -> bool {
-        let new = !self.lines.contains(line);
-        if new {
-            self.lines.push(line.clone());
-        }
-        new
-    }
-
-    /// Takes lines away.
-    pub fn forget_lines(&mut self, lines: &[Line]) {
-        // Numbers are only of use where nothing was changed.
-        self.numbers.clear();
-        self.lines.retain(|line| !lines.contains(line));
-    }
-
+    /// Writes the head as an entity's chapter.
     pub fn write(&self, dictionary: &mut Dictionary) -> Vec<u8> {
         let mut out = Out::default();
         out.byte(VERSION);
@@ -90,6 +41,14 @@ impl Head {
         out.0
     }
 
+    /// Reads what [`Head::write`] wrote.
+    pub fn read(bytes: &[u8], names: &Names) -> Result<Self, Damaged> {
+        Numbered::read(bytes, names).map(|read| read.head)
+    }
+}
+
+impl Numbered {
+    /// Reads what [`Head::write`] wrote.
     pub fn read(bytes: &[u8], names: &Names) -> Result<Self, Damaged> {
         let mut input = In(bytes);
         if input.byte()? != VERSION {
@@ -109,7 +68,8 @@ impl Head {
         let lines = (0..count).map(|_| Line::read(&mut input, names));
         let (lines, numbers) = lines.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let told = bits & TOLD != 0;
-        Ok(Self { created_at, modified_at, deleted_at, told, types, lines, numbers })
+        let head = Head { created_at, modified_at, deleted_at, told, types, lines };
+        Ok(Self { head, numbers })
     }
 }
 
@@ -126,9 +86,9 @@ mod tests {
         for (number, deleted_at) in [(1, None), (5, Some(at(9)))] {
             head = Head { deleted_at, told: deleted_at.is_none(), ..head };
             let bytes = head.write(&mut dictionary);
-            let again = Head::read(&bytes, dictionary.names()).unwrap();
-            assert_eq!(again.numbers.len(), again.lines.len());
-            assert_eq!(Head { numbers: Vec::new(), ..again }, head);
+            let again = Numbered::read(&bytes, dictionary.names()).unwrap();
+            assert_eq!(again.numbers.len(), again.head.lines.len());
+            assert_eq!(again.head, head);
             assert!(head.add_types(&[type_name(number), type_name(number + 1)]));
             assert!(!head.add_types(&[type_name(number + 1)]));
             let dataset = DatasetId::from_trusted("urn:x:d");

@@ -3,23 +3,24 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::chapter::Head;
+use super::chapter::Numbered;
 use super::key::{chapter_key, type_key};
-use super::recall::{Reading, Recall, Tails};
-use crate::model::{
-    Attributes, Chapter, Entity, EntityId, TenantId, Timestamp, TypeName, TypeSelection,
-};
-use crate::query::{Anchor, Hint, HistoryPlan, TellError};
+use super::reading::{Reading, Tails};
+use crate::model::{EntityId, TenantId, Timestamp};
+use crate::query::{HistoryPlan, TellError};
 use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Look, Rest};
 use crate::store::embedded::tenants::Tenant;
-use crate::store::{FoundHistory, StoreError};
+use crate::store::history::{Bookmark, archive};
+use crate::store::history::{Kept, Page, Recall, SeriesKey, Source, after_anchor, may_be, source};
+use crate::store::record::Spelling;
+use crate::store::{Archives, FoundHistory, StoreError};
 
 /// A question about one entity and no more instances than this is answered on the asker's thread.
 const INLINE: usize = 1_000;
 
-/// How many hits are gathered beyond twice those that are wanted before they are put in order.
-const SPARE: usize = 1_024;
+/// How many entities are archived at once.
+const MANY: usize = 500;
 
 /// Answers a temporal query.
 pub(in crate::store::embedded) async fn evolve(
@@ -57,16 +58,6 @@ impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Self {
         Halt::Failed(error)
     }
-}
-
-/// Where candidates come from, always in the order of their ids.
-enum Source {
-    /// Only these can be meant.
-    Ids(Vec<EntityId>),
-    /// Those known by a type.
-    Type(TypeName),
-    All,
-    Nobody,
 }
 
 impl Inner {
@@ -113,10 +104,15 @@ impl Inner {
         tails: &Tails,
     ) -> Result<FoundHistory, StoreError> {
         self.engine.look(|look| {
+            let reading = Reading { look, tails };
             let mut page = Page::new(plan, now);
-            let reading = Reading { look, names: &self.names, tails };
-            self.candidates(look, tenant, plan, &mut |id, head| {
-                let recall = Recall::new(&reading, (tenant.number, id), head)?;
+            self.candidates(look, tenant, plan, &mut |id, Numbered { head, numbers }| {
+                let lines = head.lines.iter().zip(numbers).map(|(line, number)| {
+                    Kept::new(SeriesKey::known(tenant.number, &id, line, number))
+                });
+                let lines = lines.collect();
+                let spelling = Spelling::Dictionary(&self.names);
+                let recall = Recall::new(&reading, spelling, id, head, lines)?;
                 if !plan.selects(&recall)? {
                     return Ok(ControlFlow::Continue(()));
                 }
@@ -143,13 +139,12 @@ impl Inner {
         look: &Look<'_>,
         tenant: &Tenant,
         plan: &HistoryPlan,
-        show: &mut dyn FnMut(EntityId, Head) -> Result<ControlFlow<()>, StoreError>,
+        show: &mut dyn FnMut(EntityId, Numbered) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        let after = plan.entities.page.after.as_ref().map(Anchor::as_str);
-        let first = after.map_or_else(String::new, |after| format!("{after}\0"));
-        let read = |id: &str| -> Result<Option<Head>, StoreError> {
+        let first = after_anchor(plan);
+        let read = |id: &str| -> Result<Option<Numbered>, StoreError> {
             let bytes = look.get(Rest::Chapter, &chapter_key(tenant.number, id))?;
-            Ok(bytes.map(|bytes| Head::read(&bytes, &self.names)).transpose()?)
+            Ok(bytes.map(|bytes| Numbered::read(&bytes, &self.names)).transpose()?)
         };
         let mut show_one = |id: EntityId| match read(id.as_str())? {
             Some(head) if may_be(plan, &id) => show(id, head),
@@ -182,39 +177,53 @@ impl Inner {
                     if !may_be(plan, &id) {
                         return Ok(ControlFlow::Continue(()));
                     }
-                    show(id, Head::read(&bytes, &self.names)?)
+                    show(id, Numbered::read(&bytes, &self.names)?)
                 })
             }
         }
     }
 }
 
-/// Where the candidates of a plan come from.
-fn source(plan: &HistoryPlan) -> Source {
-    let mut source = Source::All;
-    for hint in plan.entities.hints() {
-        match hint {
-            Hint::Ids(ids) => return Source::Ids(ids),
-            Hint::Types(TypeSelection::Of(alternatives)) => {
-                if let [combination] = &alternatives[..]
-                    && let Some(first) = combination.first()
-                {
-                    match first.name() {
-                        Some(name) => source = Source::Type(name),
-                        None => return Source::Nobody,
-                    }
-                }
+/// What history keeps of entities, those after a place, about so many rows of it.
+pub(in crate::store::embedded) fn archives(
+    inner: &Inner,
+    tenant: &Tenant,
+    after: Option<&str>,
+    rows: usize,
+) -> Result<Archives, StoreError> {
+    let prefix = chapter_key(tenant.number, "");
+    let from = Bookmark::read(after);
+    let first = match &from {
+        Some(Bookmark { id, within: Some(_) }) => id.clone(),
+        Some(Bookmark { id, within: None }) => format!("{id}\0"),
+        None => String::new(),
+    };
+    let first = [&prefix[..], first.as_bytes()].concat();
+    let (mut found, mut left) = (Archives::default(), rows.max(1));
+    inner.engine.look(|look| {
+        look.rest(Rest::Chapter, (&first, &after_all(&prefix)), false, |key, bytes| {
+            let id = read_id(&key[prefix.len()..]);
+            let within = from.as_ref().filter(|from| from.id == id.as_str());
+            let within = within.and_then(|from| from.within);
+            let Numbered { head, numbers } = Numbered::read(&bytes, &inner.names)?;
+            let kept = head.lines.iter().zip(numbers).map(|(line, number)| {
+                Kept::new(SeriesKey::known(tenant.number, &id, line, number))
+            });
+            let kept: Vec<Kept> = kept.collect();
+            let spelling = Spelling::Dictionary(&inner.names);
+            let whose = (id.clone(), head, &kept[..]);
+            let (taken, rest) = archive(look, spelling, whose, within, &mut left)?;
+            found.archives.push(taken);
+            let full = rest.is_some() || left == 0 || found.archives.len() >= MANY;
+            if full {
+                let bookmark = Bookmark { id: id.as_str().to_owned(), within: rest };
+                found.next = Some(bookmark.write());
+                return Ok(ControlFlow::Break(()));
             }
-            _ => {}
-        }
-    }
-    source
-}
-
-/// Whether an entity of this id may be meant.
-fn may_be(plan: &HistoryPlan, id: &EntityId) -> bool {
-    let select = &plan.entities.select;
-    select.is_empty() || select.iter().any(|one| one.has_id(id))
+            Ok(ControlFlow::Continue(()))
+        })
+    })?;
+    Ok(found)
 }
 
 fn read_id(bytes: &[u8]) -> EntityId {
@@ -225,86 +234,4 @@ fn read_id(bytes: &[u8]) -> EntityId {
 fn after_all(prefix: &[u8]) -> Vec<u8> {
     // Ids are texts, which hold no such byte.
     [prefix, &[0xff]].concat()
-}
-
-/// A page that is being gathered.
-struct Page<'p, 'a> {
-    plan: &'p HistoryPlan,
-    now: Timestamp,
-    skip: usize,
-    hits: Vec<Recall<'a>>,
-    matches: u64,
-    more: bool,
-}
-
-impl<'p, 'a> Page<'p, 'a> {
-    fn new(plan: &'p HistoryPlan, now: Timestamp) -> Self {
-        let skip = plan.entities.page.offset;
-        Self { plan, now, skip, hits: Vec::new(), matches: 0, more: false }
-    }
-
-    fn wanted(&self) -> usize {
-        self.plan.entities.page.offset.saturating_add(self.plan.entities.page.limit)
-    }
-
-    fn hit(&mut self, recall: Recall<'a>) -> ControlFlow<()> {
-        self.matches += 1;
-        let page = &self.plan.entities.page;
-        if self.plan.entities.order.is_some() {
-            self.hits.push(recall);
-            if self.hits.len() >= self.wanted().saturating_mul(2).saturating_add(SPARE) {
-                self.keep_first();
-            }
-        } else if self.skip > 0 {
-            self.skip -= 1;
-        } else if self.hits.len() < page.limit {
-            self.hits.push(recall);
-        } else {
-            self.more = true;
-            if !page.count {
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn keep_first(&mut self) {
-        let (plan, now) = (self.plan, self.now);
-        let mut hits: Vec<(Entity, Recall<'a>)> =
-            self.hits.drain(..).map(|recall| (blank(&recall.chapter), recall)).collect();
-        hits.sort_by(|a, b| plan.entities.compare(&a.0, &b.0, now));
-        self.more |= hits.len() > self.wanted();
-        hits.truncate(self.wanted());
-        self.hits = hits.into_iter().map(|(_, recall)| recall).collect();
-    }
-
-    fn found(mut self) -> (Vec<Recall<'a>>, FoundHistory) {
-        let page = &self.plan.entities.page;
-        let ordered = self.plan.entities.order.is_some();
-        if ordered {
-            self.keep_first();
-            self.hits.drain(..page.offset.min(self.hits.len()));
-        }
-        let last = self.hits.last().filter(|_| self.more && !ordered);
-        let found = FoundHistory {
-            next: last.map(|recall| Anchor::new(recall.chapter.id.as_str())),
-            count: page.count.then_some(self.matches),
-            more: self.more,
-            ..FoundHistory::default()
-        };
-        (self.hits, found)
-    }
-}
-
-/// An entity of which only is said what a temporal query can order by: its id.
-fn blank(chapter: &Chapter) -> Entity {
-    Entity {
-        id: chapter.id.clone(),
-        types: chapter.types.clone(),
-        scopes: Vec::new(),
-        attributes: Attributes::new(),
-        created_at: chapter.created_at,
-        modified_at: chapter.modified_at,
-        expires_at: None,
-    }
 }

@@ -1,34 +1,15 @@
 //! Keys of history: what lies together and in which order.
 
-use crate::model::{AttrName, DatasetId, EntityId, InstanceId, TypeName};
+use crate::model::{DatasetId, EntityId, TypeName};
 use crate::query::Series;
 use crate::store::embedded::names::{Dictionary, Names};
+use crate::store::history::{Line, Place, SeriesKey};
 use crate::store::record::{Damaged, In, Out};
 
 /// Stands for the attribute's number in the series of the entity's scopes.
 const SCOPES: u32 = u32::MAX;
 
-/// A series of an entity: of an attribute and a datasetId, or of the scopes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store::embedded) enum Line {
-    Attribute(Series),
-    Scopes,
-}
-
 impl Line {
-    /// The series of an attribute.
-    pub fn of(attribute: AttrName, dataset: Option<&DatasetId>) -> Self {
-        Line::Attribute(Series { attribute, dataset: dataset.cloned() })
-    }
-
-    /// The series of an attribute, if it is one.
-    pub fn series(&self) -> Option<&Series> {
-        match self {
-            Line::Attribute(series) => Some(series),
-            Line::Scopes => None,
-        }
-    }
-
     /// Writes the line into an entity's chapter.
     pub fn write(&self, out: &mut Out, dictionary: &mut Dictionary) {
         match self {
@@ -58,9 +39,6 @@ impl Line {
 
 /// What the keys of a series begin with: tenant, entity, attribute, datasetId. No id holds a zero
 /// byte, so none is the beginning of another with one behind it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::store::embedded) struct SeriesKey(Box<[u8]>);
-
 impl SeriesKey {
     /// The key of a line; the attribute by its number.
     pub fn new(tenant: u32, id: &EntityId, line: &Line, dictionary: &mut Dictionary) -> Self {
@@ -88,10 +66,6 @@ impl SeriesKey {
         key.extend_from_slice(dataset.as_bytes());
         key.push(0);
         Self(key.into())
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
     }
 
     /// Whether a key belongs to the series.
@@ -126,33 +100,19 @@ impl SeriesKey {
     }
 
     /// The key of a block that begins with this row.
-    pub fn block(&self, (time, ordinal): (i64, u32)) -> Vec<u8> {
+    pub fn block(&self, (time, ordinal): Place) -> Vec<u8> {
         let mut key = self.0.to_vec();
         key.extend_from_slice(&((time as u64) ^ (1 << 63)).to_be_bytes());
         key.extend_from_slice(&ordinal.to_be_bytes());
         key
     }
 
-    /// Tells the series of an entity apart in the ids of their instances.
-    fn tag(&self) -> u32 {
-        // FNV-1a: ids must be the same for ever.
-        let hash = self.0.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        (hash ^ (hash >> 32)) as u32
-    }
-
-    /// The id of an instance, which says where it lies.
-    pub fn instance(&self, (time, ordinal): (i64, u32)) -> InstanceId {
-        let time = (time as u64) ^ (1 << 63);
-        let place = u128::from(time) << 32 | u128::from(ordinal);
-        InstanceId(u128::from(self.tag()) << 96 | place)
-    }
-
-    /// Where the instance of this id would lie; None if it is of another series.
-    pub fn place(&self, instance: InstanceId) -> Option<(i64, u32)> {
-        let time = ((instance.0 >> 32) as u64 ^ (1 << 63)) as i64;
-        ((instance.0 >> 96) as u32 == self.tag()).then_some((time, instance.0 as u32))
+    /// The place that the key of a block ends with.
+    pub fn place_of(&self, key: &[u8]) -> Option<Place> {
+        let (time, ordinal) = key.get(self.0.len()..)?.split_first_chunk::<8>()?;
+        let (ordinal, _) = ordinal.split_first_chunk::<4>()?;
+        let time = (u64::from_be_bytes(*time) ^ (1 << 63)) as i64;
+        Some((time, u32::from_be_bytes(*ordinal)))
     }
 }
 
@@ -184,6 +144,7 @@ mod tests {
                     assert_eq!(found, (other == place).then_some(row));
                 }
                 assert!(key.holds(&key.block(row)) && key.block(row) < key.end());
+                assert_eq!(key.place_of(&key.block(row)), Some(row));
             }
         }
         let key = &keys[0];

@@ -1,22 +1,17 @@
 //! History: what was recorded of entities, kept in blocks of compressed columns.
 //!
-//! A series is what was recorded of one attribute and datasetId of one entity. A write adds what
-//! it records to the series' tail, in the same batch as itself; a thread of its own packs tails
-//! into blocks, which follow one another in time without overlap. A chapter says which series an
-//! entity has, and what is known of it beside them.
+//! A write adds what it records to the tail of a series, in the same batch as itself; a thread of
+//! its own packs tails into blocks. A chapter says which series an entity has, and what is known
+//! of it beside them.
 
-mod block;
 mod chapter;
 mod evolve;
 mod held;
-mod ints;
 mod key;
 mod note;
-mod numbers;
 mod pack;
-mod recall;
+mod reading;
 mod ripe;
-mod rows;
 mod thin;
 
 use std::sync::Arc;
@@ -24,14 +19,10 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
-pub(super) use self::chapter::Head;
-pub(super) use self::evolve::evolve;
-pub(super) use self::key::{Line, SeriesKey};
+pub(super) use self::evolve::{archives, evolve};
 pub(super) use self::note::{Notes, Recorder, Target, Whose};
 pub(super) use self::pack::Packed;
-pub(super) use self::recall::{find_row, locate, to_recorded};
-pub(super) use self::rows::{Row, Rows};
-pub(in crate::store) use self::thin::Thinned;
+pub(super) use self::reading::tail_at;
 
 use self::ripe::Ripe;
 use super::Inner;

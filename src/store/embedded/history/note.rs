@@ -5,26 +5,21 @@ use std::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::block::{write_row, write_rows};
-use super::chapter::Head;
-use super::key::{Line, SeriesKey, chapter_key, type_key};
-use super::pack::pieces;
+use super::key::{chapter_key, type_key};
 use super::ripe::RipeSeries;
-use super::rows::{OBSERVED, Row, Rows, THINNED};
-use crate::model::{Attribute, Change, EntityId, Instance, Timestamp, TypeName};
+use crate::model::{Change, EntityId, Instance, Timestamp, TypeName};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Batch, Past, Rest};
 use crate::store::embedded::group::Writer;
 use crate::store::embedded::names::Dictionary;
+use crate::store::history::{Deed, Head, Item, Line, OBSERVED, PACK, Row, Rows, SeriesKey};
+use crate::store::history::{THINNED, pieces, recorded_by, write_row, write_rows};
 use crate::store::record::{encode_deletion, encode_past, encode_scopes};
 
 /// How many series the writer remembers as known to their chapters, and how many it counts tails
 /// of: about forty bytes each.
 const REMEMBERED: usize = 1 << 20;
-
-/// How many rows a tail has before it is packed.
-pub(super) const PACK: u32 = 64;
 
 /// What the one writer remembers of history between groups.
 pub(in crate::store::embedded) struct Recorder {
@@ -184,56 +179,32 @@ impl Notes {
         tenant: u32,
         change: &Change,
     ) -> Result<(), StoreError> {
-        let (before, after) = (change.before.as_deref(), change.after.as_deref());
-        let Some(some) = after.or(before) else { return Ok(()) };
-        if before.zip(after).is_some_and(|(before, after)| std::ptr::eq(before, after)) {
-            return Ok(());
-        }
         let rules = inner.history.rules(tenant);
-        let types = some.types.as_slice();
-        if rules.as_ref().is_some_and(|rules| !rules.records_any(types)) {
-            return Ok(());
-        }
-        let created_at = some.created_at;
+        let Some(deed) = recorded_by(change, rules.as_deref()) else { return Ok(()) };
+        let Deed { types, created_at, news, gone, items } = deed;
         let whose =
             Whose { tenant, id: &change.id, now: change.at, created_at, types, told: false };
-        let news = match (before, after) {
-            (Some(before), Some(after)) => before.types.as_slice() != after.types.as_slice(),
-            _ => true,
-        };
         if news {
             let head = self.head_mut(inner, whose)?;
             let head = head.get_or_insert_with(|| whose.head());
             head.told = false;
-            head.deleted_at = if after.is_some() { None } else { Some(change.at) };
+            head.deleted_at = gone.then_some(change.at);
             head.add_types(types);
         }
-        let scopes = |entity: Option<&'_ crate::model::Stored>| {
-            entity.map(|entity| entity.scopes.clone()).unwrap_or_default()
-        };
-        let (had, has) = (scopes(before), scopes(after));
-        if had != has {
-            let target = Target::new(writer, whose, &Line::Scopes);
-            self.word(inner, writer, target, |word| encode_scopes(&has, None, word))?;
-        }
-        for name in &change.outcome.updated {
-            if rules.as_ref().is_some_and(|rules| !rules.records(types, *name)) {
-                continue;
-            }
-            let had = before.and_then(|entity| entity.attributes.get(*name));
-            let has = after.and_then(|entity| entity.attributes.get(*name));
-            for instance in has.into_iter().flat_map(Attribute::instances) {
-                let old = had.and_then(|had| had.instance(instance.dataset()));
-                if instance.modified_at == change.at && old != Some(instance) {
-                    let line = Line::of(*name, instance.dataset());
-                    let target = Target::new(writer, whose, &line);
-                    self.instance(inner, writer, target, instance)?;
+        for item in items {
+            let line = match &item {
+                Item::Scopes(_) => Line::Scopes,
+                Item::Instance(name, instance) | Item::Deletion(name, instance) => {
+                    Line::of(*name, instance.dataset())
                 }
-            }
-            for instance in had.into_iter().flat_map(Attribute::instances) {
-                if has.and_then(|has| has.instance(instance.dataset())).is_none() {
-                    let line = Line::of(*name, instance.dataset());
-                    let target = Target::new(writer, whose, &line);
+            };
+            let target = Target::new(writer, whose, &line);
+            match item {
+                Item::Scopes(scopes) => {
+                    self.word(inner, writer, target, |word| encode_scopes(scopes, None, word))?;
+                }
+                Item::Instance(_, instance) => self.instance(inner, writer, target, instance)?,
+                Item::Deletion(_, instance) => {
                     self.word(inner, writer, target, |word| {
                         encode_deletion(instance.kind(), word);
                     })?;

@@ -1,39 +1,20 @@
 //! Packing: a thread of its own makes blocks of tails, and of small blocks larger ones.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
-use super::block::{self, open, write_rows};
-use super::key::SeriesKey;
-use super::note::PACK;
 use super::ripe::{RipeSeries, Step};
-use super::rows::{GONE, Rows};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Look, Pairs, Past};
 use crate::store::embedded::queue::Job;
-
-/// How many rows a block has when it is full.
-pub(super) const TARGET: usize = 2_048;
-
-/// A block in the middle of a series may be a little fuller before it is divided.
-const FULL: usize = TARGET + TARGET / 2;
-
-/// How many bytes of distinct words a block holds before it is divided.
-const WORD_BYTES: usize = 512 << 10;
+use crate::store::history::{self, PACK, Reach, Repacked, Rows, SeriesKey, ShowBlock, Volumes};
+use crate::store::record::Damaged;
 
 /// How many rows of a tail are packed at once.
 const AT_ONCE: usize = 1 << 16;
-
-/// A block grows by the tail behind it, unless it is so many times larger: each row is packed only
-/// a few times that way.
-const GROWTH: usize = 4;
-
-/// Late rows wait until there are so many times fewer rows to pack anew, or so many of them.
-const WORTH: usize = 16;
-const MANY: usize = 1_024;
 
 /// How many bytes one step of packing writes before the next begins.
 const STEP_BYTES: usize = 4 << 20;
@@ -59,15 +40,18 @@ pub(in crate::store::embedded) struct Packed {
 }
 
 impl Packed {
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes += key.len() + value.len();
-        self.blocks.insert(key, Some(value));
-    }
-
-    /// Takes a block away, unless another is put in its place later.
-    pub(super) fn remove_block(&mut self, key: Vec<u8>) {
-        self.bytes += key.len();
-        self.blocks.insert(key, None);
+    /// Adds what becomes of a series' blocks.
+    pub(super) fn add(&mut self, series: &SeriesKey, repacked: Repacked) {
+        for place in repacked.removed {
+            let key = series.block(place);
+            self.bytes += key.len();
+            self.blocks.insert(key, None);
+        }
+        for (place, value) in repacked.written {
+            let key = series.block(place);
+            self.bytes += key.len() + value.len();
+            self.blocks.insert(key, Some(value));
+        }
     }
 
     fn remove_tail(&mut self, key: Vec<u8>) {
@@ -239,7 +223,7 @@ fn find_long(
         }
         seen += 1;
         if let Some((_, rows)) = &mut open {
-            *rows = rows.saturating_add(block::count(&value)? as u32);
+            *rows = rows.saturating_add(history::count(&value)? as u32);
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -265,7 +249,7 @@ pub(super) fn read_tail(
 ) -> Result<Tail, StoreError> {
     let (mut rows, mut keys, mut more) = (Rows::default(), Vec::new(), false);
     look.past(Past::Tails, (series.bytes(), &series.end()), false, |key, value| {
-        block::read(&value, &mut rows)?;
+        history::read(&value, &mut rows)?;
         keys.push(key.to_vec());
         more = rows.len() >= most;
         Ok(if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -274,6 +258,7 @@ pub(super) fn read_tail(
     Ok(Tail { rows, keys, more })
 }
 
+/// Makes blocks of a series' tail, or of as much of it as is read at once.
 pub(super) fn pack(
     look: &Look<'_>,
     series: &SeriesKey,
@@ -287,131 +272,48 @@ pub(super) fn pack(
     if more {
         packed.more.push((series.clone(), 0));
     }
-    let (first, last) = (tail.key(0), tail.key(tail.len() - 1));
-    let old = touched(look, series, first, last, tail.len())?;
-    let late: usize = old.iter().filter(|old| old.overlaps).map(|old| old.rows).sum();
-    if !all && tail.len() < MANY && late > tail.len() * WORTH {
-        packed.later.push((series.clone(), tail.len() as u32));
-        return Ok(());
-    }
-    for key in keys {
-        packed.remove_tail(key);
-    }
-    // Block by block, so that little is unpacked at a time: each takes the rows of the tail up to
-    // where the next one begins.
-    let mut begin = 0;
-    let mut rows = Rows::default();
-    let mut old = old.into_iter().peekable();
-    while let Some(Old { key, value, .. }) = old.next() {
-        packed.remove_block(key);
-        block::read(&value, &mut rows)?;
-        let next = old.peek().map(|next| next.first);
-        let end = match next {
-            Some(next) => begin + within(&tail, begin, next),
-            None => tail.len(),
-        };
-        // What is small grows together with what follows it.
-        let grows = rows.len() + (end - begin) < TARGET && old.peek().is_some();
-        for row in begin..end {
-            rows.push(tail.get(row));
+    match history::pack(look, series, &tail, all)? {
+        Some(repacked) => {
+            for key in keys {
+                packed.remove_tail(key);
+            }
+            packed.add(series, repacked);
         }
-        begin = end;
-        if !grows {
-            rows.settle(false);
-            write_blocks(series, &std::mem::take(&mut rows), packed);
-        }
+        None => packed.later.push((series.clone(), tail.len() as u32)),
     }
-    for row in begin..tail.len() {
-        rows.push(tail.get(row));
-    }
-    rows.settle(false);
-    write_blocks(series, &rows, packed);
     Ok(())
 }
 
-/// How many rows of the tail from `begin` on come before a key.
-fn within(tail: &Rows, begin: usize, next: (i64, u32)) -> usize {
-    (begin..tail.len()).take_while(|row| tail.key(*row) < next).count()
-}
+impl Volumes for Look<'_> {
+    fn tail(&self, series: &SeriesKey) -> Result<Rows, StoreError> {
+        read_tail(self, series, usize::MAX).map(|tail| tail.rows)
+    }
 
-/// A block that packing touches.
-struct Old {
-    key: Vec<u8>,
-    value: Vec<u8>,
-    first: (i64, u32),
-    rows: usize,
-    /// Rows of the tail lie between its rows, and not just behind it.
-    overlaps: bool,
-}
-
-/// The blocks that a tail between two keys touches: those it lies in, and those before it that are
-/// small enough to grow by it.
-fn touched(
-    look: &Look<'_>,
-    series: &SeriesKey,
-    first: (i64, u32),
-    last: (i64, u32),
-    tail: usize,
-) -> Result<Vec<Old>, StoreError> {
-    let mut touched: Vec<Old> = Vec::new();
-    let mut growing = tail;
-    let end = [series.block(last), vec![0]].concat();
-    look.past(Past::Blocks, (series.bytes(), &end), true, |key, value| {
-        let opened = open(&value, &mut Rows::default())?;
-        let Some(block) = opened else { return Ok(ControlFlow::Break(())) };
-        let summary = block.summary;
-        let overlaps = summary.time.1 >= first.0;
-        let grows =
-            summary.count <= growing.saturating_mul(GROWTH) && summary.count + growing <= TARGET;
-        if !overlaps && !grows {
-            return Ok(ControlFlow::Break(()));
+    fn blocks(
+        &self,
+        series: &SeriesKey,
+        reach: Reach,
+        show: &mut ShowBlock<'_>,
+    ) -> Result<(), StoreError> {
+        let mut begin = series.bytes().to_vec();
+        let end = match reach.before {
+            Some(before) => series.block(before),
+            None => series.end(),
+        };
+        if let Some(from) = reach.from.filter(|_| !reach.backwards) {
+            // The block before may reach into the time.
+            let at = series.block((from, 0));
+            self.past(Past::Blocks, (series.bytes(), &at), true, |key, _| {
+                begin = key.to_vec();
+                Ok(ControlFlow::Break(()))
+            })?;
+            if begin.len() == series.bytes().len() {
+                begin = at;
+            }
         }
-        growing += summary.count;
-        touched.push(Old {
-            first: block_place(series, key),
-            key: key.to_vec(),
-            value: value.to_vec(),
-            rows: summary.count,
-            overlaps,
-        });
-        Ok(ControlFlow::Continue(()))
-    })?;
-    touched.reverse();
-    Ok(touched)
-}
-
-/// The time and ordinal that the key of a block ends with.
-fn block_place(series: &SeriesKey, key: &[u8]) -> (i64, u32) {
-    let place = &key[series.bytes().len()..];
-    let (mut time, mut ordinal) = ([0; 8], [0; 4]);
-    time.copy_from_slice(&place[..8]);
-    ordinal.copy_from_slice(&place[8..12]);
-    ((u64::from_be_bytes(time) ^ (1 << 63)) as i64, u32::from_be_bytes(ordinal))
-}
-
-pub(super) fn write_blocks(series: &SeriesKey, rows: &Rows, packed: &mut Packed) {
-    for range in pieces(rows) {
-        packed.put(series.block(rows.key(range.start)), write_rows(rows, range));
+        self.past(Past::Blocks, (&begin, &end), reach.backwards, |key, value| {
+            let place = series.place_of(key).ok_or(Damaged("a block lies nowhere"))?;
+            show(place, &value)
+        })
     }
-}
-
-/// Divides rows among blocks that are neither too long nor too heavy.
-pub(super) fn pieces(rows: &Rows) -> Vec<Range<usize>> {
-    let count = if rows.len() > FULL { rows.len().div_ceil(TARGET) } else { 1 };
-    let length = rows.len().div_ceil(count).max(1);
-    let (mut pieces, mut begin, mut weight) = (Vec::new(), 0, 0);
-    for row in 0..rows.len() {
-        let new = row == begin || rows.word[row] != rows.word[row - 1];
-        let word = rows.words.get(rows.word[row]).filter(|_| new && rows.word[row] != GONE);
-        weight += word.map_or(0, <[u8]>::len);
-        if row > begin && (row - begin == length || weight > WORD_BYTES) {
-            pieces.push(begin..row);
-            begin = row;
-            weight = word.map_or(0, <[u8]>::len);
-        }
-    }
-    if begin < rows.len() {
-        pieces.push(begin..rows.len());
-    }
-    pieces
 }

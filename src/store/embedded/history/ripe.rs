@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::key::SeriesKey;
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
+use crate::store::history::SeriesKey;
 
 /// How many series may wait to be packed; those beyond are found when everything is looked through.
 const WAITING: usize = 1 << 18;

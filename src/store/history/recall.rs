@@ -1,82 +1,23 @@
 //! The history of one entity as a temporal query sees it: tails and blocks together.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::ops::{ControlFlow, Range};
 
 use super::block::{self, Block, all};
-use super::chapter::Head;
-use super::key::{Line, SeriesKey};
-use super::pack::read_tail;
+use super::head::Head;
 use super::rows::{GONE, Row, Rows, THINNED, is_observed};
+use super::series::{Line, Place, Reach, SeriesKey, Volumes};
 use super::thin::Thinned;
-use crate::model::{Chapter, DatasetId, EntityId, InstanceId, OneOrMany, Recorded, ScopeChange};
+use crate::model::{Chapter, DatasetId, EntityId, InstanceId, Recorded, ScopeChange};
 use crate::model::{TimeProperty, Timestamp};
 use crate::query::{Chronicle, Column, Periods, Series, Span, Summary, Visit};
 use crate::store::StoreError;
-use crate::store::embedded::engine::{Look, Past};
-use crate::store::embedded::names::Names;
-use crate::store::record::{self, decode_past, decode_scopes, thin_number};
-
-/// What reads of histories are made with.
-pub(in crate::store::embedded) struct Reading<'a> {
-    pub look: &'a Look<'a>,
-    pub names: &'a Names,
-    pub tails: &'a Tails,
-}
-
-/// How long tails may be that are read row by row, and which were longer: what was found then is
-/// not right, and is to be found again once they are packed.
-pub(in crate::store::embedded) struct Tails {
-    most: usize,
-    long: RefCell<Vec<SeriesKey>>,
-}
-
-/// The longest tail that is read as it is: a few times what packing leaves.
-const LONG: usize = 4_096;
-
-/// How many long tails are packed before the histories are read again.
-const LONG_TAILS: usize = 256;
-
-impl Default for Tails {
-    fn default() -> Self {
-        Self { most: LONG, long: RefCell::default() }
-    }
-}
-
-impl Tails {
-    /// All are read, however long they are.
-    pub fn any() -> Self {
-        Self { most: usize::MAX, ..Self::default() }
-    }
-
-    /// Whether any was too long.
-    pub fn found_long(&self) -> bool {
-        !self.long.borrow().is_empty()
-    }
-
-    /// Those that were too long.
-    pub fn long(self) -> Vec<SeriesKey> {
-        self.long.into_inner()
-    }
-
-    /// The tail of a series; nothing if it is too long.
-    fn read(&self, look: &Look<'_>, series: &SeriesKey) -> Result<Rows, StoreError> {
-        let tail = read_tail(look, series, self.most)?;
-        if !tail.more {
-            return Ok(tail.rows);
-        }
-        let mut long = self.long.borrow_mut();
-        long.push(series.clone());
-        // Enough to do: what else is found is thrown away.
-        if long.len() < LONG_TAILS { Ok(Rows::default()) } else { Err(StoreError::Busy) }
-    }
-}
+use crate::store::record::{self, Spelling, decode_scopes, thin_number};
 
 /// The history of one entity.
-pub(in crate::store::embedded) struct Recall<'a> {
-    look: &'a Look<'a>,
-    names: &'a Names,
-    tails: &'a Tails,
+pub(in crate::store) struct Recall<'a> {
+    volumes: &'a dyn Volumes,
+    spelling: Spelling<'a>,
     pub chapter: Chapter,
     series: Vec<Series>,
     lines: Vec<Kept>,
@@ -85,48 +26,45 @@ pub(in crate::store::embedded) struct Recall<'a> {
 }
 
 /// A series of the entity.
-struct Kept {
+pub(in crate::store) struct Kept {
     key: SeriesKey,
     tail: OnceCell<Rows>,
 }
 
 impl Kept {
-    fn new(key: SeriesKey) -> Self {
+    /// A series whose tail is read when it is needed.
+    pub fn new(key: SeriesKey) -> Self {
         Self { key, tail: OnceCell::new() }
+    }
+
+    /// A series whose tail is known.
+    pub fn with_tail(key: SeriesKey, tail: Rows) -> Self {
+        Self { key, tail: OnceCell::from(tail) }
     }
 }
 
 impl<'a> Recall<'a> {
-    /// The history of an entity whose head was read.
+    /// The history of an entity whose head was read, with its series in the order of the head's
+    /// lines.
     pub fn new(
-        reading: &Reading<'a>,
-        (tenant, id): (u32, EntityId),
-        head: Head,
+        volumes: &'a dyn Volumes,
+        spelling: Spelling<'a>,
+        id: EntityId,
+        mut head: Head,
+        all: Vec<Kept>,
     ) -> Result<Self, StoreError> {
-        let Reading { look, names, tails } = *reading;
         let (mut series, mut lines, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
-        for (line, number) in head.lines.into_iter().zip(head.numbers) {
-            let key = SeriesKey::known(tenant, &id, &line, number);
+        for (line, kept) in std::mem::take(&mut head.lines).into_iter().zip(all) {
             match line {
                 Line::Attribute(one) => {
                     series.push(one);
-                    lines.push(Kept::new(key));
+                    lines.push(kept);
                 }
-                Line::Scopes => scopes = read_scopes(look, tails, &key)?,
+                Line::Scopes => scopes = read_scopes(volumes, &kept)?,
             }
         }
-        let types = OneOrMany::from_vec(head.types)
-            .ok_or(record::Damaged("the history of an entity has no type"))?;
-        let chapter = Chapter {
-            id,
-            types,
-            created_at: head.created_at,
-            modified_at: head.modified_at,
-            deleted_at: head.deleted_at,
-            scopes,
-        };
-        let thinned = Cell::new(None);
-        Ok(Self { look, names, tails, chapter, series, lines, thinned })
+        let chapter = head.chapter(id, scopes)?;
+        Ok(Self { volumes, spelling, chapter, series, lines, thinned: Cell::new(None) })
     }
 
     /// The latest time at which something was shown that had been thinned.
@@ -143,30 +81,30 @@ impl<'a> Recall<'a> {
     fn recorded(&self, series: usize, row: Row<'_>) -> Result<Option<Recorded>, StoreError> {
         self.note_thinned(&row);
         let key = &self.lines[series].key;
-        to_recorded(row, key, self.series[series].dataset.as_ref(), self.names)
+        to_recorded(row, key, self.series[series].dataset.as_ref(), self.spelling)
     }
 
     fn tail(&self, series: usize) -> Result<&Rows, StoreError> {
-        self.lines[series].tail(self.look, self.tails)
+        self.lines[series].tail(self.volumes)
     }
 }
 
 impl Kept {
-    fn tail(&self, look: &Look<'_>, tails: &Tails) -> Result<&Rows, StoreError> {
+    fn tail(&self, volumes: &dyn Volumes) -> Result<&Rows, StoreError> {
         if let Some(tail) = self.tail.get() {
             return Ok(tail);
         }
-        let tail = tails.read(look, &self.key)?;
+        let tail = volumes.tail(&self.key)?;
         Ok(self.tail.get_or_init(|| tail))
     }
 }
 
 /// A row as an instance; None if it takes one away.
-pub(in crate::store::embedded) fn to_recorded(
+pub(in crate::store) fn to_recorded(
     row: Row<'_>,
     key: &SeriesKey,
     dataset: Option<&DatasetId>,
-    names: &Names,
+    spelling: Spelling<'_>,
 ) -> Result<Option<Recorded>, StoreError> {
     let Some(word) = row.word else { return Ok(None) };
     let past = record::Past {
@@ -176,21 +114,16 @@ pub(in crate::store::embedded) fn to_recorded(
         number: row.number,
         dataset,
     };
-    let (instance, deletion) = decode_past(word, &past, names)?;
+    let (instance, deletion) = spelling.decode_past(word, &past)?;
     let deleted_at = deletion.then(|| Timestamp::from_micros(row.time));
     Ok(Some(Recorded { id: key.instance((row.time, row.ordinal)), instance, deleted_at }))
 }
 
-fn read_scopes(
-    look: &Look<'_>,
-    tails: &Tails,
-    key: &SeriesKey,
-) -> Result<Vec<ScopeChange>, StoreError> {
-    let kept = Kept::new(key.clone());
-    let tail = kept.tail(look, tails)?;
+/// The changes of scope that a series tells of.
+fn read_scopes(volumes: &dyn Volumes, kept: &Kept) -> Result<Vec<ScopeChange>, StoreError> {
     let mut changes = Vec::new();
     let everything = Bounds { from: None, to: None, backwards: false, step: usize::MAX };
-    merged(look, (key, tail), everything, &mut |row| {
+    merged(volumes, kept, everything, &mut |row| {
         let Some(word) = row.word else { return Ok(ControlFlow::Continue(())) };
         let time = Timestamp::from_micros(row.time);
         let observed_at = is_observed(row.ordinal).then_some(time);
@@ -208,22 +141,20 @@ fn read_scopes(
 }
 
 /// Finds one row of a series, where later notes of the same group count.
-pub(in crate::store::embedded) fn find_row<'n>(
-    look: Option<&Look<'_>>,
-    key: &SeriesKey,
-    place: (i64, u32),
+pub(in crate::store) fn find_row<'n>(
+    kept: Option<(&dyn Volumes, &Kept)>,
+    place: Place,
     notes: impl Iterator<Item = &'n [u8]>,
 ) -> Result<Option<Rows>, StoreError> {
     let mut rows = Rows::default();
-    if let Some(look) = look {
+    if let Some((volumes, kept)) = kept {
         let bounds = Bounds {
             from: Some(place.0),
             to: Some(place.0.saturating_add(1)),
             backwards: false,
             step: usize::MAX,
         };
-        let tail = tail_at(look, key, place.0)?;
-        merged(look, (key, &tail), bounds, &mut |row| {
+        merged(volumes, kept, bounds, &mut |row| {
             rows.push(row);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -239,57 +170,28 @@ pub(in crate::store::embedded) fn find_row<'n>(
     }))
 }
 
-/// What the tail of a series says of one time, however long it is.
-fn tail_at(look: &Look<'_>, key: &SeriesKey, time: i64) -> Result<Rows, StoreError> {
-    let mut found = Rows::default();
-    look.past(Past::Tails, (key.bytes(), &key.end()), false, |_, value| {
-        let mut rows = Rows::default();
-        block::read(&value, &mut rows)?;
-        for row in (0..rows.len()).filter(|row| rows.time[*row] == time) {
-            found.push(rows.get(row));
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    found.settle(true);
-    Ok(found)
-}
-
 /// Which rows are read, in which direction, and how many at a time.
 #[derive(Clone, Copy)]
-struct Bounds {
-    from: Option<i64>,
-    to: Option<i64>,
-    backwards: bool,
-    step: usize,
+pub(super) struct Bounds {
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+    pub backwards: bool,
+    pub step: usize,
 }
 
 type ShowRow<'s> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, StoreError> + 's;
 
 /// Shows the blocks that may hold something between two times, in order.
 fn blocks(
-    look: &Look<'_>,
+    volumes: &dyn Volumes,
     key: &SeriesKey,
     bounds: Bounds,
     mut show: impl FnMut(&Block<'_>) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut begin = key.bytes().to_vec();
-    let end = match bounds.to {
-        Some(to) => key.block((to, 0)),
-        None => key.end(),
-    };
-    if let Some(from) = bounds.from.filter(|_| !bounds.backwards) {
-        // The block before may reach into the time.
-        let at = key.block((from, 0));
-        look.past(Past::Blocks, (key.bytes(), &at), true, |key, _| {
-            begin = key.to_vec();
-            Ok(ControlFlow::Break(()))
-        })?;
-        if begin.len() == key.bytes().len() {
-            begin = at;
-        }
-    }
-    look.past(Past::Blocks, (&begin, &end), bounds.backwards, |_, value| {
-        let Some(block) = block::open(&value, &mut Rows::default())? else {
+    let before = bounds.to.map(|to| (to, 0));
+    let reach = Reach { from: bounds.from, before, backwards: bounds.backwards };
+    volumes.blocks(key, reach, &mut |_, value| {
+        let Some(block) = block::open(value, &mut Rows::default())? else {
             return Err(record::Damaged("a block is a row").into());
         };
         if bounds.from.is_some_and(|from| block.summary.time.1 < from) {
@@ -303,15 +205,16 @@ fn blocks(
 
 /// Shows the rows of a series between two times, tail and blocks as one, in the order of their
 /// keys or backwards. Rows that are taken away are not shown.
-fn merged(
-    look: &Look<'_>,
-    (key, tail): (&SeriesKey, &Rows),
+pub(super) fn merged(
+    volumes: &dyn Volumes,
+    kept: &Kept,
     bounds: Bounds,
     show: &mut ShowRow<'_>,
 ) -> Result<(), StoreError> {
+    let tail = kept.tail(volumes)?;
     let mut merge = Merge::new(tail, bounds, show);
     let mut ended = false;
-    blocks(look, key, bounds, |block| {
+    blocks(volumes, &kept.key, bounds, |block| {
         let flow = merge.block(block)?;
         ended = flow.is_break();
         Ok(flow)
@@ -496,9 +399,9 @@ impl Recall<'_> {
             }
             Ok(ControlFlow::Continue(()))
         };
-        let tail = kept.tail(self.look, self.tails)?;
+        let tail = kept.tail(self.volumes)?;
         let mut merge = Merge::new(tail, everything, &mut show);
-        blocks(self.look, &kept.key, everything, |block| {
+        blocks(self.volumes, &kept.key, everything, |block| {
             let (least, most) = bounds_of(block, span.property);
             let beyond = micros(span.from).is_some_and(|from| most < from)
                 || micros(span.to).is_some_and(|to| to <= least);
@@ -659,8 +562,7 @@ impl Chronicle for Recall<'_> {
             step: span.most,
         };
         let mut left = span.most;
-        let line = (&self.lines[series].key, self.tail(series)?);
-        merged(self.look, line, bounds, &mut |row| {
+        merged(self.volumes, &self.lines[series], bounds, &mut |row| {
             if time_of(&row, span.property).is_none() {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -691,7 +593,7 @@ impl Chronicle for Recall<'_> {
         };
         let mut untouched = vec![true; tail.len()];
         let mut ended = false;
-        blocks(self.look, &self.lines[series].key, bounds, |block| {
+        blocks(self.volumes, &self.lines[series].key, bounds, |block| {
             let (first, last) = block.summary.time;
             let own = tail.within(Some(first), last.checked_add(1));
             if own.is_empty()
@@ -723,11 +625,11 @@ impl Chronicle for Recall<'_> {
 }
 
 /// The series of an entity's attribute that an instance is of, and where it would lie in it.
-pub(in crate::store::embedded) fn locate(
+pub(in crate::store) fn locate(
     lines: &[Line],
     instance: InstanceId,
     mut key: impl FnMut(&Line) -> SeriesKey,
-) -> Option<(&Line, SeriesKey, (i64, u32))> {
+) -> Option<(&Line, SeriesKey, Place)> {
     lines.iter().find_map(|line| {
         let key = key(line);
         let place = key.place(instance)?;

@@ -4,7 +4,7 @@
 use crate::store::record::{Damaged, In, Out};
 
 /// How many numbers make a run. Runs can be read one by one.
-pub(super) const RUN: usize = 128;
+pub(in crate::store) const RUN: usize = 128;
 
 /// How a whole column is written.
 mod form {
@@ -20,7 +20,7 @@ mod form {
 const STEPS: u8 = 0x80;
 
 /// Appends a column.
-pub(super) fn write_ints(out: &mut Out, numbers: &[i64]) {
+pub(in crate::store) fn write_ints(out: &mut Out, numbers: &[i64]) {
     let Some(&first) = numbers.first() else { return out.byte(form::SAME) };
     let step = numbers.get(1).map_or(0, |second| second.wrapping_sub(first));
     if numbers.windows(2).all(|two| two[1].wrapping_sub(two[0]) == step) {
@@ -89,7 +89,7 @@ fn pack(out: &mut Out, numbers: &[i64], least: i64, width: u32) {
 }
 
 /// Appends the numbers of a column that stand in `rows`. The column has `count` in all.
-pub(super) fn read_ints(
+pub(in crate::store) fn read_ints(
     mut column: In<'_>,
     count: usize,
     rows: std::ops::Range<usize>,

@@ -28,7 +28,7 @@ mod form {
 }
 
 /// What holds of all rows of a block.
-pub(super) mod all {
+pub(in crate::store) mod all {
     /// All are numbers in the column.
     pub const NUMBERS: u8 = 1;
     /// All have an observedAt.
@@ -42,7 +42,7 @@ const COMPRESS: usize = 256;
 
 /// What a block says of all its rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Summary {
+pub(in crate::store) struct Summary {
     pub count: usize,
     /// Bits of [`all`].
     pub all: u8,
@@ -59,7 +59,7 @@ pub(super) struct Summary {
 
 /// A block that was not unpacked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Block<'a> {
+pub(in crate::store) struct Block<'a> {
     pub summary: Summary,
     time: In<'a>,
     ordinal: In<'a>,
@@ -71,7 +71,7 @@ pub(super) struct Block<'a> {
 }
 
 /// How many rows some bytes hold.
-pub(super) fn count(bytes: &[u8]) -> Result<usize, Damaged> {
+pub(in crate::store) fn count(bytes: &[u8]) -> Result<usize, Damaged> {
     Ok(match bytes.first() {
         Some(&form::COLUMNS) => open(bytes, &mut Rows::default())?.map_or(1, |it| it.summary.count),
         _ => 1,
@@ -79,7 +79,7 @@ pub(super) fn count(bytes: &[u8]) -> Result<usize, Damaged> {
 }
 
 /// Writes one row.
-pub(super) fn write_row(row: Row<'_>) -> Vec<u8> {
+pub(in crate::store) fn write_row(row: Row<'_>) -> Vec<u8> {
     let mut out = Out(Vec::with_capacity(40 + row.word.map_or(0, <[u8]>::len)));
     out.byte(match row.word {
         None => form::GONE,
@@ -100,7 +100,7 @@ pub(super) fn write_row(row: Row<'_>) -> Vec<u8> {
 }
 
 /// Writes some rows, which are in order and not none. Rows to be taken away are told too.
-pub(super) fn write_rows(rows: &Rows, range: Range<usize>) -> Vec<u8> {
+pub(in crate::store) fn write_rows(rows: &Rows, range: Range<usize>) -> Vec<u8> {
     let summary = summarize(rows, range.clone());
     let mut out = Out(Vec::with_capacity(64 + 8 * range.len()));
     out.byte(form::COLUMNS);
@@ -221,7 +221,10 @@ fn words_of(rows: &Rows, range: Range<usize>) -> (Vec<i64>, Vec<u8>) {
 }
 
 /// Reads a block of columns, or adds the one row that the bytes are to `rows`.
-pub(super) fn open<'a>(bytes: &'a [u8], rows: &mut Rows) -> Result<Option<Block<'a>>, Damaged> {
+pub(in crate::store) fn open<'a>(
+    bytes: &'a [u8],
+    rows: &mut Rows,
+) -> Result<Option<Block<'a>>, Damaged> {
     let mut input = In(bytes);
     let form = input.byte()?;
     if form == form::COLUMNS {
@@ -248,10 +251,19 @@ pub(super) fn open<'a>(bytes: &'a [u8], rows: &mut Rows) -> Result<Option<Block<
 }
 
 /// Adds all rows of a block, of whatever form.
-pub(super) fn read(bytes: &[u8], rows: &mut Rows) -> Result<(), Damaged> {
+pub(in crate::store) fn read(bytes: &[u8], rows: &mut Rows) -> Result<(), Damaged> {
     match open(bytes, rows)? {
         Some(block) => block.rows(0..block.summary.count, rows),
         None => Ok(()),
+    }
+}
+
+/// The time of the last row of a block.
+pub(in crate::store) fn last_time(bytes: &[u8]) -> Result<i64, Damaged> {
+    let mut rows = Rows::default();
+    match open(bytes, &mut rows)? {
+        Some(block) => Ok(block.summary.time.1),
+        None => rows.time.first().copied().ok_or(Damaged("a block is empty")),
     }
 }
 

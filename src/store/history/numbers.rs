@@ -18,7 +18,7 @@ const POWERS: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Appends a column. Every number is finite.
-pub(super) fn write_numbers(out: &mut Out, numbers: &[f64]) {
+pub(in crate::store) fn write_numbers(out: &mut Out, numbers: &[f64]) {
     let mut ints = Vec::with_capacity(numbers.len());
     match decimals(numbers, &mut ints) {
         Some(decimals) => out.byte(decimals),
@@ -63,7 +63,7 @@ fn scaled(number: f64, decimals: u8) -> Option<i64> {
 }
 
 /// Appends the numbers of a column that stand in `rows`. The column has `count` in all.
-pub(super) fn read_numbers(
+pub(in crate::store) fn read_numbers(
     mut column: In<'_>,
     count: usize,
     rows: std::ops::Range<usize>,

@@ -7,22 +7,22 @@ use rustc_hash::FxHashMap;
 use crate::store::record::{is_deletion, is_number};
 
 /// Stands for a word where an instance is to be taken away.
-pub(super) const GONE: u32 = u32::MAX;
+pub(in crate::store) const GONE: u32 = u32::MAX;
 
 /// The ordinal of an instance with observedAt, of which there is one at a time.
-pub(super) const OBSERVED: u32 = 0;
+pub(in crate::store) const OBSERVED: u32 = 0;
 
 /// The ordinal of what many numbers were thinned to: an aggregate from its time on.
-pub(super) const THINNED: u32 = u32::MAX;
+pub(in crate::store) const THINNED: u32 = u32::MAX;
 
 /// Whether the time of a row of this ordinal is when it was observed.
-pub(super) fn is_observed(ordinal: u32) -> bool {
+pub(in crate::store) fn is_observed(ordinal: u32) -> bool {
     ordinal == OBSERVED || ordinal == THINNED
 }
 
 /// Instances, each known by its time and ordinal. All columns are equally long.
 #[derive(Debug, Default, Clone)]
-pub(in crate::store::embedded) struct Rows {
+pub(in crate::store) struct Rows {
     /// observedAt, or when it was recorded, in microseconds since 1970.
     pub time: Vec<i64>,
     /// [`OBSERVED`], or what tells those recorded at the same time apart.
@@ -38,7 +38,7 @@ pub(in crate::store::embedded) struct Rows {
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::store::embedded) struct Row<'a> {
+pub(in crate::store) struct Row<'a> {
     pub time: i64,
     pub ordinal: u32,
     pub created: i64,
@@ -50,7 +50,7 @@ pub(in crate::store::embedded) struct Row<'a> {
 
 /// Distinct words.
 #[derive(Debug, Default, Clone)]
-pub(in crate::store::embedded) struct Words {
+pub(in crate::store) struct Words {
     texts: Vec<Box<[u8]>>,
     places: FxHashMap<Box<[u8]>, u32>,
     last: u32,
