@@ -217,7 +217,8 @@ async fn no_acknowledged_write_is_lost_when_members_are_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_no_member_of_a_set_is_refused() {
-    let mut alone = Members { set: "", ..Members::of(1) };
+    let mut alone = Members::of(1);
+    alone.set = "";
     alone.run(0);
     let url = format!("mongodb://127.0.0.1:{}/", alone.ports[0]);
     let settings = Settings { patience: Duration::from_secs(60), ..Settings::new(url) };
@@ -236,7 +237,8 @@ fn large(id: usize) -> Write {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_said_and_takes_nothing_back() {
     // Enough for the server to start, and not for what is written.
-    let mut member = Members { room: Some(2 * 110 << 10), ..Members::of(1) };
+    let mut member = Members::of(1);
+    member.room = Some(2 * 110 << 10);
     member.run(0);
     member.initiate().await;
     let settings = Settings { patience: Duration::from_secs(5), ..Settings::new(member.url()) };
