@@ -33,6 +33,7 @@ impl Broker {
         let wanted = draft.jsonld_context();
         (subscription.context, subscription.context_address) =
             all.context_of_notifications(&call.tenant, wanted, &call.context, call.now).await?;
+        subscription.snapshot = all.snapshot(&call.tenant).await?;
         let id = subscription.id.clone();
         let records = all.records(&call.tenant);
         if !records.add(id.as_str(), &subscription.record()).await? {

@@ -11,10 +11,12 @@ mod delete_attribute;
 mod delete_entity;
 mod delete_subscription;
 mod discovery;
+mod entity_maps;
 mod error;
 mod explain_query;
 mod freshness;
 mod history_rules;
+mod house;
 mod listen;
 mod merge_entity;
 mod models;
@@ -29,18 +31,21 @@ mod replace_attribute;
 mod replace_entity;
 mod retrieve_entity;
 mod retrieve_subscription;
+mod snapshots;
 mod source_identity;
 mod subscriptions;
 mod temporal;
+mod tidy;
 mod update_attributes;
 mod update_subscription;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use batch::{BatchOutcome, Element, Existing};
 pub use contexts::StoredContexts;
 pub use delete_attribute::delete_instances;
+pub use entity_maps::{MapTexts, MapUse};
 pub use error::Error;
 pub use history_rules::HeldTexts;
 pub use merge_entity::Merging;
@@ -55,7 +60,10 @@ pub use subscriptions::{Subscribed, Subscriptions};
 pub use temporal::{History, HistoryTexts, RangeSize, TimeRange};
 pub use view::ViewTexts;
 
-use crate::config::Limits;
+use self::entity_maps::EntityMaps;
+use self::snapshots::Snapshots;
+use self::tidy::Tidy;
+use crate::config::{self, Limits};
 use crate::egress::{Carrier, Hub};
 use crate::geo;
 use crate::jsonld::{Context, Contexts, ParseLimits};
@@ -77,6 +85,10 @@ pub struct Broker {
     subscriptions: Arc<Subscriptions>,
     hub: Arc<Hub>,
     carrier: Arc<Carrier>,
+    tidy: Arc<Tidy>,
+    entity_maps: EntityMaps,
+    snapshots: Snapshots,
+    describe: OnceLock<fn(Error) -> serde_json::Value>,
 }
 
 /// What carries notifications to those who subscribed.
@@ -104,6 +116,9 @@ impl Broker {
     ) -> Self {
         let Telling { subscriptions, hub, carrier } = telling;
         let query_limits = query_limits(&limits);
+        let tidy = Arc::new(Tidy::new(store.clone()));
+        let entity_maps = EntityMaps::new(store.clone(), tidy.clone(), config::Maps::default());
+        let snapshots = Snapshots::new(store.clone(), tidy.clone(), config::Snapshots::default());
         Self {
             store,
             contexts,
@@ -115,7 +130,18 @@ impl Broker {
             subscriptions,
             hub,
             carrier,
+            tidy,
+            entity_maps,
+            snapshots,
+            describe: OnceLock::new(),
         }
+    }
+
+    /// The same broker with other limits of entity maps and snapshots.
+    pub fn with_keeping(mut self, maps: config::Maps, snapshots: config::Snapshots) -> Self {
+        self.entity_maps = EntityMaps::new(self.store.clone(), self.tidy.clone(), maps);
+        self.snapshots = Snapshots::new(self.store.clone(), self.tidy.clone(), snapshots);
+        self
     }
 
     /// Who tells subscribers.

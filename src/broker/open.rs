@@ -59,7 +59,8 @@ impl Broker {
             tracing::info!(subscriptions = count, "subscriptions are served");
         }
         let telling = Telling { subscriptions, hub, carrier };
-        Ok(Self::new(store, contexts, models, limits, telling))
+        let broker = Self::new(store, contexts, models, limits, telling);
+        Ok(broker.with_keeping(config.maps.clone(), config.snapshots.clone()))
     }
 }
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::{HistoryTexts, QueryTexts};
-use crate::model::{TenantId, Timestamp};
+use crate::model::{EntityMapId, TenantId, Timestamp};
 use crate::query::Anchor;
 
 /// How many ends are remembered in each of two generations, at about 100 bytes each.
@@ -42,7 +42,7 @@ pub struct QueryKey(u64);
 impl Pages {
     /// The key of a query, whatever page of it is wanted.
     pub fn key(&self, tenant: &TenantId, context: u64, texts: &QueryTexts) -> QueryKey {
-        let QueryTexts { page: _, local: _, .. } = texts;
+        let QueryTexts { page: _, local: _, map: _, .. } = texts;
         QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts))))
     }
 
@@ -56,6 +56,11 @@ impl Pages {
     ) -> QueryKey {
         let window = (&time.timerel, &time.time_at, &time.end_time_at, &time.time_property);
         QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts), window)))
+    }
+
+    /// The key of an entity map, whatever page of it is wanted.
+    pub fn map_key(&self, tenant: &TenantId, map: &EntityMapId) -> QueryKey {
+        QueryKey(self.hasher.hash_one((tenant, "entity map", map)))
     }
 
     /// After which entity the result goes on at this offset.

@@ -1,8 +1,9 @@
 //! Purge Entities (5.6.21).
 
+use super::entity_maps::only;
 use super::{BatchOutcome, Broker, Call, Error, QueryTexts};
 use crate::model::{Action, EntityId, Name, Refusal, Write};
-use crate::query::Page as Window;
+use crate::query::{Anchor, EntityPlan, Page as Window};
 
 /// What is left of the entities that are purged.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,8 @@ pub enum Purging {
 const PORTION: usize = 500;
 
 impl Broker {
-    /// Deletes the entities that a query finds, or some of their attributes. 5.6.21.
+    /// Deletes the entities that a query finds, or some of their attributes; if a map is named that
+    /// is there, only among those that it names. 5.6.21.
     pub async fn purge_entities(
         &self,
         call: &Call,
@@ -33,29 +35,47 @@ impl Broker {
         let action = self.purge_action(call, purging)?;
         let mut batch = BatchOutcome::default();
         plan.page = Window { offset: 0, limit: PORTION, count: false, after: None };
-        loop {
-            let found = self.store.find(&call.tenant, &plan, call.now).await?;
-            let ids: Vec<EntityId> = found.entities.iter().map(|e| e.id.clone()).collect();
-            let writes = ids.iter().map(|id| Write::new(id.clone(), action.clone())).collect();
-            let outcomes = self.store.commit(&call.tenant, writes, call.now).await?;
-            for (id, outcome) in ids.into_iter().zip(outcomes) {
-                match outcome {
-                    Ok(_) => batch.changed.push(id),
-                    // Someone else deleted it in the meantime: it is gone, as was wished.
-                    Err(Refusal::NoSuchEntity(_)) => {}
-                    Err(refusal) => {
-                        batch.failed.push((Some(id.as_str().to_owned()), refusal.into()));
-                    }
-                }
+        if let Some(held) = self.named_by_map(call, &texts.map).await? {
+            for some in held.chunks(PORTION) {
+                let ids: Vec<EntityId> = some.iter().map(|held| held.id.clone()).collect();
+                let Some(select) = only(&plan.select, &ids) else { continue };
+                let plan = EntityPlan { select, ..plan.clone() };
+                self.purge_portion(call, &plan, &action, &mut batch).await?;
             }
-            match found.next {
+            return Ok(batch);
+        }
+        loop {
+            match self.purge_portion(call, &plan, &action, &mut batch).await? {
                 Some(anchor) => plan.page.after = Some(anchor),
                 None => return Ok(batch),
             }
         }
     }
 
-    fn check_purge(&self, plan: &crate::query::EntityPlan) -> Result<(), Error> {
+    /// Purges what one page of a plan finds; where the next page begins.
+    async fn purge_portion(
+        &self,
+        call: &Call,
+        plan: &EntityPlan,
+        action: &Action,
+        batch: &mut BatchOutcome,
+    ) -> Result<Option<Anchor>, Error> {
+        let found = self.store.find(&call.tenant, plan, call.now).await?;
+        let ids: Vec<EntityId> = found.entities.iter().map(|e| e.id.clone()).collect();
+        let writes = ids.iter().map(|id| Write::new(id.clone(), action.clone())).collect();
+        let outcomes = self.store.commit(&call.tenant, writes, call.now).await?;
+        for (id, outcome) in ids.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => batch.changed.push(id),
+                // Someone else deleted it in the meantime: it is gone, as was wished.
+                Err(Refusal::NoSuchEntity(_)) => {}
+                Err(refusal) => batch.failed.push((Some(id.as_str().to_owned()), refusal.into())),
+            }
+        }
+        Ok(found.next)
+    }
+
+    fn check_purge(&self, plan: &EntityPlan) -> Result<(), Error> {
         if plan.link_depth() > 0 {
             return Err(Error::bad("a purge cannot follow relationships in q"));
         }

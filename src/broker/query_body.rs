@@ -12,7 +12,8 @@ impl Broker {
         texts: &mut QueryTexts,
         view: &mut ViewTexts,
     ) -> Result<(), Error> {
-        put_query(read_query(body)?, texts, view)
+        put_query(read_query(body)?, texts, view);
+        Ok(())
     }
 
     /// Adds what a Query body of temporal evolution says to what the URL said already (6.24.3.1).
@@ -25,7 +26,7 @@ impl Broker {
         view: &mut ViewTexts,
     ) -> Result<(), Error> {
         let (body, time) = read_temporal_query(body)?;
-        put_query(body, texts, view)?;
+        put_query(body, texts, view);
         history.timerel = time.timerel;
         history.time_at = time.time_at;
         history.end_time_at = time.end_time_at;
@@ -41,10 +42,7 @@ impl Broker {
     }
 }
 
-fn put_query(body: QueryBody, texts: &mut QueryTexts, view: &mut ViewTexts) -> Result<(), Error> {
-    if body.entity_map {
-        return Err(Error::NotImplemented("this broker makes no entity maps yet (5.14)".into()));
-    }
+fn put_query(body: QueryBody, texts: &mut QueryTexts, view: &mut ViewTexts) {
     texts.selectors = body
         .entities
         .into_iter()
@@ -78,5 +76,6 @@ fn put_query(body: QueryBody, texts: &mut QueryTexts, view: &mut ViewTexts) -> R
     view.join = body.join;
     view.join_level = body.join_level;
     view.contained_by = body.contained_by;
-    Ok(())
+    texts.map.wanted = body.entity_map;
+    texts.map.lifetime = body.entity_map_lifetime;
 }

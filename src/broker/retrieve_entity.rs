@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Broker, Call, Error, not_found};
-use crate::model::{EntityId, Stored};
+use super::entity_maps::Family;
+use super::{Broker, Call, Error, MapTexts, MapUse, not_found};
+use crate::model::{EntityId, Held, Stored};
 use crate::represent::{Linked, Rendering};
 
 /// Entities that were found, and those that they are joined with.
@@ -15,6 +16,8 @@ pub struct Answer {
     pub count: Option<u64>,
     /// Whether there are more after these.
     pub more: bool,
+    /// The entity map that they were found by, if one was asked for (5.5.14).
+    pub map: Option<MapUse>,
 }
 
 impl Broker {
@@ -26,8 +29,14 @@ impl Broker {
         id: &EntityId,
         only: Option<&str>,
         rendering: &Rendering,
+        map: &MapTexts,
     ) -> Result<Answer, Error> {
         let only = self.only(call, only)?;
+        map.check()?;
+        let named = match map.any() {
+            true => Box::pin(self.map_to_retrieve(call, map, Family::Current, id)).await?,
+            false => None,
+        };
         let found = self.store.get(&call.tenant, id, call.now).await?;
         let entity = found.ok_or_else(|| not_found(id))?;
         if only.is_some_and(|only| !only.selects(entity.types.as_slice())) {
@@ -43,6 +52,14 @@ impl Broker {
         }
         let entities = vec![entity];
         let linked = self.linked(call, &entities, rendering).await?;
-        Ok(Answer { entities, linked, count: None, more: false })
+        let map = match map.any() {
+            true => {
+                let held = Held::here(id.clone());
+                let made = self.map_retrieved(call, map, Family::Current, named, held);
+                Some(Box::pin(made).await?)
+            }
+            false => None,
+        };
+        Ok(Answer { entities, linked, count: None, more: false, map })
     }
 }

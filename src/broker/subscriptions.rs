@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::snapshots::snapshot_in;
 use super::{Broker, Error};
 use crate::config::Limits;
 use crate::jsonld::{Context, ContextSource, Contexts};
@@ -75,7 +76,14 @@ impl Subscriptions {
         now: Timestamp,
     ) -> Result<Subscription, Error> {
         let context = self.notifying_context(tenant, &record.context, now).await;
-        Ok(record.subscription(context, &self.limits)?)
+        let mut subscription = record.subscription(context, &self.limits)?;
+        subscription.snapshot = self.snapshot(tenant).await?;
+        Ok(subscription)
+    }
+
+    /// The snapshot that a tenant holds, if it is a place for one.
+    pub(super) async fn snapshot(&self, tenant: &TenantId) -> Result<Option<Arc<str>>, StoreError> {
+        Ok(snapshot_in(&*self.store, tenant).await?.map(Arc::from))
     }
 
     /// The context at an address. Without it names are written in full, which is right under any
@@ -86,7 +94,7 @@ impl Subscriptions {
         address: &str,
         now: Timestamp,
     ) -> Arc<Context> {
-        match self.contexts.resolve(tenant, ContextSource::Url(address), now).await {
+        match self.contexts.resolve(&tenant.home(), ContextSource::Url(address), now).await {
             Ok(context) => context,
             Err(error) => {
                 tracing::warn!(address, %error, "notifications go without short names");
@@ -104,6 +112,8 @@ impl Subscriptions {
         request: &Arc<Context>,
         now: Timestamp,
     ) -> Result<(Arc<Context>, Arc<str>), Error> {
+        // Receivers know the tenant, and not the snapshot that it may be about.
+        let tenant = &tenant.home();
         if let Some(url) = wanted {
             let context = self.contexts.resolve(tenant, ContextSource::Url(url), now).await?;
             return Ok((context, url.into()));
@@ -123,13 +133,14 @@ impl Subscriptions {
                 records => records?,
             };
             let mut contexts: HashMap<String, Arc<Context>> = HashMap::new();
+            let snapshot = self.snapshot(&tenant).await?;
             for (id, record) in records {
                 let context = match contexts.get(&record.context) {
                     Some(context) => context.clone(),
                     None => self.notifying_context(&tenant, &record.context, now).await,
                 };
                 contexts.insert(record.context.clone(), context.clone());
-                match self.load_one(&tenant, &record, context) {
+                match self.load_one(&tenant, &record, context, snapshot.clone()) {
                     Ok(()) => loaded += 1,
                     Err(error) => {
                         tracing::error!(%tenant, id, %error, "a subscription is not served");
@@ -145,8 +156,10 @@ impl Subscriptions {
         tenant: &TenantId,
         record: &SubscriptionRecord,
         context: Arc<Context>,
+        snapshot: Option<Arc<str>>,
     ) -> Result<(), Error> {
-        let subscription = record.subscription(context, &self.limits)?;
+        let mut subscription = record.subscription(context, &self.limits)?;
+        subscription.snapshot = snapshot;
         Ok(self.notifier.put(tenant, Arc::new(subscription))?)
     }
 

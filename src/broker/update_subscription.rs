@@ -39,6 +39,7 @@ impl Broker {
             modified_at: call.now,
         };
         let mut after = draft.read(setting, &all.limits)?;
+        after.snapshot.clone_from(&before.snapshot);
         all.notifier.check(&call.tenant, &after)?;
         if after.notification.endpoint.uri != before.notification.endpoint.uri {
             all.notifier.admit(&after)?;

@@ -7,6 +7,7 @@ use lanna::broker::{Broker, OpenError, shipped_context};
 use lanna::config::Config;
 use lanna::derive::{DeriveError, Deriver};
 use lanna::feed::{Feeds, FeedsError, load_samples};
+use lanna::http::problem::details;
 use lanna::http::report::Reporter;
 use lanna::http::server::{self, Running, ServeError};
 use lanna::http::state::State;
@@ -61,12 +62,14 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         feeds.start();
         greet(&running);
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
+        let keeping = actix_web::rt::spawn(broker.clone().keep_house(details));
         let ended = until_told(running, &state).await;
         renewing.abort();
         feeds.close().await;
         if let Some(deriver) = deriver {
             deriver.close().await;
         }
+        keeping.abort();
         broker.close().await?;
         Ok(ended?)
     })

@@ -17,6 +17,7 @@ mod feeds;
 mod limits;
 mod load;
 mod log;
+mod maps;
 mod models;
 mod mongodb;
 mod mqtt;
@@ -25,6 +26,7 @@ mod notify;
 mod post;
 mod section;
 mod server;
+mod snapshots;
 mod store;
 mod stream;
 mod value;
@@ -39,6 +41,7 @@ pub use feeds::Feeds;
 pub use limits::Limits;
 pub use load::{Choice, Sources};
 pub use log::{Log, LogFormat};
+pub use maps::Maps;
 pub use models::{Models, Validation};
 pub use mongodb::{MongoUrl, Mongodb};
 pub use mqtt::Mqtt;
@@ -47,6 +50,7 @@ pub use notify::Notify;
 pub use post::Post;
 pub use section::{Key, Section};
 pub use server::Server;
+pub use snapshots::Snapshots;
 pub use store::{Durability, Store};
 pub use stream::Stream;
 pub use value::{ByteSize, Preload, Value};
@@ -63,6 +67,8 @@ config! {
         models: Models,
         derive: Derive,
         limits: Limits,
+        maps: Maps,
+        snapshots: Snapshots,
         egress: Egress,
         post: Post,
         mqtt: Mqtt,

@@ -173,6 +173,8 @@ impl Inner {
     /// What some events ask for, each entity once.
     async fn jobs(&self, events: &[Event]) -> Result<Jobs, StoreError> {
         let mut jobs = Jobs::new();
+        // What a snapshot holds stays as it was.
+        let events = events.iter().filter(|event| event.tenant.snapshot_of().is_none());
         for event in events {
             let Some(after) = &event.change.after else { continue };
             for place in self.rules_of(&after.entity) {
@@ -280,7 +282,8 @@ impl Inner {
     async fn look_at_all(&self) -> Result<(), StoreError> {
         let types: Vec<_> = self.by_type.keys().copied().collect();
         let back = i64::try_from(self.settings.backfill.as_micros()).unwrap_or(i64::MAX / 4);
-        for tenant in self.store.tenants().await? {
+        let tenants = self.store.tenants().await?.into_iter();
+        for tenant in tenants.filter(|tenant| tenant.snapshot_of().is_none()) {
             for name in &types {
                 let mut page = Page { limit: MANY, ..Page::default() };
                 loop {

@@ -38,7 +38,7 @@ pub fn created(collection: &str, id: &str) -> HttpResponse {
 }
 
 /// The path of a thing; of its id, what would end a path or is not ASCII is escaped.
-fn place(collection: &str, id: &str) -> String {
+pub(super) fn place(collection: &str, id: &str) -> String {
     let mut place = ["/ngsi-ld/v1/", collection, "/"].concat();
     for byte in id.bytes() {
         match byte {

@@ -12,7 +12,7 @@ use super::places::Place;
 
 /// The answer's headers that scripts may read, besides the few that browsers always show.
 const EXPOSED: &str = "Link, Location, NGSILD-Results-Count, NGSILD-Tenant, NGSILD-EntityMap, \
-                       NGSILD-Warning, Preference-Applied, Content-Range, \
+                       NGSILD-Snapshot, NGSILD-Warning, Preference-Applied, Content-Range, \
                        Lanna-Thinned-Until, X-Request-Id";
 
 /// The request's headers that scripts may set, when a preflight does not say which it wants.

@@ -3,11 +3,14 @@
 use actix_web::HttpResponse;
 
 use super::answer::{batch_done, created, entities, no_content, one_entity};
+use super::entity_maps::{created_map, map_reference, name_map, take_map};
 use super::params::Params;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::viewing::Viewing;
-use crate::broker::{Error, GeoTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts};
+use crate::broker::{
+    Call, Error, GeoTexts, MapTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts,
+};
 
 /// Create Entity (5.6.1, 6.4.3.1).
 pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
@@ -24,13 +27,17 @@ pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, 
     let mut viewing = Viewing::negotiate(incoming.http)?;
     viewing.take(&mut params)?;
     let only = params.take("type");
+    let map = take_map(&mut params, incoming.headers())?;
     params.take_flag("local")?;
     params.finish()?;
     let call = incoming.call().await?;
     let id = incoming.entity_id(id)?;
-    let rendering = incoming.broker.rendering(&call, &viewing.texts)?;
-    let answer = incoming.broker.retrieve_entity(&call, &id, only.as_deref(), &rendering).await?;
-    one_entity(&call, &viewing, &rendering, &answer)
+    let broker = incoming.broker;
+    let rendering = broker.rendering(&call, &viewing.texts)?;
+    let answer = broker.retrieve_entity(&call, &id, only.as_deref(), &rendering, &map).await?;
+    let mut response = one_entity(&call, &viewing, &rendering, &answer)?;
+    name_map(&mut response, answer.map.as_ref());
+    Ok(response)
 }
 
 /// Query Entities (5.7.2, 6.4.3.2).
@@ -39,13 +46,12 @@ pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     let mut viewing = Viewing::negotiate(incoming.http)?;
     viewing.take(&mut params)?;
     let mut texts = take_query(&mut params)?;
+    texts.map = take_map(&mut params, incoming.headers())?;
     texts.page = take_page(&mut params, &viewing)?;
     texts.attrs.clone_from(&viewing.texts.attrs);
     params.finish()?;
     let call = incoming.call().await?;
-    let rendering = incoming.broker.rendering(&call, &viewing.texts)?;
-    let answer = incoming.broker.query_entities(&call, &texts, &rendering).await?;
-    Ok(entities(&call, &viewing, &rendering, &texts.page, &answer, incoming.http.uri()))
+    found(&incoming, &call, &viewing, &texts).await
 }
 
 /// Query Entities by a body (5.7.2, 6.23.3.1): the URL says how to page and what the answer looks
@@ -60,9 +66,25 @@ pub async fn query_by_body(mut incoming: Incoming<'_>) -> Result<HttpResponse, P
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
     incoming.broker.read_query(&document, &mut texts, &mut viewing.texts)?;
-    let rendering = incoming.broker.rendering(&call, &viewing.texts)?;
-    let answer = incoming.broker.query_entities(&call, &texts, &rendering).await?;
-    Ok(entities(&call, &viewing, &rendering, &texts.page, &answer, incoming.http.uri()))
+    texts.map.reference = map_reference(incoming.headers())?;
+    found(&incoming, &call, &viewing, &texts).await
+}
+
+async fn found(
+    incoming: &Incoming<'_>,
+    call: &Call,
+    viewing: &Viewing,
+    texts: &QueryTexts,
+) -> Result<HttpResponse, Problem> {
+    let rendering = incoming.broker.rendering(call, &viewing.texts)?;
+    let answer = incoming.broker.query_entities(call, texts, &rendering).await?;
+    let uri = incoming.http.uri();
+    let mut response = entities(call, viewing, &rendering, &texts.page, &answer, uri);
+    if answer.map.as_ref().is_some_and(|map| map.created) {
+        created_map(&mut response);
+    }
+    name_map(&mut response, answer.map.as_ref());
+    Ok(response)
 }
 
 /// Replace Entity (5.6.18, 6.5.3.3).
@@ -110,6 +132,7 @@ pub async fn purge(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     let drop = params.take_list("drop")?;
     params.take("geometryProperty");
     params.finish()?;
+    texts.map.reference = map_reference(incoming.headers())?;
     let purging = match (keep.is_empty(), drop.is_empty()) {
         (true, true) => Purging::Entities,
         (false, true) => Purging::Keep(keep),
@@ -138,9 +161,6 @@ pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
         geoproperty: owned(params.take("geoproperty")),
     };
     params.take_flag("splitEntities")?;
-    if params.take_flag("entityMap")? == Some(true) || params.take("entityMapLifetime").is_some() {
-        return Err(Error::NotImplemented("this broker makes no entity maps yet (5.14)".into()));
-    }
     Ok(QueryTexts {
         selectors: vec![selector],
         attrs: None,
@@ -157,6 +177,7 @@ pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
         order_geometry: owned(params.take("orderGeometry")),
         local: params.take_flag("local")?,
         page: PageTexts::default(),
+        map: MapTexts::default(),
     })
 }
 

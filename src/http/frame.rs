@@ -43,6 +43,9 @@ use super::{
 /// `NGSILD-Tenant` (6.3.14).
 pub static NGSILD_TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
 
+/// `NGSILD-Snapshot` (6.3.22).
+pub static NGSILD_SNAPSHOT: HeaderName = HeaderName::from_static("ngsild-snapshot");
+
 /// The layer around the routes, to be given to `App::wrap`.
 #[derive(Clone)]
 pub struct Frame {
@@ -231,6 +234,9 @@ impl Visit {
         head.headers_mut().insert(X_REQUEST_ID.clone(), self.id.to_header());
         if let Some(tenant) = asked.get(&NGSILD_TENANT) {
             head.headers_mut().insert(NGSILD_TENANT.clone(), tenant.clone());
+        }
+        if let Some(snapshot) = asked.get(&NGSILD_SNAPSHOT) {
+            head.headers_mut().insert(NGSILD_SNAPSHOT.clone(), snapshot.clone());
         }
         self.desk.cors.mark(asked, head.headers_mut());
         if self.desk.state.is_draining() {

@@ -31,11 +31,13 @@ mod contexts;
 mod derived;
 mod discovery;
 mod entities;
+mod entity_maps;
 mod events;
 mod feeds;
 pub use entities::read_query;
 mod info;
 mod routes;
+mod snapshots;
 mod subscriptions;
 
 mod cors;

@@ -131,6 +131,18 @@ places! {
     Contexts = "/ngsi-ld/v1/jsonldContexts" [GET POST];
     /// 6.30
     Context = "/ngsi-ld/v1/jsonldContexts/{contextId}" [GET DELETE];
+    /// 6.34
+    EntityMaps = "/ngsi-ld/v1/entityMaps" [GET POST];
+    /// 6.32
+    EntityMap = "/ngsi-ld/v1/entityMaps/{entityMapId}" [GET PATCH DELETE];
+    /// 6.35
+    TemporalEntityMaps = "/ngsi-ld/v1/temporal/entityMaps" [GET POST];
+    /// 6.36
+    Snapshots = "/ngsi-ld/v1/snapshots" [POST DELETE];
+    /// 6.37
+    Snapshot = "/ngsi-ld/v1/snapshots/{snapshotId}" [GET PATCH DELETE];
+    /// 6.38
+    SnapshotClone = "/ngsi-ld/v1/snapshots/{snapshotId}/clone" [POST];
     /// 6.33
     SourceIdentity = "/ngsi-ld/v1/info/sourceIdentity" [GET];
 }
@@ -195,6 +207,11 @@ impl Place {
             ("attributes", Some(_), None, ..) => Self::Attribute,
             ("jsonldContexts", None, ..) => Self::Contexts,
             ("jsonldContexts", Some(_), None, ..) => Self::Context,
+            ("entityMaps", None, ..) => Self::EntityMaps,
+            ("entityMaps", Some(_), None, ..) => Self::EntityMap,
+            ("snapshots", None, ..) => Self::Snapshots,
+            ("snapshots", Some(_), None, ..) => Self::Snapshot,
+            ("snapshots", Some(_), Some("clone"), None, _) => Self::SnapshotClone,
             ("info", Some("sourceIdentity"), None, ..) => Self::SourceIdentity,
             _ => return None,
         })
@@ -234,6 +251,7 @@ impl Place {
             | ("entities", Some(_), Some("attrs"), Some(_), None, _) => Self::TemporalAttribute,
             ("entities", Some(_), Some("attrs"), Some(_), Some(_), None) => Self::TemporalInstance,
             ("entityOperations", Some("query"), None, ..) => Self::TemporalQuery,
+            ("entityMaps", None, ..) => Self::TemporalEntityMaps,
             _ => return None,
         })
     }
@@ -259,6 +277,38 @@ impl Place {
         !matches!(
             self,
             Self::Root | Self::Docs | Self::OpenApi | Self::Health | Self::Ready | Self::Metrics
+        )
+    }
+
+    /// Whether an operation here works on the data of a snapshot, if the request names one (6.3.22).
+    pub fn is_of_data(self) -> bool {
+        matches!(
+            self,
+            Self::Entities
+                | Self::Entity
+                | Self::EntityAttributes
+                | Self::EntityAttribute
+                | Self::Subscriptions
+                | Self::Subscription
+                | Self::BatchCreate
+                | Self::BatchUpsert
+                | Self::BatchUpdate
+                | Self::BatchDelete
+                | Self::BatchMerge
+                | Self::BatchQuery
+                | Self::TemporalEntities
+                | Self::TemporalEntity
+                | Self::TemporalAttributes
+                | Self::TemporalAttribute
+                | Self::TemporalInstance
+                | Self::TemporalQuery
+                | Self::Types
+                | Self::Type
+                | Self::Attributes
+                | Self::Attribute
+                | Self::EntityMaps
+                | Self::EntityMap
+                | Self::TemporalEntityMaps
         )
     }
 

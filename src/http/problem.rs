@@ -236,6 +236,7 @@ impl From<Error> for Problem {
             Error::Store(error) => store_problem(&error, detail),
             Error::NoRoom(error) => no_room(error, detail),
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
+            Error::Conflict(_) => Self::new(ErrorKind::Conflict, detail),
             Error::AlreadyExists(_) => Self::new(ErrorKind::AlreadyExists, detail),
             Error::Subscribe(SubscribeError::Target(_)) => Self::bad_request(detail),
             Error::Subscribe(SubscribeError::Forbidden(_)) => Self::plain(
@@ -272,6 +273,13 @@ impl From<TakeError> for Problem {
             .with_header(RETRY_AFTER, HeaderValue::from_static("5")),
         }
     }
+}
+
+/// An error as ProblemDetails, for those who are told of it later.
+pub fn details(error: Error) -> serde_json::Value {
+    let problem = Problem::from(error);
+    // A number and texts become JSON always.
+    serde_json::to_value(problem.body()).unwrap_or_default()
 }
 
 fn refusal_kind(refusal: &Refusal) -> ErrorKind {

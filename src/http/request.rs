@@ -8,9 +8,10 @@ use actix_web::web::Data;
 use bytes::Bytes;
 
 use super::body;
-use super::frame::NGSILD_TENANT;
+use super::frame::{NGSILD_SNAPSHOT, NGSILD_TENANT};
 use super::negotiate::{Media, content_type};
 use super::params::{self, Params};
+use super::places::Place;
 use super::problem::Problem;
 use super::warning;
 use crate::broker::{Broker, Call, Element, Error};
@@ -87,9 +88,25 @@ impl<'r> Incoming<'r> {
         self.call_with(source).await
     }
 
+    /// The snapshot that an operation on data is to work on (6.3.22).
+    fn snapshot(&self) -> Result<Option<&'r str>, Error> {
+        let Some(value) = self.headers().get(&NGSILD_SNAPSHOT) else { return Ok(None) };
+        if !Place::of(self.http.uri().path()).is_some_and(Place::is_of_data) {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(value.as_bytes())
+            .map_err(|_| Error::bad("NGSILD-Snapshot is not UTF-8"))?;
+        Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+    }
+
     async fn call_with(&self, source: ContextSource<'_>) -> Result<Call, Error> {
         let (tenant, now) = (self.tenant()?, Timestamp::now());
         let context = self.broker.contexts().resolve(&tenant, source, now).await?;
+        let tenant = match self.snapshot()? {
+            // Rare: it should not make the future of every request larger.
+            Some(id) => Box::pin(self.broker.place_of_snapshot(&tenant, id, now)).await?,
+            None => tenant,
+        };
         warning::note(self.http, &tenant, now);
         Ok(Call { tenant, now, context })
     }

@@ -14,8 +14,8 @@ use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::{
-    admin, attributes, batch, contexts, derived, discovery, entities, events, feeds, history, info,
-    models, subscriptions, temporal, warning,
+    admin, attributes, batch, contexts, derived, discovery, entities, entity_maps, events, feeds,
+    history, info, models, snapshots, subscriptions, temporal, warning,
 };
 use crate::broker::{Broker, Error};
 
@@ -146,6 +146,21 @@ async fn answer(
         (Place::Contexts, _) => contexts::list(incoming).await,
         (Place::Context, &Method::DELETE) => contexts::delete(incoming, &part(0)?).await,
         (Place::Context, _) => contexts::serve(incoming, &part(0)?).await,
+        (Place::EntityMaps, &Method::POST) => entity_maps::create_by_body(incoming).await,
+        (Place::EntityMaps, _) => entity_maps::create(incoming).await,
+        (Place::EntityMap, &Method::PATCH) => entity_maps::update(incoming, &part(0)?).await,
+        (Place::EntityMap, &Method::DELETE) => entity_maps::delete(incoming, &part(0)?).await,
+        (Place::EntityMap, _) => entity_maps::retrieve(incoming, &part(0)?).await,
+        (Place::TemporalEntityMaps, &Method::POST) => {
+            entity_maps::create_temporal_by_body(incoming).await
+        }
+        (Place::TemporalEntityMaps, _) => entity_maps::create_temporal(incoming).await,
+        (Place::Snapshots, &Method::DELETE) => snapshots::purge(incoming).await,
+        (Place::Snapshots, _) => snapshots::create(incoming).await,
+        (Place::Snapshot, &Method::PATCH) => snapshots::update(incoming, &part(0)?).await,
+        (Place::Snapshot, &Method::DELETE) => snapshots::delete(incoming, &part(0)?).await,
+        (Place::Snapshot, _) => snapshots::retrieve(incoming, &part(0)?).await,
+        (Place::SnapshotClone, _) => snapshots::clone(incoming, &part(0)?).await,
         (Place::SourceIdentity, _) => info::source_identity(incoming).await,
         (Place::Derived, _) => derived::list(incoming).await,
         (Place::DerivedEntity, _) => derived::explain(incoming, &derived::id(path)?).await,

@@ -7,6 +7,7 @@ use actix_web::http::{StatusCode, Uri};
 
 use super::answer::{RESULTS_COUNT, created, dressed, no_content};
 use super::entities::{take_page, take_query};
+use super::entity_maps::{created_map, map_reference, name_map, take_map};
 use super::negotiate::Media;
 use super::pages::page_links;
 use super::params::Params;
@@ -40,15 +41,20 @@ pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, 
     let mut texts = take_time(&mut params)?;
     take_looks(&mut params, &mut viewing, &mut texts)?;
     take_projection(&mut params, &mut viewing);
+    let map = take_map(&mut params, incoming.headers())?;
     params.take_flag("local")?;
     params.finish()?;
     let call = incoming.call().await?;
     let id = incoming.entity_id(id)?;
-    let history = incoming.broker.retrieve_evolution(&call, &id, &texts, &viewing.texts).await?;
-    if matches!(viewing.media, Media::Csv | Media::Arrow) {
-        return tables::answer(&incoming, call, &viewing, history);
-    }
-    one(&call, &viewing, &history)
+    let broker = incoming.broker;
+    let mut history = broker.retrieve_evolution(&call, &id, &texts, &viewing.texts, &map).await?;
+    let map = history.map.take();
+    let mut response = match viewing.media {
+        Media::Csv | Media::Arrow => tables::answer(&incoming, call, &viewing, history)?,
+        _ => one(&call, &viewing, &history)?,
+    };
+    name_map(&mut response, map.as_ref());
+    Ok(response)
 }
 
 /// Query Temporal Evolution of Entities (5.7.4, 6.18.3.2).
@@ -59,6 +65,7 @@ pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     take_looks(&mut params, &mut viewing, &mut texts)?;
     take_projection(&mut params, &mut viewing);
     let mut query = take_query(&mut params)?;
+    query.map = take_map(&mut params, incoming.headers())?;
     query.page = take_page(&mut params, &viewing)?;
     query.attrs.clone_from(&viewing.texts.attrs);
     params.finish()?;
@@ -78,6 +85,7 @@ pub async fn query_by_body(mut incoming: Incoming<'_>) -> Result<HttpResponse, P
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
     incoming.broker.read_temporal_query(&document, &mut query, &mut texts, &mut viewing.texts)?;
+    query.map.reference = map_reference(incoming.headers())?;
     found(&incoming, call, &viewing, &query, &texts).await
 }
 
@@ -154,13 +162,18 @@ async fn found(
     query: &QueryTexts,
     texts: &HistoryTexts,
 ) -> Result<HttpResponse, Problem> {
-    let history = incoming.broker.query_evolution(&call, query, texts, &viewing.texts).await?;
+    let mut history = incoming.broker.query_evolution(&call, query, texts, &viewing.texts).await?;
+    let map = history.map.take();
     let (extent, count) = ((history.told.evolutions.len(), history.more), history.count);
     let mut response = match viewing.media {
         Media::Csv | Media::Arrow => tables::answer(incoming, call, viewing, history)?,
         _ => several(&call, viewing, &history),
     };
     put_page(&mut response, incoming.http.uri(), &query.page, extent, count, viewing.media);
+    if map.as_ref().is_some_and(|map| map.created) {
+        created_map(&mut response);
+    }
+    name_map(&mut response, map.as_ref());
     Ok(response)
 }
 
@@ -236,7 +249,7 @@ fn owned(text: Option<std::borrow::Cow<'_, str>>) -> Option<String> {
 }
 
 /// The parameters of a temporal query and an aggregation.
-fn take_time(params: &mut Params<'_>) -> Result<HistoryTexts, Error> {
+pub(super) fn take_time(params: &mut Params<'_>) -> Result<HistoryTexts, Error> {
     Ok(HistoryTexts {
         timerel: owned(params.take("timerel")),
         time_at: owned(params.take("timeAt")),
@@ -247,7 +260,7 @@ fn take_time(params: &mut Params<'_>) -> Result<HistoryTexts, Error> {
     })
 }
 
-fn take_projection(params: &mut Params<'_>, viewing: &mut Viewing) {
+pub(super) fn take_projection(params: &mut Params<'_>, viewing: &mut Viewing) {
     let texts = &mut viewing.texts;
     texts.pick = owned(params.take("pick"));
     texts.omit = owned(params.take("omit"));
@@ -257,7 +270,7 @@ fn take_projection(params: &mut Params<'_>, viewing: &mut Viewing) {
 }
 
 /// `format` and `options` share their words; `format` wins, but all have to be right (6.3.12).
-fn take_looks(
+pub(super) fn take_looks(
     params: &mut Params<'_>,
     viewing: &mut Viewing,
     texts: &mut HistoryTexts,

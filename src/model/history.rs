@@ -182,6 +182,16 @@ pub enum HistoryAction {
     DeleteInstance { attribute: AttrName, instance: InstanceId },
     /// 5.6.16: forgets the history of the entity.
     Delete,
+    /// Not of the specification: adds what was recorded elsewhere, with all its times, as when it
+    /// is copied. How the entity is now does not follow. Instances get instanceIds of their own.
+    Restore(Box<Remembered>),
+}
+
+/// The history of an entity as it was recorded elsewhere, or a part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    pub chapter: Chapter,
+    pub attributes: Vec<(AttrName, Vec<Recorded>)>,
 }
 
 /// A committed change of history.
@@ -195,7 +205,7 @@ pub struct HistoryChange {
 impl HistoryWrite {
     /// Whether a tenant that does not exist comes into being by this write.
     pub fn may_create(&self) -> bool {
-        matches!(self.action, HistoryAction::Upsert(_))
+        matches!(self.action, HistoryAction::Upsert(_) | HistoryAction::Restore(_))
     }
 }
 

@@ -27,6 +27,14 @@ pub struct DatasetId(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(Arc<str>);
 
+/// The identifier of an EntityMap (5.2.39).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntityMapId(Arc<str>);
+
+/// The identifier of a Snapshot (5.2.41).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotId(Arc<str>);
+
 macro_rules! uri_type {
     ($name:ident) => {
         impl $name {
@@ -71,6 +79,8 @@ macro_rules! uri_type {
 uri_type!(EntityId);
 uri_type!(DatasetId);
 uri_type!(SubscriptionId);
+uri_type!(EntityMapId);
+uri_type!(SnapshotId);
 
 /// Checks that a text is an absolute URI or IRI: a scheme, a colon, something after it, and none
 /// of the characters that no URI may hold.
@@ -131,6 +141,9 @@ fn is_invisible(c: char) -> bool {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TenantId(Option<Arc<str>>);
 
+/// Stands around the number in the name of a tenant that holds a snapshot; no header can hold it.
+const SNAPSHOT: char = '\u{1}';
+
 /// The text cannot name a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot name a tenant: use 1 to 255 visible characters")]
@@ -147,6 +160,39 @@ impl TenantId {
             return Err(NotATenant(name.chars().take(64).collect()));
         }
         Ok(Self(Some(name.into())))
+    }
+
+    /// Takes a name as a store kept it, which may be that of a place for a snapshot.
+    pub fn from_kept(name: &str) -> Result<Self, NotATenant> {
+        let place = name.strip_prefix(SNAPSHOT).and_then(|rest| rest.split_once(SNAPSHOT));
+        match place {
+            Some((number, client)) if number.parse::<u32>().is_ok() => {
+                if !client.is_empty() {
+                    Self::named(client)?;
+                }
+                Ok(Self(Some(name.into())))
+            }
+            _ => Self::named(name),
+        }
+    }
+
+    /// The tenant that holds one of this tenant's snapshots: no client can name it, and nothing of
+    /// it is seen from outside the snapshot. There are as many as there are numbers.
+    pub fn place_for_snapshot(&self, number: u32) -> Self {
+        let name = self.name().unwrap_or_default();
+        Self(Some(format!("{SNAPSHOT}{number}{SNAPSHOT}{name}").into()))
+    }
+
+    /// Whose snapshot this holds, if it holds one.
+    pub fn snapshot_of(&self) -> Option<TenantId> {
+        let rest = self.name()?.strip_prefix(SNAPSHOT)?;
+        let (_, name) = rest.split_once(SNAPSHOT)?;
+        Some(Self((!name.is_empty()).then(|| name.into())))
+    }
+
+    /// The tenant that clients name: itself, or the one whose snapshot it holds.
+    pub fn home(&self) -> TenantId {
+        self.snapshot_of().unwrap_or_else(|| self.clone())
     }
 
     /// The name, absent for the default tenant.
@@ -216,5 +262,20 @@ mod tests {
         assert_ne!(TenantId::named("Mae"), TenantId::named("mae"));
         assert!(TenantId::named("").is_err());
         assert!(TenantId::named("a\nb").is_err());
+    }
+
+    #[test]
+    fn a_place_for_a_snapshot_is_known_by_its_name_and_no_client_can_say_it() {
+        for client in [TenantId::DEFAULT, TenantId::named("ลำปาง").expect("a tenant")] {
+            assert_eq!(client.snapshot_of(), None);
+            let place = client.place_for_snapshot(7);
+            let name = place.name().expect("a name");
+            assert_eq!(TenantId::from_kept(name).as_ref(), Ok(&place));
+            assert_eq!(place.snapshot_of(), Some(client.clone()));
+            assert!(TenantId::named(name).is_err());
+            assert_ne!(place, client.place_for_snapshot(8));
+        }
+        assert!(TenantId::from_kept("\u{1}x\u{1}").is_err());
+        assert_eq!(TenantId::from_kept("a"), TenantId::named("a"));
     }
 }

@@ -6,6 +6,7 @@
 mod attribute;
 mod difference;
 mod entity;
+mod entity_map;
 mod history;
 mod id;
 mod name;
@@ -23,11 +24,15 @@ pub use attribute::{
 };
 pub use difference::{Difference, Turn, Turned};
 pub use entity::{Entity, Rendered, Stored};
+pub use entity_map::{EntityMap, Held, Holder};
 pub use history::{
     Chapter, Chronology, HistoryAction, HistoryChange, HistoryWrite, InstanceId, NotAnInstanceId,
-    Recorded, ScopeChange, TimeProperty,
+    Recorded, Remembered, ScopeChange, TimeProperty,
 };
-pub use id::{DatasetId, EntityId, NotATenant, NotAUri, SubscriptionId, TenantId, check_uri};
+pub use id::{
+    DatasetId, EntityId, EntityMapId, NotATenant, NotAUri, SnapshotId, SubscriptionId, TenantId,
+    check_uri,
+};
 pub use name::{AttrName, Name, TooManyNames, TypeName};
 pub use one_or_many::OneOrMany;
 pub use patch::{AttributePatch, Edit, Fragment, InstanceEdit, InstancePatch};

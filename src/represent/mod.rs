@@ -10,8 +10,10 @@ mod terms;
 pub mod discovery;
 pub mod notification;
 pub mod results;
+pub mod snapshot;
 pub mod subscription;
 
+mod entity_map;
 mod query_body;
 mod read;
 
@@ -23,6 +25,7 @@ pub mod table;
 #[cfg(test)]
 mod samples;
 
+pub use entity_map::{read_entity_map_expiry, write_entity_map};
 pub use error::{JsonPath, ReadError};
 pub use linked::{Linked, Links};
 pub use query_body::{EntitySelector, QueryBody, TemporalBody, read_query, read_temporal_query};

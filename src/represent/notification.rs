@@ -51,7 +51,7 @@ pub struct Notice<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     pub body: Bytes,
-    /// `Content-Type`, and perhaps `Link` and `NGSILD-Tenant`.
+    /// `Content-Type`, and perhaps `Link`, `NGSILD-Tenant` and `NGSILD-Snapshot`.
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -123,8 +123,11 @@ impl<'a> Notice<'a> {
                 ),
             ));
         }
-        if let Some(name) = self.tenant.name() {
+        if let Some(name) = self.tenant.home().name() {
             headers.push(("NGSILD-Tenant", name.to_owned()));
+        }
+        if let Some(snapshot) = &self.subscription.snapshot {
+            headers.push(("NGSILD-Snapshot", snapshot.to_string()));
         }
         headers
     }

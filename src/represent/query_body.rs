@@ -34,6 +34,7 @@ pub struct QueryBody {
     pub order_geometry: Option<String>,
     /// Whether an entity map is asked for (5.14).
     pub entity_map: bool,
+    pub entity_map_lifetime: Option<String>,
 }
 
 /// What a Query of temporal evolution says besides (5.2.21, 5.2.44), as the texts of parameters.
@@ -114,7 +115,7 @@ fn member(query: &mut QueryBody, name: &str, value: &Document<'_>) -> Result<(),
         "ordering" => ordering(query, value)?,
         "splitEntities" => drop(boolean(value)?),
         "entityMap" => query.entity_map = boolean(value)?,
-        "entityMapLifetime" => drop(string(value)?),
+        "entityMapLifetime" => query.entity_map_lifetime = Some(string(value)?),
         "temporalQ" | "aggrParams" => {
             return Err(ReadError::new("it belongs to a query of temporal evolution"));
         }

@@ -18,10 +18,21 @@ const PAGE: usize = 500;
 const ROWS: usize = 50_000;
 
 /// What all tenants share. Who delivers what, and how far, begins anew in another store.
-const SHARED: [&str; 5] = ["contexts", "identity", "feeds", "feed-rejected", "feed-files"];
+const SHARED: [&str; 6] =
+    ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "ending"];
 /// What each tenant has of its own.
-const OWN: [&str; 5] =
-    ["models", "validation", "subscriptions", "dead-letters", super::HISTORY_RULES];
+const OWN: [&str; 10] = [
+    "models",
+    "validation",
+    "subscriptions",
+    "dead-letters",
+    super::HISTORY_RULES,
+    "entityMaps",
+    "entityMapLeaves",
+    "snapshots",
+    "snapshotPlaces",
+    "snapshot",
+];
 
 /// Where a copy is on record in the store it goes to.
 const PROGRESS: Shelf = Shelf::shared("migration");
@@ -94,10 +105,12 @@ pub async fn migrate(
     now: Timestamp,
     mut told: impl FnMut(&TenantId, u64),
 ) -> Result<Vec<Copied>, MigrateError> {
-    let chosen = match tenants {
-        Some(tenants) => tenants.to_vec(),
-        None => from.tenants().await.map_err(MigrateError::From)?,
-    };
+    let mut chosen = from.tenants().await.map_err(MigrateError::From)?;
+    if let Some(tenants) = tenants {
+        // Their snapshots come along.
+        chosen.retain(|one| one.snapshot_of().is_some_and(|owner| tenants.contains(&owner)));
+        chosen.extend_from_slice(tenants);
+    }
     if tenants.is_none() {
         for name in SHARED {
             copy_shelf(from, to, &Shelf::shared(name)).await?;

@@ -95,6 +95,7 @@ macro_rules! store_suite {
     (history $name:ident, $backend:ty) => {
         $crate::store::suite::store_suite!(@ $name, $backend,
             history_is_what_was_recorded,
+            history_is_restored_as_it_was,
             readings_are_placed_by_when_they_were_observed,
             instances_are_modified_and_deleted,
             rules_say_what_is_recorded,

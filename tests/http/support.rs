@@ -74,6 +74,7 @@ impl TestBroker {
         let broker = Arc::new(Broker::open(&config).await.expect("a broker"));
         let deriver = Deriver::start(&broker, &config.derive).await.expect("profiles");
         let deriver = deriver.map(Data::new);
+        actix_web::rt::spawn(broker.clone().keep_house(lanna::http::problem::details));
         let config = Arc::new(config);
         let feeds = Feeds::open(config.clone(), broker.clone()).await.expect("feeds");
         let reporter = Reporter::new(broker.clone()).with_feeds(feeds.clone());

@@ -14,7 +14,7 @@ mod upsert_evolution;
 pub use plan::HistoryTexts;
 pub use range::{RangeSize, TimeRange};
 
-use super::{Broker, Call, Error};
+use super::{Broker, Call, Error, MapUse};
 use crate::model::{AttrName, HistoryChange, HistoryWrite, InstanceId, Refusal, Timestamp};
 use crate::query::{HistoryPlan, Told};
 use crate::represent::{TemporalRendering, check_attribute_term};
@@ -35,6 +35,8 @@ pub struct History {
     pub range: Option<TimeRange>,
     /// Up to when means of hours or days stand for what was thinned, if any are told.
     pub thinned: Option<Timestamp>,
+    /// The entity map that they were found by, if one was asked for (5.5.14).
+    pub map: Option<MapUse>,
 }
 
 impl Broker {

@@ -1,8 +1,9 @@
 //! Retrieve Temporal Evolution of an Entity (5.7.3).
 
-use super::super::{Broker, Call, Error, ViewTexts};
+use super::super::entity_maps::Family;
+use super::super::{Broker, Call, Error, MapTexts, ViewTexts};
 use super::{History, HistoryTexts, TimeRange, unknown};
-use crate::model::{EntityId, Timestamp};
+use crate::model::{EntityId, Held, Timestamp};
 use crate::query::{EntityPlan, HistoryPlan, Selector, Told};
 
 impl Broker {
@@ -15,7 +16,13 @@ impl Broker {
         id: &EntityId,
         texts: &HistoryTexts,
         view: &ViewTexts,
+        map: &MapTexts,
     ) -> Result<History, Error> {
+        map.check()?;
+        let named = match map.any() {
+            true => Box::pin(self.map_to_retrieve(call, map, Family::Temporal, id)).await?,
+            false => None,
+        };
         let (mut plan, looks, _) = self.history_plan(call, texts, view)?;
         plan.entities.select = vec![Selector { ids: vec![id.clone()], ..Selector::default() }];
         plan.entities.page.limit = 1;
@@ -29,7 +36,15 @@ impl Broker {
             )));
         }
         let range = TimeRange::of(&plan, &told);
-        Ok(History { told, plan, looks, count: None, more: false, range, thinned })
+        let map = match map.any() {
+            true => {
+                let held = Held::here(id.clone());
+                let made = self.map_retrieved(call, map, Family::Temporal, named, held);
+                Some(Box::pin(made).await?)
+            }
+            false => None,
+        };
+        Ok(History { told, plan, looks, count: None, more: false, range, thinned, map })
     }
 
     /// A part of the history of an entity that a plan selected before: what follows a time at

@@ -155,6 +155,7 @@ fn header(name: &str) -> utoipa::openapi::Header {
              or a day in the answer. What comes after it is as it came."
         }
         "NGSILD-Results-Count" => "How many results there are, when `count` asks for it.",
+        "NGSILD-EntityMap" => "Where the entity map is that the answer was made with (4.3.6.7).",
         "Preference-Applied" => "The version that the answer follows.",
         _ => "",
     };

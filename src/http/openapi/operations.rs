@@ -65,6 +65,8 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (ENTITIES, "Entities and their attributes."),
     (BATCH, "Many entities in one request."),
     (TEMPORAL, "What entities were over time."),
+    (MAPS, "What queries found, kept so that pages fit together."),
+    (SNAPSHOTS, "What queries found at a time, kept apart from what becomes of it."),
     (DISCOVERY, "Which types and attributes there are."),
     (SUBSCRIPTIONS, "Who is told of what changes."),
     (CONTEXTS, "JSON-LD contexts that the broker hosts and keeps."),
@@ -79,6 +81,8 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 const ENTITIES: &str = "Entities";
 const BATCH: &str = "Batch operations";
 const TEMPORAL: &str = "Temporal evolution";
+const MAPS: &str = "Entity maps";
+const SNAPSHOTS: &str = "Snapshots";
 const DISCOVERY: &str = "Discovery";
 const SUBSCRIPTIONS: &str = "Subscriptions";
 const CONTEXTS: &str = "Contexts";
@@ -117,11 +121,16 @@ const PROJECTION: &[&str] =
 const TIME: &[&str] = &["timerel", "timeAt", "endTimeAt", "timeproperty", "lastN"];
 const TEMPORAL_LOOKS: &[&str] = &["format", "options", "aggrMethods", "aggrPeriodDuration"];
 const TEMPORAL_PROJECTION: &[&str] = &["pick", "omit", "lang", "datasetId"];
+const MAP: &[&str] = &["entityMap", "entityMapLifetime"];
 const LETTERS: &[&str] = &["limit", "after", "tenant"];
 
-const READS: &[&str] = &["NGSILD-Tenant", "Link", "Prefer"];
+const READS: &[&str] = &["NGSILD-Tenant", "NGSILD-Snapshot", "Link", "Prefer"];
+const READS_BY_MAP: &[&str] =
+    &["NGSILD-Tenant", "NGSILD-Snapshot", "Link", "Prefer", "NGSILD-EntityMap"];
 const TENANT: &[&str] = &["NGSILD-Tenant"];
-const WRITES: &[&str] = &["NGSILD-Tenant", "Link"];
+const WRITES: &[&str] = &["NGSILD-Tenant", "NGSILD-Snapshot", "Link"];
+const WRITES_BY_MAP: &[&str] = &["NGSILD-Tenant", "NGSILD-Snapshot", "Link", "NGSILD-EntityMap"];
+const OF_SNAPSHOTS: &[&str] = &["NGSILD-Tenant", "Link"];
 
 const JSON: &str = "application/json";
 const LD: &str = "application/ld+json";
@@ -222,6 +231,12 @@ const ONE: &[Answer] = &[
 ];
 const LIST: &[Answer] = &[
     Answer {
+        status: 201,
+        about: "A page of entities, and an entity map was made.",
+        media: LIST_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count", "NGSILD-EntityMap"],
+    },
+    Answer {
         status: 200,
         about: "A page of entities.",
         media: LIST_MEDIA,
@@ -269,6 +284,12 @@ const EVOLUTION: &[Answer] = &[
 ];
 const EVOLUTIONS: &[Answer] = &[
     Answer {
+        status: 201,
+        about: "A page of histories, and an entity map was made.",
+        media: EVOLUTIONS_MEDIA,
+        headers: &["Link", "NGSILD-Results-Count", "NGSILD-EntityMap"],
+    },
+    Answer {
         status: 200,
         about: "A page of histories. As a table (CSV, Arrow) it has a row for each instance or period.",
         media: EVOLUTIONS_MEDIA,
@@ -287,6 +308,12 @@ const EVOLUTIONS: &[Answer] = &[
         headers: THINNED_CUT,
     },
 ];
+const MAP_MADE: &[Answer] = &[Answer {
+    status: 201,
+    about: "The map of all that the query finds.",
+    media: &[(JSON, "EntityMap"), (LD, "EntityMap")],
+    headers: &["Link", "NGSILD-EntityMap"],
+}];
 const DROPPED: &[Answer] = &[Answer {
     status: 200,
     about: "How many were forgotten.",
@@ -342,7 +369,7 @@ operations! {
     Get Entities "queryEntities" in ENTITIES ("5.7.2, 6.4.3.2"):
     "Query entities"
     "At least one of `type`, `attrs`, `q`, a geoquery or `local=true` must be given."
-    { parameters: &[SELECT, PROJECTION, ORDER, PAGE, LOOKS], headers: READS, answers: LIST,
+    { parameters: &[SELECT, PROJECTION, ORDER, PAGE, LOOKS, MAP], headers: READS_BY_MAP, answers: LIST,
       refuses: &[403, 501] }
 
     Post Entities "createEntity" in ENTITIES ("5.6.1, 6.4.3.1"):
@@ -353,12 +380,12 @@ operations! {
     Delete Entities "purgeEntities" in ENTITIES ("5.6.21, 6.4.3.3"):
     "Delete all entities that match"
     "With `keep` or `drop` only attributes are deleted."
-    { parameters: &[SELECT, &["geometryProperty", "keep", "drop"]], headers: WRITES,
+    { parameters: &[SELECT, &["geometryProperty", "keep", "drop"]], headers: WRITES_BY_MAP,
       answers: &[DONE, PARTLY], refuses: &[403, 501] }
 
     Get Entity "retrieveEntity" in ENTITIES ("5.7.1, 6.5.3.1"):
     "Retrieve an entity" ""
-    { parameters: &[TYPE, &["attrs"], PROJECTION, LOOKS, LOCAL], headers: READS, answers: ONE,
+    { parameters: &[TYPE, &["attrs"], PROJECTION, LOOKS, MAP, LOCAL], headers: READS_BY_MAP, answers: ONE,
       refuses: &[403, 501] }
 
     Put Entity "replaceEntity" in ENTITIES ("5.6.18, 6.5.3.3"):
@@ -407,7 +434,7 @@ operations! {
     Post BatchQuery "queryByBody" in ENTITIES ("5.7.2, 6.23.3.1"):
     "Query entities by a body"
     "Like the query by URL, for conditions that are too long or too private for one."
-    { parameters: &[PAGE, LOOKS, LOCAL], headers: READS,
+    { parameters: &[PAGE, LOOKS, LOCAL], headers: READS_BY_MAP,
       body: Some(Body { about: "The query.", media: &[(JSON, "Query")] }), answers: LIST,
       refuses: &[403, 501] }
 
@@ -439,8 +466,8 @@ operations! {
     Get TemporalEntities "queryEvolution" in TEMPORAL ("5.7.4, 6.18.3.2"):
     "Query the history of entities"
     "`timerel` and `timeAt` are needed, and at least one of `type`, `attrs`, `q`, a geoquery or `local=true`. Conditions hold of what was said within the time that is asked about."
-    { parameters: &[TIME, SELECT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS],
-      headers: READS, answers: EVOLUTIONS, refuses: &[403, 501] }
+    { parameters: &[TIME, SELECT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS, MAP],
+      headers: READS_BY_MAP, answers: EVOLUTIONS, refuses: &[403, 501] }
 
     Post TemporalEntities "createEvolution" in TEMPORAL ("5.6.11, 6.18.3.1"):
     "Begin the history of an entity, or add to it"
@@ -450,7 +477,8 @@ operations! {
     Get TemporalEntity "retrieveEvolution" in TEMPORAL ("5.7.3, 6.19.3.1"):
     "Retrieve the history of an entity"
     "All of it, or what lies in the time that is asked about."
-    { parameters: &[TIME, &["attrs"], TEMPORAL_PROJECTION, TEMPORAL_LOOKS, LOCAL], headers: READS,
+    { parameters: &[TIME, &["attrs"], TEMPORAL_PROJECTION, TEMPORAL_LOOKS, MAP, LOCAL],
+      headers: READS_BY_MAP,
       answers: EVOLUTION, refuses: &[403, 501] }
 
     Delete TemporalEntity "deleteEvolution" in TEMPORAL ("5.6.16, 6.19.3.2"):
@@ -477,9 +505,79 @@ operations! {
     Post TemporalQuery "queryEvolutionByBody" in TEMPORAL ("5.7.4, 6.24.3.1"):
     "Query the history of entities by a body"
     "The body says in `temporalQ` which time is asked about, and in `aggrParams` how to aggregate."
-    { parameters: &[PAGE, TEMPORAL_LOOKS, LOCAL], headers: READS,
+    { parameters: &[PAGE, TEMPORAL_LOOKS, LOCAL], headers: READS_BY_MAP,
       body: Some(Body { about: "The query.", media: &[(JSON, "TemporalQuery")] }),
       answers: EVOLUTIONS, refuses: &[403, 501] }
+
+    Get EntityMaps "createEntityMap" in MAPS ("5.14.4, 6.34.3.1"):
+    "Make an entity map of a query"
+    "It names all entities that the query finds, in its order. What concerns pages and looks has no effect."
+    { parameters: &[SELECT, PROJECTION, ORDER, PAGE, LOOKS, MAP], headers: WRITES,
+      answers: MAP_MADE, refuses: &[403] }
+
+    Post EntityMaps "createEntityMapByBody" in MAPS ("5.14.4, 6.34.3.2"):
+    "Make an entity map of a query by a body" ""
+    { parameters: &[PAGE, LOOKS, LOCAL], headers: WRITES,
+      body: Some(Body { about: "The query.", media: &[(JSON, "Query")] }),
+      answers: MAP_MADE, refuses: &[403] }
+
+    Get TemporalEntityMaps "createTemporalEntityMap" in MAPS ("5.14.5, 6.35.3.1"):
+    "Make an entity map of a query of history" ""
+    { parameters: &[TIME, SELECT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS, MAP],
+      headers: WRITES, answers: MAP_MADE, refuses: &[403] }
+
+    Post TemporalEntityMaps "createTemporalEntityMapByBody" in MAPS ("5.14.5, 6.35.3.2"):
+    "Make an entity map of a query of history by a body" ""
+    { parameters: &[PAGE, TEMPORAL_LOOKS, LOCAL], headers: WRITES,
+      body: Some(Body { about: "The query.", media: &[(JSON, "TemporalQuery")] }),
+      answers: MAP_MADE, refuses: &[403] }
+
+    Get EntityMap "retrieveEntityMap" in MAPS ("5.14.1, 6.32.3.1"):
+    "Retrieve an entity map" ""
+    { headers: WRITES, answers: found!("EntityMap", "The map.") }
+
+    Patch EntityMap "updateEntityMap" in MAPS ("5.14.2, 6.32.3.2"):
+    "Let an entity map end at another time"
+    "Only `expiresAt` counts; all else is ignored."
+    { headers: WRITES,
+      body: Some(Body { about: "The new end.", media: &[(JSON, "EntityMapFragment")] }),
+      answers: &[DONE] }
+
+    Delete EntityMap "deleteEntityMap" in MAPS ("5.14.3, 6.32.3.3"):
+    "Delete an entity map" ""
+    { headers: &["NGSILD-Tenant", "NGSILD-Snapshot"], answers: &[DONE] }
+
+    Post Snapshots "createSnapshot" in SNAPSHOTS ("5.16.1, 6.36.3.1"):
+    "Create a snapshot"
+    "Its queries are carried out afterwards; `snapshotStatus` tells when they are. With the header NGSILD-Snapshot operations work on what they found."
+    { headers: OF_SNAPSHOTS,
+      body: Some(Body { about: "The snapshot.", media: &[(JSON, "SnapshotDraft")] }),
+      answers: &[CREATED], refuses: &[403, 409] }
+
+    Delete Snapshots "purgeSnapshots" in SNAPSHOTS ("5.16.7, 6.36.3.2"):
+    "Delete the snapshots that match"
+    "`q` is about members of snapshots, and needed."
+    { parameters: &[&["q"]], headers: OF_SNAPSHOTS, answers: &[DONE, PARTLY], refuses: &[403] }
+
+    Get Snapshot "retrieveSnapshot" in SNAPSHOTS ("5.16.3, 6.37.3.1"):
+    "Retrieve the status of a snapshot" ""
+    { headers: OF_SNAPSHOTS, answers: found!("Snapshot", "The snapshot.") }
+
+    Patch Snapshot "updateSnapshot" in SNAPSHOTS ("5.16.4, 6.37.3.2"):
+    "Change how long a snapshot is kept, how much it matters, and who is told" ""
+    { headers: OF_SNAPSHOTS,
+      body: Some(Body { about: "What changes.", media: &[(JSON, "SnapshotFragment")] }),
+      answers: found!("Snapshot", "The snapshot as it is then.") }
+
+    Delete Snapshot "deleteSnapshot" in SNAPSHOTS ("5.16.5, 6.37.3.3"):
+    "Delete a snapshot" ""
+    { headers: TENANT, answers: &[DONE] }
+
+    Post SnapshotClone "cloneSnapshot" in SNAPSHOTS ("5.16.2, 6.38.3.1"):
+    "Create a snapshot that holds what another one holds" ""
+    { headers: OF_SNAPSHOTS,
+      body: Some(Body { about: "The new snapshot.", media: &[(JSON, "SnapshotClone")] }),
+      answers: &[CREATED], refuses: &[403, 409] }
 
     Get Subscriptions "querySubscriptions" in SUBSCRIPTIONS ("5.8.4, 6.10.3.2"):
     "List the subscriptions" ""
@@ -507,7 +605,7 @@ operations! {
 
     Delete Subscription "deleteSubscription" in SUBSCRIPTIONS ("5.8.5, 6.11.3.3"):
     "Delete a subscription" ""
-    { headers: &["NGSILD-Tenant"], answers: &[DONE] }
+    { headers: &["NGSILD-Tenant", "NGSILD-Snapshot"], answers: &[DONE] }
 
     Get Types "listTypes" in DISCOVERY ("5.7.5, 5.7.6, 6.25.3.1"):
     "List the entity types" ""

@@ -190,6 +190,20 @@ const QUERY: &[Row] = &[
     ("after", Text, "", "The id after which the page begins."),
     ("all", Flag, "true", "All of the tenant are meant."),
     ("subscription", Uri, "urn:ngsi-ld:Subscription:example", "The subscription whose are meant."),
+    (
+        "entityMap",
+        Flag,
+        "true",
+        "Whether an entity map is made of the query, by which its pages fit together (5.5.9.3).",
+    ),
+    (
+        "entityMapLifetime",
+        Pattern(
+            "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.,][0-9]{1,6})?S)?)?)$",
+        ),
+        "PT15M",
+        "How long the entity map is kept, with `entityMap=true`; no longer than allowed.",
+    ),
     ("local", Flag, "true", "Whether only what this broker holds matters."),
     ("splitEntities", Flag, "false", "Whether one entity may be spread over several brokers."),
     ("keep", NAMES, "", "Attributes to keep; all others are deleted, and the entities stay."),
@@ -261,6 +275,24 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
+        "createTemporalEntityMapByBody",
+        (
+            "format",
+            Words(&["normalized", "temporalValues", "aggregatedValues"]),
+            "temporalValues",
+            "The representation.",
+        ),
+    ),
+    (
+        "createTemporalEntityMap",
+        (
+            "format",
+            Words(&["normalized", "temporalValues", "aggregatedValues"]),
+            "temporalValues",
+            "The representation.",
+        ),
+    ),
+    (
         "queryEvolutionByBody",
         (
             "options",
@@ -270,7 +302,29 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
+        "createTemporalEntityMapByBody",
+        (
+            "options",
+            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
+            "sysAttrs",
+            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
+        ),
+    ),
+    (
+        "createTemporalEntityMap",
+        (
+            "options",
+            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
+            "sysAttrs",
+            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
+        ),
+    ),
+    (
         "queryEvolution",
+        ("orderBy", Pattern("^id(;(asc|desc))?$"), "id;desc", "Histories are ordered by id alone."),
+    ),
+    (
+        "createTemporalEntityMap",
         ("orderBy", Pattern("^id(;(asc|desc))?$"), "id;desc", "Histories are ordered by id alone."),
     ),
     (
@@ -338,6 +392,10 @@ const SPECIAL: &[(&str, Row)] = &[
         "deleteAttribute",
         ("datasetId", Uri, "", "Which instance is deleted; the default one if absent."),
     ),
+    (
+        "purgeSnapshots",
+        ("q", Text, "snapshotPriority<3", "A condition on members of snapshots, and needed."),
+    ),
     ("purgeEntities", ("attrs", NAMES, "pm25", "Attributes of which an entity must have one.")),
 ];
 
@@ -348,6 +406,8 @@ const PATH: &[Row] = &[
     ("model", NAME, "AirQualityObserved", "The short name of the model."),
     ("instanceId", Uri, "", "The id of the instance, as an answer told it."),
     ("subscriptionId", Uri, "urn:ngsi-ld:Subscription:example", "The id of the subscription."),
+    ("entityMapId", Uri, "urn:ngsi-ld:EntityMap:example", "The id of the entity map."),
+    ("snapshotId", Uri, "urn:ngsi-ld:Snapshot:example", "The id of the snapshot."),
     ("letterId", Text, "", "The id of the dead letter."),
     ("feed", Text, "air4thai", "The name of the feed."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),
@@ -359,6 +419,18 @@ const HEADER: &[Row] = &[
         Pattern("^[!-~]{0,255}$"),
         "",
         "The tenant; the default one if absent (4.14).",
+    ),
+    (
+        "NGSILD-Snapshot",
+        Uri,
+        "",
+        "The snapshot that is worked on, instead of how things are (6.3.22).",
+    ),
+    (
+        "NGSILD-EntityMap",
+        Text,
+        "",
+        "The entity map by which the query was made before, as an answer named it (5.5.14).",
     ),
     (
         "Last-Event-ID",

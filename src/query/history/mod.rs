@@ -89,6 +89,13 @@ pub struct Period {
     pub micros: i64,
 }
 
+impl Period {
+    /// The instant that is so much later.
+    pub fn after(self, at: Timestamp) -> Timestamp {
+        Timestamp::from_micros(Periods::new(at, Some(self)).begin(1))
+    }
+}
+
 /// How much one answer may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryLimits {

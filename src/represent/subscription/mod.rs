@@ -59,6 +59,8 @@ pub struct Subscription {
     pub context_address: Arc<str>,
     pub created_at: Timestamp,
     pub modified_at: Timestamp,
+    /// The snapshot whose changes it tells of, if it is one's (6.3.22).
+    pub snapshot: Option<Arc<str>>,
     /// The members that were accepted.
     draft: Arc<Draft>,
 }

@@ -76,6 +76,7 @@ impl Draft {
             context_address: setting.context_address,
             created_at: setting.created_at,
             modified_at: setting.modified_at,
+            snapshot: None,
             draft: Arc::new(self.clone()),
         })
     }

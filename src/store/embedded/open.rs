@@ -117,7 +117,7 @@ fn read_tenants(engine: &Engine) -> Result<Vec<(u32, TenantId)>, StoreError> {
     let mut tenants = Vec::new();
     for (key, name) in engine.all(Rest::Tenant, b"")? {
         let name = std::str::from_utf8(&name).map_err(|_| damaged(what))?;
-        let id = TenantId::named(name).map_err(|_| damaged(what))?;
+        let id = TenantId::from_kept(name).map_err(|_| damaged(what))?;
         tenants.push((number(&key, what)?, id));
     }
     Ok(tenants)

@@ -101,6 +101,10 @@ impl Job {
                         let instances = told.attributes.iter().map(|(_, all)| all.len());
                         instances.sum::<usize>() / INSTANCES + 1
                     }
+                    HistoryAction::Restore(told) => {
+                        let instances = told.attributes.iter().map(|(_, all)| all.len());
+                        instances.sum::<usize>() / INSTANCES + 1
+                    }
                     _ => 1,
                 };
                 writes.iter().map(size).sum::<usize>().max(1)

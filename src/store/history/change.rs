@@ -87,7 +87,7 @@ pub(in crate::store) fn touched(action: &HistoryAction) -> Vec<AttrName> {
         HistoryAction::DeleteAttribute { attribute, .. }
         | HistoryAction::ModifyInstance { attribute, .. }
         | HistoryAction::DeleteInstance { attribute, .. } => vec![*attribute],
-        HistoryAction::Delete => Vec::new(),
+        HistoryAction::Delete | HistoryAction::Restore(_) => Vec::new(),
     }
 }
 

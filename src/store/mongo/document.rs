@@ -88,7 +88,7 @@ pub(super) fn tenant(document: &RawDocument) -> Result<TenantId, StoreError> {
     let key = document.get_document("_id").map_err(damaged)?;
     match key.get_str("t").map_err(damaged)? {
         "" => Ok(TenantId::DEFAULT),
-        name => TenantId::named(name).map_err(damaged),
+        name => TenantId::from_kept(name).map_err(damaged),
     }
 }
 

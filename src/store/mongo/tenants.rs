@@ -55,7 +55,7 @@ impl Inner {
         let mut tenants = vec![TenantId::DEFAULT];
         for document in all.await? {
             let name = document.get_str("_id").unwrap_or_default();
-            tenants.extend(TenantId::named(name).ok());
+            tenants.extend(TenantId::from_kept(name).ok());
         }
         Ok(tenants)
     }

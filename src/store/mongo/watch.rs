@@ -114,7 +114,7 @@ fn of_key(document: &Document) -> Option<RecordChange> {
     let id = document.get_document("_id").ok()?;
     let tenant = match id.get_str("t") {
         Ok("") => Some(TenantId::DEFAULT),
-        Ok(name) => Some(TenantId::named(name).ok()?),
+        Ok(name) => Some(TenantId::from_kept(name).ok()?),
         Err(_) => None,
     };
     let (shelf, key) = (id.get_str("n").ok()?.to_owned(), id.get_str("k").ok()?.to_owned());

@@ -58,7 +58,7 @@ pub(in crate::store) fn decode_event(
     let bits = input.byte()?;
     let tenant = match input.text()? {
         "" => TenantId::DEFAULT,
-        name => TenantId::named(name).map_err(|_| Damaged("an event names no tenant"))?,
+        name => TenantId::from_kept(name).map_err(|_| Damaged("an event names no tenant"))?,
     };
     let at = Timestamp::from_bits(input.signed()?);
     let id = EntityId::from_trusted(input.text()?);

@@ -10,7 +10,7 @@ use super::*;
 use crate::model::{
     Attribute, AttributePatch, Attributes, Chapter, Chronology, DatasetId, Datum, Fragment,
     HistoryAction, HistoryChange, HistoryWrite, Instance, InstanceEdit, InstanceId, InstancePatch,
-    Instances, Number, OneOrMany, Recorded, ScopeChange, TimeProperty, Value,
+    Instances, Number, OneOrMany, Recorded, Remembered, ScopeChange, TimeProperty, Value,
 };
 use crate::query::history_reference::Ledger;
 use crate::query::{
@@ -632,6 +632,64 @@ pub async fn readings_are_placed_by_when_they_were_observed<B: Backend>() {
     let entity = get(&*store, 0, at(3)).await.expect("who is told of is there");
     let current = &entity.attributes.get(attribute_name(0)).unwrap().instances()[0];
     assert_eq!(current.observed_at, Some(observed(count * 2 - 2)));
+}
+
+/// What was recorded elsewhere comes with all its times, deletions and scopes included; how an
+/// entity is now does not follow.
+pub async fn history_is_restored_as_it_was<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    let mut entity = bare_entity(0, 0);
+    entity.scopes = vec![crate::model::Scope::parse("/a/b").unwrap()];
+    entity
+        .attributes
+        .insert(attribute_name(0), Attribute::one(Instance::new(Datum::Property(1.into()))));
+    let id = entity.id.clone();
+    let write = |action| vec![Write::new(id.clone(), action)];
+    store.commit(&HERE, write(Action::Create(entity)), at(0)).await.unwrap()[0].as_ref().unwrap();
+    tell(&*store, 0, HistoryAction::Append(numbers([(1, 1.5), (2, 2.5)])), at(5)).await.unwrap();
+    tell(&*store, 0, HistoryAction::Append(numbers([(1, 7.5)])), at(9)).await.unwrap();
+    let attribute = attribute_name(0);
+    let gone = Action::DeleteAttribute { attribute, instances: Instances::All };
+    store.commit(&HERE, write(gone), at(12)).await.unwrap()[0].as_ref().unwrap();
+
+    let there = crate::model::TenantId::named("there").unwrap();
+    let plan = HistoryPlan {
+        window: Window { property: TimeProperty::Placed, ..Window::default() },
+        whatever_the_window: true,
+        ..HistoryPlan::default()
+    };
+    let told = async |tenant| {
+        let told = store.evolve(tenant, &plan, at(20)).await.expect("the store works").told;
+        told.evolutions.into_iter().next().expect("one entity")
+    };
+    let before = told(&HERE).await;
+    let attributes = before.attributes.iter().map(|(name, line)| match line {
+        Line::Instances(all) => (*name, all.clone()),
+        other => panic!("no instances: {other:?}"),
+    });
+    let remembered =
+        Remembered { chapter: before.chapter.clone(), attributes: attributes.collect() };
+    let action = HistoryAction::Restore(Box::new(remembered));
+    let restore = vec![HistoryWrite { id: id.clone(), action }];
+    store.commit_history(&there, restore, at(15)).await.unwrap()[0].as_ref().unwrap();
+    for settled in [false, true] {
+        if settled {
+            backend.settle().await;
+        }
+        let mut after = told(&there).await;
+        let mut expected = before.clone();
+        // Ids are given anew.
+        for evolution in [&mut after, &mut expected] {
+            for (_, line) in &mut evolution.attributes {
+                let Line::Instances(all) = line else { panic!("no instances: {line:?}") };
+                all.iter_mut().for_each(|one| one.id = InstanceId(0));
+            }
+        }
+        expected.chapter.modified_at = after.chapter.modified_at;
+        assert_eq!(after, expected);
+    }
+    assert!(store.get(&there, &id, at(20)).await.unwrap().is_none());
 }
 
 /// Single instances are changed and deleted, packed or not.

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use super::{Group, Version};
 use crate::model::{
     AttrName, Change, Chronology, Entity, EntityId, HistoryAction, HistoryChange, HistoryWrite,
-    Instance, InstanceId, InstancePatch, Instances, Outcome, Refusal, Stored, TenantId, Timestamp,
+    Instance, InstanceId, InstancePatch, Instances, Outcome, Recorded, Refusal, Remembered,
+    ScopeChange, Stored, TenantId, TimeProperty, Timestamp,
 };
 use crate::store::embedded::engine::Past;
 use crate::store::embedded::history::{Packed, Target, Whose, tail_at};
@@ -13,7 +14,7 @@ use crate::store::embedded::tenants::Tenant;
 use crate::store::history::{Head, Kept, Line, Row, Rows, SeriesKey, find_row, locate, patched};
 use crate::store::history::{stamped, to_recorded, touched};
 use crate::store::record::{
-    Rewrite, Spelling, encode_past, encode_scopes, instance_fits, is_storable,
+    Rewrite, Spelling, encode_deletion, encode_past, encode_scopes, instance_fits, is_storable,
 };
 use crate::store::weight::weigh;
 use crate::store::{Archive, StoreError};
@@ -70,6 +71,7 @@ impl Group<'_> {
             Whose { tenant: tenant.number, id: &id, now, created_at: now, types: &[], told: true };
         let head = self.notes.head_mut(self.inner, whose)?.clone();
         let added = match (action, head) {
+            (HistoryAction::Restore(told), _) => self.restore(whose, *told)?,
             (HistoryAction::Upsert(told) | HistoryAction::Append(told), Some(head)) => {
                 self.add_chronology(tenant, whose, told, Some(head), done)?
             }
@@ -229,6 +231,79 @@ impl Group<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Adds what was recorded elsewhere, with all its times. Whether history began with it.
+    fn restore(
+        &mut self,
+        whose: Whose<'_>,
+        told: Remembered,
+    ) -> Result<Result<bool, Refusal>, StoreError> {
+        let Remembered { chapter, attributes } = told;
+        let mut recorded = attributes.iter().flat_map(|(_, all)| all);
+        if !recorded.all(|one| instance_fits(&one.instance)) {
+            return Ok(Err(Refusal::TooLarge(whose.id.clone())));
+        }
+        let head = self.notes.head_mut(self.inner, whose)?;
+        let began = head.is_none();
+        let head = head.get_or_insert_with(|| Head::new(chapter.created_at));
+        head.created_at = head.created_at.min(chapter.created_at);
+        head.modified_at = head.modified_at.max(chapter.modified_at);
+        head.deleted_at = chapter.deleted_at;
+        head.add_types(chapter.types.as_slice());
+        for change in &chapter.scopes {
+            self.restore_scopes(whose, change)?;
+        }
+        for (name, all) in &attributes {
+            let mut left: Vec<&Recorded> = all.iter().collect();
+            while let Some(first) = left.first().copied() {
+                let dataset = first.instance.dataset();
+                let (own, others) =
+                    left.into_iter().partition(|one| one.instance.dataset() == dataset);
+                self.restore_line(whose, &Line::of(*name, dataset), own)?;
+                left = others;
+            }
+        }
+        Ok(Ok(began))
+    }
+
+    fn restore_scopes(&mut self, whose: Whose<'_>, change: &ScopeChange) -> Result<(), StoreError> {
+        let target = Target::new(self.writer, whose, &Line::Scopes);
+        let placed = change.time(TimeProperty::Placed).unwrap_or(change.modified_at);
+        let observed = change.observed_at.filter(|_| change.deleted_at.is_none());
+        let (time, ordinal) = self.notes.place_again(self.writer, observed, placed);
+        let mut word = Vec::new();
+        encode_scopes(&change.scopes, observed, &mut word);
+        let (created, modified) = (change.created_at.micros(), change.modified_at.micros());
+        let row = Row { time, ordinal, created, modified, number: 0.0, word: Some(&word) };
+        self.notes.row(self.inner, self.writer, target, row)
+    }
+
+    fn restore_line(
+        &mut self,
+        whose: Whose<'_>,
+        line: &Line,
+        all: Vec<&Recorded>,
+    ) -> Result<(), StoreError> {
+        let target = Target::new(self.writer, whose, line);
+        let (mut rows, mut word) = (Rows::default(), Vec::new());
+        for one in all {
+            let instance = &one.instance;
+            let placed = one.time(TimeProperty::Placed).unwrap_or(instance.created_at);
+            let observed = instance.observed_at.filter(|_| one.deleted_at.is_none());
+            let (time, ordinal) = self.notes.place_again(self.writer, observed, placed);
+            let number = if one.deleted_at.is_some() {
+                encode_deletion(instance.kind(), &mut word);
+                0.0
+            } else {
+                let dictionary = &mut self.writer.dictionary;
+                encode_past(instance, instance.modified_at, &mut word, dictionary)
+            };
+            let created = instance.created_at.micros();
+            let modified = instance.modified_at.micros();
+            rows.push(Row { time, ordinal, created, modified, number, word: Some(&word) });
+        }
+        self.notes.rows(self.inner, self.writer, target, rows)
     }
 
     /// Lets the current entity be what history makes of it, or go.

@@ -150,6 +150,11 @@ impl<'a> Target<'a> {
     }
 }
 
+/// An ordinal that nothing else at the same time has.
+fn unique(writer: &mut Writer) -> u32 {
+    (writer.take_sequence() % (u64::from(THINNED) - 3)) as u32 + 2
+}
+
 impl Notes {
     /// Begins a job, which may have to be undone.
     pub fn begin(&mut self) -> Mark {
@@ -270,8 +275,23 @@ impl Notes {
         if fresh && self.moments.insert((target.hash, now)) {
             return (now.micros(), OBSERVED + 1);
         }
-        let sequence = writer.take_sequence();
-        (now.micros(), (sequence % (u64::from(THINNED) - 3)) as u32 + 2)
+        (now.micros(), unique(writer))
+    }
+
+    /// The time and the ordinal of something that was recorded elsewhere before.
+    pub fn place_again(
+        &mut self,
+        writer: &mut Writer,
+        observed_at: Option<Timestamp>,
+        placed: Timestamp,
+    ) -> (i64, u32) {
+        match observed_at {
+            Some(time) => (time.micros(), OBSERVED),
+            None => {
+                self.newest = self.newest.max(Some(placed));
+                (placed.micros(), unique(writer))
+            }
+        }
     }
 
     /// Notes one row.

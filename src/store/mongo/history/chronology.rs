@@ -9,13 +9,14 @@ use super::edit::{Edit, Item, Scope, edit};
 use super::notes::place;
 use crate::model::{
     AttrName, Change, Chronology, Entity, EntityId, HistoryAction, HistoryChange, HistoryWrite,
-    Instance, InstanceId, InstancePatch, Instances, Outcome, Refusal, Stored, TenantId, Timestamp,
+    Instance, InstanceId, InstancePatch, Instances, Outcome, Refusal, Remembered, Stored, TenantId,
+    TimeProperty, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::history::{Head, Kept, Line, Row, Rows, find_row, locate, patched};
 use crate::store::history::{OBSERVED, stamped, to_recorded, touched};
 use crate::store::mongo::clock::Clock;
-use crate::store::record::{Spelling, encode_scopes, instance_fits, is_storable};
+use crate::store::record::{Spelling, encode_deletion, encode_scopes, instance_fits, is_storable};
 use crate::store::record::{own_past, own_word};
 use crate::store::weight::weigh;
 
@@ -64,6 +65,7 @@ fn change(edit: &mut Edit<'_>, write: &HistoryWrite) -> Result<Done, StoreError>
     let item = edit.item(id)?;
     let head = item.book.head.clone();
     let done = match (action, head) {
+        (HistoryAction::Restore(told), _) => restore(edit, id, told)?,
         (HistoryAction::Upsert(told) | HistoryAction::Append(told), head @ Some(_)) => {
             add(edit, id, told, head)?
         }
@@ -191,6 +193,59 @@ fn add_instances(item: &mut Item, clock: &Clock, now: Timestamp, told: &Chronolo
             item.book.tail_mut(&Line::of(*name, instance.dataset())).push(row);
         }
     }
+}
+
+/// Adds what was recorded elsewhere, with all its times. Whether history began with it.
+fn restore(
+    edit: &mut Edit<'_>,
+    id: &EntityId,
+    told: &Remembered,
+) -> Result<Result<bool, Refusal>, StoreError> {
+    let Remembered { chapter, attributes } = told;
+    let mut recorded = attributes.iter().flat_map(|(_, all)| all);
+    if !recorded.all(|one| instance_fits(&one.instance)) {
+        return Ok(Err(Refusal::TooLarge(id.clone())));
+    }
+    let inner = edit.desk.inner.clone();
+    let item = edit.item(id)?;
+    let began = item.book.head.is_none();
+    let head = item.book.head.get_or_insert_with(|| Head::new(chapter.created_at));
+    head.created_at = head.created_at.min(chapter.created_at);
+    head.modified_at = head.modified_at.max(chapter.modified_at);
+    head.deleted_at = chapter.deleted_at;
+    head.add_types(chapter.types.as_slice());
+    item.changed = true;
+    let mut word = Vec::new();
+    for change in &chapter.scopes {
+        let placed = change.time(TimeProperty::Placed).unwrap_or(change.modified_at);
+        let observed = change.observed_at.filter(|_| change.deleted_at.is_none());
+        let (time, ordinal) = place(&inner.clock, placed, observed);
+        encode_scopes(&change.scopes, observed, &mut word);
+        own_word(&mut word);
+        let (created, modified) = (change.created_at.micros(), change.modified_at.micros());
+        let row = Row { time, ordinal, created, modified, number: 0.0, word: Some(&word) };
+        item.book.tail_mut(&Line::Scopes).push(row);
+    }
+    for (name, all) in attributes {
+        for one in all {
+            let instance = &one.instance;
+            let placed = one.time(TimeProperty::Placed).unwrap_or(instance.created_at);
+            let observed = instance.observed_at.filter(|_| one.deleted_at.is_none());
+            let (time, ordinal) = place(&inner.clock, placed, observed);
+            let number = if one.deleted_at.is_some() {
+                encode_deletion(instance.kind(), &mut word);
+                own_word(&mut word);
+                0.0
+            } else {
+                own_past(instance, instance.modified_at, &mut word)
+            };
+            let created = instance.created_at.micros();
+            let modified = instance.modified_at.micros();
+            let row = Row { time, ordinal, created, modified, number, word: Some(&word) };
+            item.book.tail_mut(&Line::of(*name, instance.dataset())).push(row);
+        }
+    }
+    Ok(Ok(began))
 }
 
 /// Lets the current entity be what history makes of it, or go.

@@ -1,0 +1,67 @@
+//! Create EntityMap for Query Entities, Retrieve, Update and Delete EntityMap (5.14.1 to 5.14.4).
+
+use super::{Family, asks};
+use crate::broker::{Broker, Call, Error, QueryTexts};
+use crate::jsonld::Document;
+use crate::model::{EntityMap, EntityMapId};
+use crate::represent::read_entity_map_expiry;
+
+impl Broker {
+    /// Makes a map of all entities that a query finds. 5.14.4.
+    pub async fn create_entity_map(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+    ) -> Result<EntityMap, Error> {
+        let plan = self.plan(call, texts)?;
+        self.end_of_map(call, &texts.map)?;
+        let held = self.candidates(call, &plan).await?;
+        let asks = asks(Family::Current, call, texts);
+        let (id, head) = self.make_map(call, Family::Current, Some(asks), &texts.map, held).await?;
+        Ok(self.entity_maps.whole(&call.tenant, &id, &head).await?)
+    }
+
+    /// Retrieves a map. 5.14.1.
+    pub async fn retrieve_entity_map(
+        &self,
+        call: &Call,
+        id: &EntityMapId,
+    ) -> Result<EntityMap, Error> {
+        let head = self.entity_maps.head(&call.tenant, id, call.now).await?;
+        let head = head.ok_or_else(|| no_map(id))?;
+        Ok(self.entity_maps.whole(&call.tenant, id, &head).await?)
+    }
+
+    /// Lets a map end at another time, though not later than allowed; one that is told to have
+    /// ended is gone. 5.14.2.
+    pub async fn update_entity_map(
+        &self,
+        call: &Call,
+        id: &EntityMapId,
+        body: &Document<'_>,
+    ) -> Result<(), Error> {
+        let wish = read_entity_map_expiry(body)?;
+        let latest = super::later(call.now, self.entity_maps.limits.lifetime_max);
+        let there = match wish {
+            Some(end) => {
+                self.entity_maps.end_at(&call.tenant, id, end.min(latest), call.now).await?
+            }
+            None => self.entity_maps.head(&call.tenant, id, call.now).await?.is_some(),
+        };
+        if there { Ok(()) } else { Err(no_map(id)) }
+    }
+
+    /// Deletes a map. 5.14.3.
+    pub async fn delete_entity_map(&self, call: &Call, id: &EntityMapId) -> Result<(), Error> {
+        let there = self.entity_maps.head(&call.tenant, id, call.now).await?.is_some();
+        // One that has ended is taken away as well, but was not there.
+        if self.entity_maps.take(&call.tenant, id).await? && there {
+            return Ok(());
+        }
+        Err(no_map(id))
+    }
+}
+
+fn no_map(id: &EntityMapId) -> Error {
+    Error::NotFound(format!("there is no entity map {id}"))
+}
