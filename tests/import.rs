@@ -141,9 +141,11 @@ impl Served {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        // From here on whatever goes wrong ends it.
+        let served = Self { child, address };
         for _ in 0..3_000 {
-            if TcpStream::connect(&address).is_ok() {
-                return Self { child, address };
+            if TcpStream::connect(&served.address).is_ok() {
+                return served;
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -86,7 +86,12 @@ impl<'a> Notice<'a> {
         let renderer =
             Renderer::new(&params.rendering, context, self.notified_at).with_linked(linked);
         let renderer = if in_body { renderer.with_context_in_body() } else { renderer };
-        let shown: Vec<_> = told.iter().filter_map(|one| self.shown(one)).collect();
+        let mut shown: Vec<_> = told.iter().filter_map(|one| self.shown(one)).collect();
+        // Several changes that go together come as `ordering` says; else in the order they happened.
+        let plan = &self.subscription.plan;
+        if plan.order.is_some() {
+            shown.sort_by(|(one, _), (other, _)| plan.compare(one, other, self.notified_at));
+        }
         let items = shown.iter().map(|(entity, past)| (&**entity, past.as_ref()));
         if renderer.all_with(&mut body, items).empty {
             return None;

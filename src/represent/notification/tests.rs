@@ -349,6 +349,25 @@ fn several_entities_and_those_they_are_joined_with_go_together() {
     assert_eq!(body["data"][1], json!({"id": "urn:a:2", "type": "Vehicle"}));
 }
 
+#[test]
+fn entities_that_are_told_together_come_in_the_order_that_was_asked_for() {
+    let of = |id: &str, speed: i32| {
+        let entity = json!({"id": id, "type": "Vehicle", "speed": {"value": speed}});
+        Told { before: None, after: Some(stored(entity)), at: moment(5) }
+    };
+    let told = [of("urn:a:1", 20), of("urn:a:2", 30), of("urn:a:3", 10)];
+    for (members, expected) in [
+        (json!({}), ["urn:a:1", "urn:a:2", "urn:a:3"]),
+        (json!({"ordering": {"orderBy": ["speed"]}}), ["urn:a:3", "urn:a:1", "urn:a:2"]),
+        (json!({"ordering": {"orderBy": ["speed;desc"]}}), ["urn:a:2", "urn:a:1", "urn:a:3"]),
+    ] {
+        let subscription = subscription(&members, &json!({"pick": ["id"]}));
+        let body = body(&write(&subscription, &told).expect("something to tell"));
+        let ids: Vec<_> = body["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        assert_eq!(ids, expected, "{members}");
+    }
+}
+
 /// An entity of which nothing will expire, so that it can be compared whenever.
 fn lasting(mut entity: Entity) -> Entity {
     fn last(attributes: &mut Attributes) {

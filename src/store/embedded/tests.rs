@@ -286,6 +286,15 @@ async fn what_is_too_old_is_thinned_and_then_dropped() {
         let Line::Instances(all) = &found.told.evolutions[0].attributes[0].1 else { panic!() };
         assert!((60..=66).contains(&all.len()), "20 days and 40 to 44 readings: {}", all.len());
         assert_eq!(all.last().unwrap().instance.datum, Datum::Property(159.0.into()));
+        // The answer says up to when means stand for what was measured.
+        let until = found.thinned.expect("some of it was thinned");
+        assert!(until < at(-10 * day) && until > at(-12 * day), "{until}");
+        let held = store.held_history(&here, &EntityPlan::default()).await.unwrap();
+        let [series] = &held[0].series[..] else { panic!("{held:?}") };
+        assert_eq!(series.daily.unwrap().to, until);
+        assert_eq!((series.daily.unwrap().count, series.hourly), (20, None));
+        assert_eq!(series.raw.unwrap().to, at(159 * day / 4 - 40 * day));
+        assert_eq!(series.daily.unwrap().count + series.raw.unwrap().count, all.len() as u64);
         let methods = vec![Method::TotalCount, Method::Max, Method::Min];
         let aggregate = Some(Aggregate { methods, period: None });
         let found = store.evolve(&here, &HistoryPlan { aggregate, ..plan }, at(0)).await.unwrap();
