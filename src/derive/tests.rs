@@ -344,7 +344,7 @@ async fn rivers_and_water_are_judged_as_they_are_read_and_nothing_loops() {
         .upsert(read(&json!({
             "id": river.as_str(), "type": "WaterObserved",
             "waterLevel": { "value": 228.4, "unitCode": "MTR", "observedAt": text(hour(1)) },
-            "riverBedLevel": { "value": 220.0 }, "bankLevel": { "value": 230.0 },
+            "groundLevel": { "value": 220.0 }, "bankLevel": { "value": 230.0 },
         })))
         .await;
     place.until(&river, "situationLevel", is(4)).await;

@@ -203,14 +203,14 @@ fn a_river_has_the_level_of_the_official_table() {
         (100.01, 5),
         (180.0, 5),
     ] {
-        assert_eq!(river(&[("bankFill", share)]), Ok(level.into()), "{share}");
+        assert_eq!(river(&[("storagePercent", share)]), Ok(level.into()), "{share}");
         let height = 220.0 + share / 10.0;
-        let between = [("waterLevel", height), ("riverBedLevel", 220.0), ("bankLevel", 230.0)];
+        let between = [("waterLevel", height), ("groundLevel", 220.0), ("bankLevel", 230.0)];
         assert_eq!(river(&between), Ok(level.into()), "{height}");
     }
     let why = river(&[("waterLevel", 225.0), ("bankLevel", 230.0)]).unwrap_err();
-    assert!(why.contains("riverBedLevel"), "{why}");
-    assert!(river(&[("waterLevel", 1.0), ("riverBedLevel", 2.0), ("bankLevel", 2.0)]).is_err());
+    assert!(why.contains("groundLevel"), "{why}");
+    assert!(river(&[("waterLevel", 1.0), ("groundLevel", 2.0), ("bankLevel", 2.0)]).is_err());
 }
 
 /// The class of water, and the JSON of its inputs.
