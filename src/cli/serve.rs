@@ -50,7 +50,10 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         }
         let config = Arc::new(config);
         let feeds = Feeds::open(config.clone(), broker.clone()).await?;
-        let state = State::new(config, Reporter::new(broker.clone()).with_feeds(feeds.clone()));
+        let derived = deriver.clone().map(Data::into_inner);
+        let reporter =
+            Reporter::new(broker.clone()).with_feeds(feeds.clone()).with_deriver(derived);
+        let state = State::new(config, reporter);
         let (data, mounted) = (Data::from(broker.clone()), deriver.clone());
         let shown = Data::from(feeds.clone());
         let running = server::start(&state, move |config| {

@@ -1,5 +1,6 @@
 //! What the broker says of itself in `/health`, `/ready` and `/metrics`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use super::metrics::{gauge, head};
 use super::state::Report;
 use crate::broker::{Broker, Counts};
+use crate::derive::Deriver;
 use crate::egress::Courier;
 use crate::feed::{Feeds, Tally};
 use crate::model::{Name, Timestamp};
@@ -18,17 +20,23 @@ use crate::subscribe::{self, Notifier};
 pub struct Reporter {
     broker: Arc<Broker>,
     feeds: Option<Arc<Feeds>>,
+    deriver: Option<Arc<Deriver>>,
 }
 
 impl Reporter {
     /// Reports on this broker.
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker, feeds: None }
+        Self { broker, feeds: None, deriver: None }
     }
 
     /// Reports on feeds, too.
     pub fn with_feeds(self, feeds: Arc<Feeds>) -> Self {
         Self { feeds: Some(feeds), ..self }
+    }
+
+    /// Reports on what is derived, too, if anything is.
+    pub fn with_deriver(self, deriver: Option<Arc<Deriver>>) -> Self {
+        Self { deriver, ..self }
     }
 }
 
@@ -73,6 +81,34 @@ impl Report for Reporter {
         self.broker.hub().metrics(out);
         if let Some(feeds) = &self.feeds {
             feeds_fare(out, feeds);
+        }
+        if let Some(deriver) = &self.deriver {
+            derived(out, deriver);
+        }
+    }
+}
+
+/// What came of the rules by which values are derived.
+fn derived(out: &mut String, deriver: &Deriver) {
+    let name = "lanna_derived_total";
+    head(out, name, "What came of deriving values, by rule and outcome.", "counter");
+    let rules: BTreeSet<&str> = deriver
+        .profiles()
+        .iter()
+        .flat_map(|profile| &profile.rules)
+        .map(|rule| &*rule.name)
+        .collect();
+    for rule in rules {
+        let counts = deriver.counts(rule);
+        for (outcome, count) in [
+            ("derived", counts.derived),
+            ("unchanged", counts.unchanged),
+            ("lacking", counts.lacking),
+            ("given", counts.given),
+            ("refused", counts.refused),
+        ] {
+            let rule = label(rule);
+            let _ = writeln!(out, "{name}{{rule=\"{rule}\",outcome=\"{outcome}\"}} {count}");
         }
     }
 }

@@ -54,6 +54,10 @@ async fn an_index_appears_with_its_scheme_and_inputs_and_follows_the_readings() 
     let q = "/entities?type=AirQualityObserved&q=airQualityIndex.pm25%3E99";
     assert_eq!(broker.get(q).await.json().as_array().map(Vec::len), Some(1));
 
+    let metrics = broker.beside("GET", "/metrics", None).await.text;
+    let counted = "lanna_derived_total{rule=\"th/air-quality-index\",outcome=\"derived\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+
     let patch = json!({ "pm25": {
         "value": 112.4, "unitCode": "GQ", "observedAt": "2026-03-12T09:00:00Z",
         "averagingPeriod": { "value": "PT24H" },

@@ -77,7 +77,9 @@ impl TestBroker {
         actix_web::rt::spawn(broker.clone().keep_house(lanna::http::problem::details));
         let config = Arc::new(config);
         let feeds = Feeds::open(config.clone(), broker.clone()).await.expect("feeds");
-        let reporter = Reporter::new(broker.clone()).with_feeds(feeds.clone());
+        let derived = deriver.clone().map(Data::into_inner);
+        let reporter =
+            Reporter::new(broker.clone()).with_feeds(feeds.clone()).with_deriver(derived);
         let state = State::new(config, reporter);
         let (data, shown) = (Data::from(broker), Data::from(feeds.clone()));
         let running = server::start(&state, move |config| {
