@@ -238,7 +238,7 @@ fn large(id: usize) -> Write {
 async fn a_full_disk_is_said_and_takes_nothing_back() {
     // Enough for the server to start, and not for what is written.
     let mut member = Members::of(1);
-    member.room = Some(2 * 110 << 10);
+    member.room = Some((2 * 110) << 10);
     member.run(0);
     member.initiate().await;
     let settings = Settings { patience: Duration::from_secs(5), ..Settings::new(member.url()) };
