@@ -108,6 +108,7 @@ impl Mapping {
         known
     }
 
+    #[expect(clippy::result_large_err, reason = "whoever takes a record takes both alike")]
     fn record<'r>(
         &'r self,
         levels: &'r [&'r Value],

@@ -67,7 +67,7 @@ fn leads(turns: &[Turn], here: &Value, single: bool) -> bool {
     }
 }
 
-fn follow<'v>(turns: &[Turn], levels: &mut Vec<&'v Value>, single: bool, take: Taker<'_>) {
+fn follow(turns: &[Turn], levels: &mut Vec<&Value>, single: bool, take: Taker<'_>) {
     let Some(&here) = levels.last() else { return };
     // Members on the way to a list are no levels.
     let mut here = here;
