@@ -36,6 +36,8 @@ pub(in crate::store::embedded) struct Packed {
     pub later: Vec<(SeriesKey, u32)>,
     /// Series whose tails were too long to be packed at once.
     more: Vec<RipeSeries>,
+    /// The last keys of the tails that were packed.
+    through: Vec<(SeriesKey, Vec<u8>)>,
     bytes: usize,
 }
 
@@ -152,14 +154,18 @@ impl Inner {
     }
 
     /// Has the writer put down what was packed; false if it could not.
-    pub(super) fn commit_packed(&self, packed: Packed) -> bool {
+    pub(super) fn commit_packed(&self, mut packed: Packed) -> bool {
         if packed.is_empty() {
             return true;
         }
+        let erasures = packed.erasures;
+        let through = std::mem::take(&mut packed.through);
         let asked = self.ask(|answer| Job::Pack { packed: Box::new(packed), answer });
         let written = asked.map(tokio::sync::oneshot::Receiver::blocking_recv);
         let written = matches!(written, Ok(Ok(Ok(()))));
-        if !written {
+        if written {
+            self.history.ripe.pass(through, erasures);
+        } else {
             // The tails are as they were; why was said elsewhere.
             tracing::debug!("packed history was not written");
         }
@@ -173,7 +179,8 @@ impl Inner {
         all: bool,
         packed: &mut Packed,
     ) -> Result<(), StoreError> {
-        self.engine.look(|look| pack(look, series, all, packed))
+        let begin = self.history.ripe.begin(series);
+        self.engine.look(|look| pack(look, series, &begin, all, packed))
     }
 }
 
@@ -191,7 +198,7 @@ fn pack_some(
             Ok(ControlFlow::Break(()))
         })?;
         let Some(series) = series else { return Ok(None) };
-        pack(look, &series, true, packed)?;
+        pack(look, &series, series.bytes(), true, packed)?;
         if packed.more.pop().is_some() {
             // What is left of it is seen once this step was written.
             return Ok(Some(series.bytes().to_vec()));
@@ -247,8 +254,17 @@ pub(super) fn read_tail(
     series: &SeriesKey,
     most: usize,
 ) -> Result<Tail, StoreError> {
+    read_tail_from(look, series, series.bytes(), most)
+}
+
+fn read_tail_from(
+    look: &Look<'_>,
+    series: &SeriesKey,
+    begin: &[u8],
+    most: usize,
+) -> Result<Tail, StoreError> {
     let (mut rows, mut keys, mut more) = (Rows::default(), Vec::new(), false);
-    look.past(Past::Tails, (series.bytes(), &series.end()), false, |key, value| {
+    look.past(Past::Tails, (begin, &series.end()), false, |key, value| {
         history::read(&value, &mut rows)?;
         keys.push(key.to_vec());
         more = rows.len() >= most;
@@ -258,14 +274,16 @@ pub(super) fn read_tail(
     Ok(Tail { rows, keys, more })
 }
 
-/// Makes blocks of a series' tail, or of as much of it as is read at once.
+/// Makes blocks of a series' tail, or of as much of it as is read at once. Before `begin` there is
+/// nothing of it.
 pub(super) fn pack(
     look: &Look<'_>,
     series: &SeriesKey,
+    begin: &[u8],
     all: bool,
     packed: &mut Packed,
 ) -> Result<(), StoreError> {
-    let Tail { rows: tail, keys, more } = read_tail(look, series, AT_ONCE)?;
+    let Tail { rows: tail, keys, more } = read_tail_from(look, series, begin, AT_ONCE)?;
     if tail.is_empty() {
         return Ok(());
     }
@@ -274,6 +292,7 @@ pub(super) fn pack(
     }
     match history::pack(look, series, &tail, all)? {
         Some(repacked) => {
+            packed.through.extend(keys.last().map(|last| (series.clone(), last.clone())));
             for key in keys {
                 packed.remove_tail(key);
             }

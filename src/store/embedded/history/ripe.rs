@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use rustc_hash::FxHashMap;
 
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
@@ -12,6 +13,9 @@ use crate::store::history::SeriesKey;
 
 /// How many series may wait to be packed; those beyond are found when everything is looked through.
 const WAITING: usize = 1 << 18;
+
+/// Of how many series it is remembered up to where they were packed, at about 150 bytes each.
+const PASSED: usize = 1 << 16;
 
 /// How many rows may wait to be packed before writers wait too: about a second's work.
 const ROWS: u64 = 1 << 20;
@@ -33,6 +37,9 @@ pub(in crate::store::embedded) struct Ripe {
     pub erasures: AtomicU64,
     /// Held from reading to writing, so that no two make blocks of the same tail.
     pub packing: Mutex<()>,
+    /// Up to where tails were packed lately: what was taken away there still costs the engine
+    /// time to pass over.
+    passed: Mutex<FxHashMap<SeriesKey, Vec<u8>>>,
 }
 
 struct Waiting {
@@ -64,11 +71,31 @@ impl Default for Ripe {
             emptier: tokio::sync::Notify::new(),
             erasures: AtomicU64::new(0),
             packing: Mutex::new(()),
+            passed: Mutex::default(),
         }
     }
 }
 
 impl Ripe {
+    /// Remembers up to where tails were packed, if nothing was erased since.
+    pub(super) fn pass(&self, through: Vec<(SeriesKey, Vec<u8>)>, erasures: u64) {
+        if erasures != self.erasures.load(Ordering::Acquire) {
+            // It may have been left undone.
+            return;
+        }
+        let mut passed = self.passed.lock();
+        if passed.len() + through.len() > PASSED {
+            passed.clear();
+        }
+        passed.extend(through.into_iter().take(PASSED));
+    }
+
+    /// Where the tail of a series begins at the earliest, for who holds `packing`: rows are added
+    /// behind all others.
+    pub(super) fn begin(&self, series: &SeriesKey) -> Vec<u8> {
+        self.passed.lock().get(series).cloned().unwrap_or_else(|| series.bytes().to_vec())
+    }
+
     /// Asks for series to be packed.
     pub fn add(&self, series: Vec<RipeSeries>) {
         if series.is_empty() {

@@ -80,7 +80,7 @@ impl Inner {
                 let _packing = self.history.ripe.packing.lock();
                 let mut packed = self.begin_packing();
                 self.engine.look(|look| match step {
-                    0 => pack(look, &series, true, &mut packed),
+                    0 => pack(look, &series, series.bytes(), true, &mut packed),
                     _ => {
                         let thinned = thin(look, Spells::ByDictionary, &series, ages)?;
                         packed.add(&series, thinned.unwrap_or_default());
