@@ -1,19 +1,20 @@
-//! Create Subscription (5.8.1).
+//! Create Subscription (5.8.1), Create Context Source Registration Subscription (5.11.2).
 
 use std::sync::Arc;
 
 use super::subscriptions::check_expiry;
-use super::{Broker, Call, Error};
+use super::{About, Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::SubscriptionId;
 use crate::represent::subscription::{Draft, Setting};
 
 impl Broker {
     /// Creates a subscription and returns its id; one that is there already is refused. When this
-    /// returns, changes are told. 5.8.1.
+    /// returns, changes are told; of registrations, all that match are told first. 5.8.1, 5.11.2.
     pub async fn create_subscription(
         &self,
         call: &Call,
+        about: About,
         body: &Document<'_>,
     ) -> Result<SubscriptionId, Error> {
         let draft = Draft::accept(body, &call.context, &self.query_limits)?;
@@ -27,7 +28,7 @@ impl Broker {
         };
         // Nothing is fetched or hosted for what will be refused.
         let all = self.subscriptions();
-        let mut subscription = draft.read(setting, &all.limits)?;
+        let mut subscription = about.read(&draft, setting, &all.limits)?;
         all.notifier.check(&call.tenant, &subscription)?;
         all.notifier.admit(&subscription)?;
         let wanted = draft.jsonld_context();
@@ -35,7 +36,7 @@ impl Broker {
             all.context_of_notifications(&call.tenant, wanted, &call.context, call.now).await?;
         subscription.snapshot = all.snapshot(&call.tenant).await?;
         let id = subscription.id.clone();
-        let records = all.records(&call.tenant);
+        let records = all.records(&call.tenant, about);
         if !records.add(id.as_str(), &subscription.record()).await? {
             return Err(Error::AlreadyExists(format!("there is a subscription {id} already")));
         }

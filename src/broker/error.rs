@@ -35,6 +35,9 @@ pub enum Error {
     /// AlreadyExists, for things that are not entities.
     #[error("{0}")]
     AlreadyExists(String),
+    /// Conflict: it clashes with what is registered, or kept.
+    #[error("{0}")]
+    Conflict(String),
     /// There is no room for one more listener.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Models;
-use super::Subscriptions;
 use super::contexts::CONTEXTS;
 use super::models::{MODELS, VALIDATION};
-use super::subscriptions::SUBSCRIPTIONS;
+use super::subscriptions::About;
+use super::{Registry, Subscriptions};
 use crate::jsonld::Contexts;
 use crate::store::{RecordChange, Store};
+use crate::subscribe::REGISTRATIONS;
 
 /// How many changes may wait to be looked after.
 const QUEUE: usize = 1_024;
@@ -22,17 +23,22 @@ pub(super) fn keep_fresh(
     contexts: &Arc<Contexts>,
     models: &Arc<Models>,
     subscriptions: &Arc<Subscriptions>,
+    registry: &Arc<Registry>,
 ) {
     let (sender, mut changes) = mpsc::channel(QUEUE);
     store.on_records(sender);
     let (store, contexts) = (Arc::downgrade(store), contexts.clone());
     let (models, subscriptions) = (models.clone(), Arc::downgrade(subscriptions));
+    let registry = Arc::downgrade(registry);
     tokio::spawn(async move {
         while let Some(change) = changes.recv().await {
             let Some(store) = store.upgrade() else { return };
-            if change.shelf == SUBSCRIPTIONS {
+            if let Some(about) = About::of_shelf(&change.shelf) {
                 let Some(subscriptions) = subscriptions.upgrade() else { return };
-                refresh_subscription(&subscriptions, &change).await;
+                refresh_subscription(&subscriptions, about, &change).await;
+            } else if change.shelf == REGISTRATIONS {
+                let Some(registry) = registry.upgrade() else { return };
+                refresh_registration(&registry, &change).await;
             } else {
                 refresh(&store, &contexts, &models, change).await;
             }
@@ -40,9 +46,17 @@ pub(super) fn keep_fresh(
     });
 }
 
-async fn refresh_subscription(subscriptions: &Subscriptions, change: &RecordChange) {
+async fn refresh_registration(registry: &Registry, change: &RecordChange) {
     let Some(tenant) = &change.tenant else { return };
-    if let Err(error) = subscriptions.refresh(tenant, &change.key).await {
+    if let Err(error) = registry.refresh(tenant, &change.key).await {
+        let id = &change.key;
+        tracing::warn!(id, %error, "a registration that another broker changed cannot be served");
+    }
+}
+
+async fn refresh_subscription(subscriptions: &Subscriptions, about: About, change: &RecordChange) {
+    let Some(tenant) = &change.tenant else { return };
+    if let Err(error) = subscriptions.refresh(tenant, about, &change.key).await {
         let id = &change.key;
         tracing::warn!(id, %error, "a subscription that another broker changed cannot be served");
     }

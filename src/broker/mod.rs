@@ -27,6 +27,7 @@ mod purge_entities;
 mod query_body;
 mod query_entities;
 mod query_subscriptions;
+mod registrations;
 mod replace_attribute;
 mod replace_entity;
 mod retrieve_entity;
@@ -54,9 +55,10 @@ pub use open::{OpenError, open_store, shipped_context};
 pub use purge_entities::Purging;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
 pub use query_subscriptions::SubscriptionPage;
+pub use registrations::{RegistrationPage, RegistrationTexts, Registry, RegistryFollower};
 pub use retrieve_entity::Answer;
 pub use source_identity::SourceIdentity;
-pub use subscriptions::{Subscribed, Subscriptions};
+pub use subscriptions::{About, Subscribed, Subscriptions};
 pub use temporal::{History, HistoryTexts, RangeSize, TimeRange};
 pub use view::ViewTexts;
 
@@ -83,6 +85,7 @@ pub struct Broker {
     pages: pages::Pages,
     started_at: Timestamp,
     subscriptions: Arc<Subscriptions>,
+    registry: Arc<Registry>,
     hub: Arc<Hub>,
     carrier: Arc<Carrier>,
     tidy: Arc<Tidy>,
@@ -113,6 +116,7 @@ impl Broker {
         models: Arc<Models>,
         limits: Limits,
         telling: Telling,
+        registry: Arc<Registry>,
     ) -> Self {
         let Telling { subscriptions, hub, carrier } = telling;
         let query_limits = query_limits(&limits);
@@ -128,6 +132,7 @@ impl Broker {
             pages: pages::Pages::default(),
             started_at: Timestamp::now(),
             subscriptions,
+            registry,
             hub,
             carrier,
             tidy,

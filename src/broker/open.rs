@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::freshness::keep_fresh;
-use super::{Broker, FolderError, Models, StoredContexts, Subscriptions, Telling, query_limits};
+use super::{
+    Broker, FolderError, Models, Registry, StoredContexts, Subscriptions, Telling, query_limits,
+};
 use crate::config::{self, Config};
-use crate::egress::{self, Carrier, Hub};
+use crate::egress::{self, Carrier, Guard, Hub};
 use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfError};
 use crate::model::{Name, Timestamp};
 use crate::schema;
@@ -52,14 +54,22 @@ impl Broker {
             query_limits(&limits),
         );
         let subscriptions = Arc::new(subscriptions);
-        keep_fresh(&store, &contexts, &models, &subscriptions);
+        let guard = Guard::new(&config.egress);
+        let registry = Registry::new(store.clone(), guard, &limits, query_limits(&limits));
+        let registry = Arc::new(registry);
+        keep_fresh(&store, &contexts, &models, &subscriptions, &registry);
+        let sources = registry.load().await?;
+        registry.keep_expiring();
         let count = subscriptions.load(Timestamp::now()).await?;
         subscriptions.notifier.start().await?;
         if count > 0 {
             tracing::info!(subscriptions = count, "subscriptions are served");
         }
+        if sources > 0 {
+            tracing::info!(registrations = sources, "sources are registered");
+        }
         let telling = Telling { subscriptions, hub, carrier };
-        let broker = Self::new(store, contexts, models, limits, telling);
+        let broker = Self::new(store, contexts, models, limits, telling, registry);
         Ok(broker.with_keeping(config.maps.clone(), config.snapshots.clone()))
     }
 }

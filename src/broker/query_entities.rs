@@ -63,7 +63,7 @@ pub struct PageTexts {
 const ORDERED_OFFSET: usize = 100_000;
 
 impl GeoTexts {
-    fn params(&self) -> GeoParams<'_> {
+    pub(super) fn params(&self) -> GeoParams<'_> {
         GeoParams {
             georel: self.georel.as_deref(),
             geometry: self.geometry.as_deref(),
@@ -145,7 +145,7 @@ impl Broker {
         let attrs = texts.attrs.as_deref();
         let scope = texts.scope_q.as_deref();
         let plan = EntityPlan {
-            select: self.selectors(call, texts)?,
+            select: self.selectors(call, &texts.selectors)?,
             attrs: attrs.map_or(Ok(Vec::new()), |text| parse_attrs(text, context, &limits))?,
             filter: filter(&texts.q)?,
             geo: GeoFilter::parse(&texts.geo.params(), context, &limits)?,
@@ -162,10 +162,14 @@ impl Broker {
         Ok(plan)
     }
 
-    fn selectors(&self, call: &Call, texts: &QueryTexts) -> Result<Vec<Selector>, Error> {
+    pub(super) fn selectors(
+        &self,
+        call: &Call,
+        texts: &[SelectorTexts],
+    ) -> Result<Vec<Selector>, Error> {
         let limits = self.query_limits;
-        let mut selectors = Vec::with_capacity(texts.selectors.len());
-        for text in &texts.selectors {
+        let mut selectors = Vec::with_capacity(texts.len());
+        for text in texts {
             let types = text.types.as_deref();
             let pattern = text.id_pattern.as_deref();
             selectors.push(Selector {

@@ -1,6 +1,6 @@
-//! Query Subscriptions (5.8.4).
+//! Query Subscriptions (5.8.4), Query Context Source Registration Subscriptions (5.11.5).
 
-use super::{Broker, Call, Error, PageTexts, Subscribed};
+use super::{About, Broker, Call, Error, PageTexts, Subscribed};
 
 /// A page of subscriptions.
 #[derive(Debug, Default)]
@@ -13,18 +13,20 @@ pub struct SubscriptionPage {
 }
 
 impl Broker {
-    /// The subscriptions of a tenant, ordered by id, a page at a time. 5.8.4.
+    /// The subscriptions of a tenant, ordered by id, a page at a time. 5.8.4, 5.11.5.
     pub async fn query_subscriptions(
         &self,
         call: &Call,
+        about: About,
         texts: &PageTexts,
     ) -> Result<SubscriptionPage, Error> {
         let page = self.page(texts)?;
         let all = self.subscriptions();
-        let (records, count) = all.records(&call.tenant).page(page.offset, page.limit).await?;
+        let (records, count) =
+            all.records(&call.tenant, about).page(page.offset, page.limit).await?;
         let mut subscriptions = Vec::with_capacity(records.len());
         for (_, record) in &records {
-            let subscription = all.shown(record)?;
+            let subscription = all.shown(about, record)?;
             let report = all.notifier.report(&call.tenant, &subscription.id).await?;
             subscriptions.push(Subscribed { subscription, report });
         }

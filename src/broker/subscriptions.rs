@@ -10,7 +10,7 @@ use crate::jsonld::{Context, ContextSource, Contexts};
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::query;
 use crate::represent::subscription::{
-    DeliveryReport, ReadLimits, Subscription, SubscriptionError, SubscriptionRecord,
+    DeliveryReport, Draft, ReadLimits, Setting, Subscription, SubscriptionError, SubscriptionRecord,
 };
 use crate::store::{Records, Shelf, Store, StoreError};
 use crate::subscribe::Notifier;
@@ -22,8 +22,57 @@ pub struct Subscribed {
     pub report: DeliveryReport,
 }
 
-/// Where the subscriptions of a tenant lie.
-pub(super) const SUBSCRIPTIONS: &str = "subscriptions";
+/// What subscriptions are about; each id is that of one subscription only, whatever it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// Entities (5.8).
+    Entities,
+    /// Registrations (5.11).
+    Sources,
+}
+
+impl About {
+    /// Both.
+    const ALL: [About; 2] = [About::Entities, About::Sources];
+
+    /// Where the subscriptions of a tenant lie.
+    const fn shelf(self) -> &'static str {
+        match self {
+            About::Entities => "subscriptions",
+            About::Sources => "registration-subscriptions",
+        }
+    }
+
+    /// What lies on a shelf.
+    pub(super) fn of_shelf(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|about| about.shelf() == name)
+    }
+
+    /// The subscription that some members make.
+    pub(super) fn read(
+        self,
+        draft: &Draft,
+        setting: Setting,
+        limits: &ReadLimits,
+    ) -> Result<Subscription, SubscriptionError> {
+        match self {
+            About::Entities => draft.read(setting, limits),
+            About::Sources => draft.read_about_sources(setting, limits),
+        }
+    }
+
+    fn read_record(
+        self,
+        record: &SubscriptionRecord,
+        context: Arc<Context>,
+        limits: &ReadLimits,
+    ) -> Result<Subscription, SubscriptionError> {
+        match self {
+            About::Entities => record.subscription(context, limits),
+            About::Sources => record.subscription_about_sources(context, limits),
+        }
+    }
+}
 
 /// The subscriptions that are kept, and who tells them.
 pub struct Subscriptions {
@@ -49,34 +98,44 @@ impl Subscriptions {
         Self { store, contexts, notifier, limits, updating: tokio::sync::Mutex::default() }
     }
 
-    pub(super) fn records(&self, tenant: &TenantId) -> Records<'_, SubscriptionRecord> {
-        Records::on(&*self.store, Shelf::of(tenant, SUBSCRIPTIONS))
+    pub(super) fn records(
+        &self,
+        tenant: &TenantId,
+        about: About,
+    ) -> Records<'_, SubscriptionRecord> {
+        Records::on(&*self.store, Shelf::of(tenant, about.shelf()))
     }
 
     /// The record of a subscription.
     pub(super) async fn record(
         &self,
         tenant: &TenantId,
+        about: About,
         id: &SubscriptionId,
     ) -> Result<SubscriptionRecord, Error> {
-        let record = self.records(tenant).get(id.as_str()).await?;
+        let record = self.records(tenant, about).get(id.as_str()).await?;
         record.ok_or_else(|| no_subscription(id))
     }
 
     /// The subscription of a record as it is shown: without the context of its notifications.
-    pub(super) fn shown(&self, record: &SubscriptionRecord) -> Result<Subscription, Error> {
-        Ok(record.subscription(Context::core(), &self.limits)?)
+    pub(super) fn shown(
+        &self,
+        about: About,
+        record: &SubscriptionRecord,
+    ) -> Result<Subscription, Error> {
+        Ok(about.read_record(record, Context::core(), &self.limits)?)
     }
 
     /// The subscription of a record as it is told.
     pub(super) async fn told(
         &self,
         tenant: &TenantId,
+        about: About,
         record: &SubscriptionRecord,
         now: Timestamp,
     ) -> Result<Subscription, Error> {
         let context = self.notifying_context(tenant, &record.context, now).await;
-        let mut subscription = record.subscription(context, &self.limits)?;
+        let mut subscription = about.read_record(record, context, &self.limits)?;
         subscription.snapshot = self.snapshot(tenant).await?;
         Ok(subscription)
     }
@@ -128,19 +187,22 @@ impl Subscriptions {
     pub(super) async fn load(&self, now: Timestamp) -> Result<usize, StoreError> {
         let mut loaded = 0;
         for tenant in self.store.tenants().await? {
-            let records = match self.records(&tenant).all().await {
-                Err(StoreError::UnknownTenant(_)) => continue,
-                records => records?,
-            };
+            let mut records = Vec::new();
+            for about in About::ALL {
+                match self.records(&tenant, about).all().await {
+                    Err(StoreError::UnknownTenant(_)) => continue,
+                    some => records.extend(some?.into_iter().map(|(id, one)| (about, id, one))),
+                }
+            }
             let mut contexts: HashMap<String, Arc<Context>> = HashMap::new();
             let snapshot = self.snapshot(&tenant).await?;
-            for (id, record) in records {
+            for (about, id, record) in records {
                 let context = match contexts.get(&record.context) {
                     Some(context) => context.clone(),
                     None => self.notifying_context(&tenant, &record.context, now).await,
                 };
                 contexts.insert(record.context.clone(), context.clone());
-                match self.load_one(&tenant, &record, context, snapshot.clone()) {
+                match self.load_one(&tenant, about, &record, context, snapshot.clone()) {
                     Ok(()) => loaded += 1,
                     Err(error) => {
                         tracing::error!(%tenant, id, %error, "a subscription is not served");
@@ -154,21 +216,27 @@ impl Subscriptions {
     fn load_one(
         &self,
         tenant: &TenantId,
+        about: About,
         record: &SubscriptionRecord,
         context: Arc<Context>,
         snapshot: Option<Arc<str>>,
     ) -> Result<(), Error> {
-        let mut subscription = record.subscription(context, &self.limits)?;
+        let mut subscription = about.read_record(record, context, &self.limits)?;
         subscription.snapshot = snapshot;
         Ok(self.notifier.put(tenant, Arc::new(subscription))?)
     }
 
     /// Brings the notifier up to what is kept, after another broker changed a subscription.
-    pub(super) async fn refresh(&self, tenant: &TenantId, id: &str) -> Result<(), Error> {
+    pub(super) async fn refresh(
+        &self,
+        tenant: &TenantId,
+        about: About,
+        id: &str,
+    ) -> Result<(), Error> {
         let id = SubscriptionId::from_trusted(id);
-        match self.records(tenant).get(id.as_str()).await {
+        match self.records(tenant, about).get(id.as_str()).await {
             Ok(Some(record)) => {
-                let subscription = self.told(tenant, &record, Timestamp::now()).await?;
+                let subscription = self.told(tenant, about, &record, Timestamp::now()).await?;
                 self.notifier.put(tenant, Arc::new(subscription))?;
             }
             Ok(None) | Err(StoreError::UnknownTenant(_)) => {
@@ -233,7 +301,9 @@ mod tests {
         let document = Document::parse(text.as_bytes(), &ParseLimits::default()).unwrap();
         match body["type"].as_str() {
             Some("Subscription") => {
-                drop(broker.create_subscription(&call(), &document).await.unwrap());
+                drop(
+                    broker.create_subscription(&call(), About::Entities, &document).await.unwrap(),
+                );
             }
             _ => drop(broker.create_entity(&call(), &document).await.unwrap()),
         }
@@ -241,7 +311,7 @@ mod tests {
 
     /// Lays down as many subscriptions as one, each to another thing.
     async fn multiply(broker: &Broker) {
-        let shelf = Shelf::of(&TenantId::DEFAULT, SUBSCRIPTIONS);
+        let shelf = Shelf::of(&TenantId::DEFAULT, About::Entities.shelf());
         let first = broker.store.record(&shelf, "urn:s:0").await.unwrap().unwrap().to_string();
         let numbers: Vec<usize> = (1..MANY).collect();
         for some in numbers.chunks(1_000) {

@@ -1,19 +1,21 @@
-//! Update Subscription (5.8.2).
+//! Update Subscription (5.8.2), Update Context Source Registration Subscription (5.11.3).
 
 use std::sync::Arc;
 
 use super::subscriptions::check_expiry;
-use super::{Broker, Call, Error};
+use super::{About, Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::SubscriptionId;
 use crate::represent::subscription::{Draft, Setting};
 
 impl Broker {
     /// Replaces members of a subscription, or takes them away (5.5.8). Its status follows from
-    /// `isActive` and `expiresAt` as they are then. 5.8.2.
+    /// `isActive` and `expiresAt` as they are then. Of registrations, all that match are told
+    /// anew. 5.8.2, 5.11.3.
     pub async fn update_subscription(
         &self,
         call: &Call,
+        about: About,
         id: &SubscriptionId,
         body: &Document<'_>,
     ) -> Result<(), Error> {
@@ -25,8 +27,8 @@ impl Broker {
         // One update at a time, so that none is lost between reading and writing.
         let all = self.subscriptions();
         let _updating = all.updating.lock().await;
-        let record = all.record(&call.tenant, id).await?;
-        let before = all.told(&call.tenant, &record, call.now).await?;
+        let record = all.record(&call.tenant, about, id).await?;
+        let before = all.told(&call.tenant, about, &record, call.now).await?;
         let wanted = fragment.jsonld_context().map(str::to_owned);
         let forgets = fragment.forgets_jsonld_context();
         let mut draft = before.draft().clone();
@@ -38,7 +40,7 @@ impl Broker {
             created_at: before.created_at,
             modified_at: call.now,
         };
-        let mut after = draft.read(setting, &all.limits)?;
+        let mut after = about.read(&draft, setting, &all.limits)?;
         after.snapshot.clone_from(&before.snapshot);
         all.notifier.check(&call.tenant, &after)?;
         if after.notification.endpoint.uri != before.notification.endpoint.uri {
@@ -49,7 +51,7 @@ impl Broker {
                 .context_of_notifications(&call.tenant, wanted.as_deref(), &call.context, call.now)
                 .await?;
         }
-        all.records(&call.tenant).put(id.as_str(), &after.record()).await?;
+        all.records(&call.tenant, about).put(id.as_str(), &after.record()).await?;
         Ok(all.notifier.put(&call.tenant, Arc::new(after))?)
     }
 }

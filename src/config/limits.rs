@@ -38,6 +38,12 @@ settings! {
         join_level: usize = 10,
         /// How many linked entities one answer may hold.
         join_entities: usize = 10_000,
+        /// How many context sources may be registered in a tenant; each takes about 3 KB of memory.
+        registrations: usize = 200_000,
+        /// How many entries one registration may have: of its information, entities, names,
+        /// operations and pairs, in all. Those who have more entities than that register a type or
+        /// a pattern.
+        registration_entries: usize = 1_000,
         /// How many instances an answer of the temporal API holds; what is more is cut off at a
         /// common time and answered 206. About 200 bytes each.
         temporal_instances: usize = 20_000,

@@ -19,7 +19,7 @@ use super::past::{current, derived_by, recorded_by};
 use super::reading::placed;
 use crate::model::{AttrName, Change, Entity, EntityId, TenantId, Timestamp, TypeSelection};
 use crate::query::{EntityPlan, Page, Selector};
-use crate::store::{Event, READERS, Records, StoreError, Watch};
+use crate::store::{Event, READERS, Records, StoreError, Topic, Watch};
 
 /// How many events are read from the log at once.
 const PAGE: usize = 256;
@@ -175,7 +175,7 @@ impl Inner {
         let mut jobs = Jobs::new();
         // What a snapshot holds stays as it was.
         let events = events.iter().filter(|event| event.tenant.snapshot_of().is_none());
-        for event in events {
+        for event in events.filter(|event| event.topic == Topic::Entity) {
             let Some(after) = &event.change.after else { continue };
             for place in self.rules_of(&after.entity) {
                 let Some(touched) = self.touched(place, event).await? else { continue };

@@ -17,6 +17,7 @@ mod tables;
 mod temporal;
 
 mod params;
+mod registrations;
 mod request;
 mod viewing;
 mod warning;

@@ -95,6 +95,14 @@ places! {
     Subscription = "/ngsi-ld/v1/subscriptions/{subscriptionId}" [GET PATCH DELETE];
     /// Notifications as server-sent events
     SubscriptionEvents = "/ngsi-ld/v1/subscriptions/{subscriptionId}/events" [GET];
+    /// 6.8
+    CsourceRegistrations = "/ngsi-ld/v1/csourceRegistrations" [GET POST];
+    /// 6.9
+    CsourceRegistration = "/ngsi-ld/v1/csourceRegistrations/{registrationId}" [GET PATCH DELETE];
+    /// 6.12
+    CsourceSubscriptions = "/ngsi-ld/v1/csourceSubscriptions" [GET POST];
+    /// 6.13
+    CsourceSubscription = "/ngsi-ld/v1/csourceSubscriptions/{subscriptionId}" [GET PATCH DELETE];
     /// 6.14
     BatchCreate = "/ngsi-ld/v1/entityOperations/create" [POST];
     /// 6.15
@@ -201,6 +209,10 @@ impl Place {
             ("subscriptions", None, ..) => Self::Subscriptions,
             ("subscriptions", Some(_), None, ..) => Self::Subscription,
             ("subscriptions", Some(_), Some("events"), None, _) => Self::SubscriptionEvents,
+            ("csourceRegistrations", None, ..) => Self::CsourceRegistrations,
+            ("csourceRegistrations", Some(_), None, ..) => Self::CsourceRegistration,
+            ("csourceSubscriptions", None, ..) => Self::CsourceSubscriptions,
+            ("csourceSubscriptions", Some(_), None, ..) => Self::CsourceSubscription,
             ("types", None, ..) => Self::Types,
             ("types", Some(_), None, ..) => Self::Type,
             ("attributes", None, ..) => Self::Attributes,

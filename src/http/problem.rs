@@ -238,6 +238,10 @@ impl From<Error> for Problem {
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
             Error::Conflict(_) => Self::new(ErrorKind::Conflict, detail),
             Error::AlreadyExists(_) => Self::new(ErrorKind::AlreadyExists, detail),
+            Error::Conflict(_) => Self::new(ErrorKind::Conflict, detail),
+            Error::Subscribe(SubscribeError::Taken(_)) => {
+                Self::new(ErrorKind::AlreadyExists, detail)
+            }
             Error::Subscribe(SubscribeError::Target(_)) => Self::bad_request(detail),
             Error::Subscribe(SubscribeError::Forbidden(_)) => Self::plain(
                 StatusCode::FORBIDDEN,

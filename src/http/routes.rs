@@ -15,9 +15,9 @@ use super::problem::Problem;
 use super::request::Incoming;
 use super::{
     admin, attributes, batch, contexts, derived, discovery, entities, entity_maps, events, feeds,
-    history, info, models, snapshots, subscriptions, temporal, warning,
+    history, info, models, registrations, snapshots, subscriptions, temporal, warning,
 };
-use crate::broker::{Broker, Error};
+use crate::broker::{About, Broker, Error};
 
 /// An operation at work.
 pub type Work = Pin<Box<dyn Future<Output = HttpResponse>>>;
@@ -137,11 +137,30 @@ async fn answer(
         (Place::Type, _) => discovery::entity_type(incoming, &part(0)?).await,
         (Place::Attributes, _) => discovery::attributes(incoming).await,
         (Place::Attribute, _) => discovery::attribute(incoming, &part(0)?).await,
-        (Place::Subscriptions, &Method::POST) => subscriptions::create(incoming).await,
-        (Place::Subscriptions, _) => subscriptions::query(incoming).await,
-        (Place::Subscription, &Method::PATCH) => subscriptions::update(incoming, &part(0)?).await,
-        (Place::Subscription, &Method::DELETE) => subscriptions::delete(incoming, &part(0)?).await,
-        (Place::Subscription, _) => subscriptions::retrieve(incoming, &part(0)?).await,
+        (Place::Subscriptions | Place::CsourceSubscriptions, &Method::POST) => {
+            subscriptions::create(incoming, about(place)).await
+        }
+        (Place::Subscriptions | Place::CsourceSubscriptions, _) => {
+            subscriptions::query(incoming, about(place)).await
+        }
+        (Place::Subscription | Place::CsourceSubscription, &Method::PATCH) => {
+            subscriptions::update(incoming, about(place), &part(0)?).await
+        }
+        (Place::Subscription | Place::CsourceSubscription, &Method::DELETE) => {
+            subscriptions::delete(incoming, about(place), &part(0)?).await
+        }
+        (Place::Subscription | Place::CsourceSubscription, _) => {
+            subscriptions::retrieve(incoming, about(place), &part(0)?).await
+        }
+        (Place::CsourceRegistrations, &Method::POST) => registrations::create(incoming).await,
+        (Place::CsourceRegistrations, _) => registrations::query(incoming).await,
+        (Place::CsourceRegistration, &Method::PATCH) => {
+            registrations::update(incoming, &part(0)?).await
+        }
+        (Place::CsourceRegistration, &Method::DELETE) => {
+            registrations::delete(incoming, &part(0)?).await
+        }
+        (Place::CsourceRegistration, _) => registrations::retrieve(incoming, &part(0)?).await,
         (Place::Contexts, &Method::POST) => contexts::add(incoming).await,
         (Place::Contexts, _) => contexts::list(incoming).await,
         (Place::Context, &Method::DELETE) => contexts::delete(incoming, &part(0)?).await,
@@ -179,6 +198,14 @@ async fn answer(
         (Place::ModelSchema, _) => models::schema(incoming, &models::name(path)?).await,
         (Place::ModelExample, _) => models::example(incoming, &models::name(path)?).await,
         _ => Err(Problem::not_found("no operation of the API is here")),
+    }
+}
+
+/// What the subscriptions of a place are about.
+fn about(place: Place) -> About {
+    match place {
+        Place::CsourceSubscriptions | Place::CsourceSubscription => About::Sources,
+        _ => About::Entities,
     }
 }
 

@@ -1,4 +1,5 @@
-//! `/subscriptions` and `/subscriptions/{subscriptionId}` (6.10, 6.11).
+//! `/subscriptions` and `/subscriptions/{subscriptionId}` (6.10, 6.11), and what is the same for
+//! registrations: `/csourceSubscriptions` and `/csourceSubscriptions/{subscriptionId}` (6.12, 6.13).
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -10,21 +11,25 @@ use super::params::Params;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::viewing::version;
-use crate::broker::{Call, Error, PageTexts, Subscribed};
+use crate::broker::{About, Call, Error, PageTexts, Subscribed};
 use crate::model::SubscriptionId;
 use crate::represent::subscription::Showing;
 
-/// Create Subscription (5.8.1, 6.10.3.1).
-pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+/// Create Subscription (5.8.1, 6.10.3.1; 5.11.2, 6.12.3.1).
+pub async fn create(mut incoming: Incoming<'_>, about: About) -> Result<HttpResponse, Problem> {
     incoming.params()?.finish()?;
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
-    let id = incoming.broker.create_subscription(&call, &document).await?;
-    Ok(created("subscriptions", id.as_str()))
+    let id = incoming.broker.create_subscription(&call, about, &document).await?;
+    let collection = match about {
+        About::Entities => "subscriptions",
+        About::Sources => "csourceSubscriptions",
+    };
+    Ok(created(collection, id.as_str()))
 }
 
-/// Query Subscriptions (5.8.4, 6.10.3.2).
-pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+/// Query Subscriptions (5.8.4, 6.10.3.2; 5.11.5, 6.12.3.2).
+pub async fn query(incoming: Incoming<'_>, about: About) -> Result<HttpResponse, Problem> {
     let media = accept(incoming.http, false)?;
     let mut params = incoming.params()?;
     let mut page = PageTexts {
@@ -36,7 +41,7 @@ pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     page.count |= options.count;
     params.finish()?;
     let call = incoming.call().await?;
-    let found = incoming.broker.query_subscriptions(&call, &page).await?;
+    let found = incoming.broker.query_subscriptions(&call, about, &page).await?;
     let showing = showing(&call, media, options.sys_attrs);
     let mut body = Vec::with_capacity(2 + 512 * found.subscriptions.len());
     body.push(b'[');
@@ -59,34 +64,47 @@ pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     Ok(response)
 }
 
-/// Retrieve Subscription (5.8.3, 6.11.3.1).
-pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+/// Retrieve Subscription (5.8.3, 6.11.3.1; 5.11.4, 6.13.3.1).
+pub async fn retrieve(
+    incoming: Incoming<'_>,
+    about: About,
+    id: &str,
+) -> Result<HttpResponse, Problem> {
     let media = accept(incoming.http, false)?;
     let mut params = incoming.params()?;
     let options = take_options(&mut params)?;
     params.finish()?;
     let call = incoming.call().await?;
-    let found = incoming.broker.retrieve_subscription(&call, &subscription_id(id)?).await?;
+    let id = subscription_id(id)?;
+    let found = incoming.broker.retrieve_subscription(&call, about, &id).await?;
     let Subscribed { subscription, report } = &found;
     let mut body = Vec::with_capacity(1_024);
     showing(&call, media, options.sys_attrs).write(&mut body, subscription, report);
     Ok(dressed(&incoming, media, &call, body))
 }
 
-/// Update Subscription (5.8.2, 6.11.3.2).
-pub async fn update(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+/// Update Subscription (5.8.2, 6.11.3.2; 5.11.3, 6.13.3.2).
+pub async fn update(
+    mut incoming: Incoming<'_>,
+    about: About,
+    id: &str,
+) -> Result<HttpResponse, Problem> {
     incoming.params()?.finish()?;
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
-    incoming.broker.update_subscription(&call, &subscription_id(id)?, &document).await?;
+    incoming.broker.update_subscription(&call, about, &subscription_id(id)?, &document).await?;
     Ok(no_content())
 }
 
-/// Delete Subscription (5.8.5, 6.11.3.3).
-pub async fn delete(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
+/// Delete Subscription (5.8.5, 6.11.3.3; 5.11.6, 6.13.3.3).
+pub async fn delete(
+    incoming: Incoming<'_>,
+    about: About,
+    id: &str,
+) -> Result<HttpResponse, Problem> {
     incoming.params()?.finish()?;
     let call = incoming.call().await?;
-    incoming.broker.delete_subscription(&call, &subscription_id(id)?).await?;
+    incoming.broker.delete_subscription(&call, about, &subscription_id(id)?).await?;
     Ok(no_content())
 }
 
@@ -95,14 +113,14 @@ pub fn subscription_id(text: &str) -> Result<SubscriptionId, Error> {
     SubscriptionId::parse(text).map_err(|why| Error::bad(why.to_string()))
 }
 
-/// The words of `options` that concern subscriptions.
+/// The words of `options` that concern subscriptions and registrations.
 #[derive(Default)]
-struct Options {
-    sys_attrs: bool,
-    count: bool,
+pub(super) struct Options {
+    pub sys_attrs: bool,
+    pub count: bool,
 }
 
-fn take_options(params: &mut Params<'_>) -> Result<Options, Error> {
+pub(super) fn take_options(params: &mut Params<'_>) -> Result<Options, Error> {
     let mut options = Options::default();
     for word in params.take_list("options")? {
         match word.as_str() {
@@ -125,9 +143,14 @@ fn showing(call: &Call, media: Media, sys_attrs: bool) -> Showing<'_> {
     }
 }
 
-/// Older versions of the specification have the same subscriptions (4.3.6.8): a version that was
+/// Older versions of the specification have the same subscriptions and registrations (4.3.6.8): a version that was
 /// preferred is applied by changing nothing.
-fn dressed(incoming: &Incoming<'_>, media: Media, call: &Call, body: Vec<u8>) -> HttpResponse {
+pub(super) fn dressed(
+    incoming: &Incoming<'_>,
+    media: Media,
+    call: &Call,
+    body: Vec<u8>,
+) -> HttpResponse {
     let mut response = document(media, call, body);
     if let Some(version) = version(incoming.headers()) {
         apply_version(response.headers_mut(), version);

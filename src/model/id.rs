@@ -34,6 +34,9 @@ pub struct EntityMapId(Arc<str>);
 /// The identifier of a Snapshot (5.2.41).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId(Arc<str>);
+/// The identifier of a Context Source Registration (5.2.9).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistrationId(Arc<str>);
 
 macro_rules! uri_type {
     ($name:ident) => {
@@ -81,6 +84,7 @@ uri_type!(DatasetId);
 uri_type!(SubscriptionId);
 uri_type!(EntityMapId);
 uri_type!(SnapshotId);
+uri_type!(RegistrationId);
 
 /// Checks that a text is an absolute URI or IRI: a scheme, a colon, something after it, and none
 /// of the characters that no URI may hold.

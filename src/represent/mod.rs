@@ -9,6 +9,7 @@ mod terms;
 
 pub mod discovery;
 pub mod notification;
+pub mod registration;
 pub mod results;
 pub mod snapshot;
 pub mod subscription;

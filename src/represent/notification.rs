@@ -116,7 +116,8 @@ impl<'a> Notice<'a> {
         out.extend_from_slice(b"\",\"data\":");
     }
 
-    fn headers(&self, context_in_body: bool) -> Vec<(&'static str, String)> {
+    /// The headers of the notification.
+    pub(super) fn headers(&self, context_in_body: bool) -> Vec<(&'static str, String)> {
         let accept = self.subscription.notification.endpoint.accept;
         let mut headers = vec![("Content-Type", accept.media_type().to_owned())];
         if !context_in_body {

@@ -37,12 +37,42 @@ pub trait Watch: Send + Sync {
     fn committed(&self, events: Vec<Event>);
 }
 
+/// What an event tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Topic {
+    /// A change of an entity.
+    #[default]
+    Entity,
+    /// A change of a registration, whose records the entities of the change hold.
+    Registration,
+}
+
+/// What is kept as an event with the change of a record; see
+/// [`Store::note_record`](super::Store::note_record).
+#[derive(Debug, Clone)]
+pub struct Note {
+    pub topic: Topic,
+    pub change: Change,
+}
+
+/// What is to become of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RecordEdit {
+    /// Laid down where there is none.
+    Add(serde_json::Value),
+    /// Laid down in place of the one that is there.
+    Replace(serde_json::Value),
+    /// Taken away.
+    Take,
+}
+
 /// A change that somebody wants to be told of, as it was committed.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Grows with every event of a store, whatever the tenant, and never begins again.
     pub sequence: u64,
     pub tenant: TenantId,
+    pub topic: Topic,
     /// What was, what is, and what the write reported.
     pub change: Change,
     /// About how many bytes the event takes in the log.

@@ -21,10 +21,12 @@ const ROWS: usize = 50_000;
 const SHARED: [&str; 6] =
     ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "ending"];
 /// What each tenant has of its own.
-const OWN: [&str; 10] = [
+const OWN: [&str; 12] = [
     "models",
     "validation",
     "subscriptions",
+    "registrations",
+    "registration-subscriptions",
     "dead-letters",
     super::HISTORY_RULES,
     "entityMaps",

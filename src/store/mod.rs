@@ -16,7 +16,7 @@ use crate::model::{AttrName, Change, EntityId, Kind, Refusal, Stored, TenantId};
 use crate::model::{HistoryChange, HistoryWrite, Timestamp, TypeName, Write};
 use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 
-pub use events::{Event, READERS, Reached, Watch};
+pub use events::{Event, Note, READERS, Reached, RecordEdit, Topic, Watch};
 pub use guard::Guard;
 pub use history::{
     Archive, Archives, EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries,
@@ -173,6 +173,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes a record away; false if there is none.
     async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError>;
+
+    /// Changes a record and keeps a note of it as an event, in one atomic step, whether
+    /// [`Watch::wants`] it or not. False if there is a record to be added already, or none to be
+    /// replaced or taken; then no event is kept either.
+    async fn note_record(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        edit: RecordEdit,
+        note: Note,
+    ) -> Result<bool, StoreError>;
 
     /// One record of a shelf.
     async fn record(

@@ -189,6 +189,11 @@ impl Backlog {
         true
     }
 
+    /// Whether something about this id waits here.
+    pub fn waits_for(&self, id: &str) -> bool {
+        self.items.iter().any(|item| item.entity.as_str() == id)
+    }
+
     /// How many items wait here.
     pub fn len(&self) -> usize {
         self.items.len()
@@ -304,12 +309,13 @@ mod tests {
 
     use super::*;
     use crate::model::{Change, Outcome, TenantId};
+    use crate::store::Topic;
 
     fn event(sequence: u64, entity: u8) -> Event {
         let id = EntityId::parse(&format!("urn:x:{entity}")).unwrap();
         let at = Timestamp::from_micros(sequence as i64);
         let change = Change { id, at, before: None, after: None, outcome: Outcome::default() };
-        Event { sequence, tenant: TenantId::DEFAULT, change, bytes: 100 }
+        Event { sequence, tenant: TenantId::DEFAULT, topic: Topic::Entity, change, bytes: 100 }
     }
 
     /// What the owner of a backlog does.

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::backlog::Item;
-use super::entry::{Entry, What, notification_id};
-use super::turn::{Went, ends, met};
+use super::entry::{Entry, What};
+use super::sources::Parcel;
+use super::turn::{Went, met};
 use super::{Inner, Met, Notifier};
 use crate::egress::Message;
 use crate::model::{SubscriptionId, TenantId, Timestamp};
@@ -208,14 +209,32 @@ impl Inner {
         items: Vec<Item>,
         why: &str,
     ) -> Result<Went, StoreError> {
-        let (first, last) = ends(&items);
-        let told = self.told(entry, what, &items).await?;
-        let id = notification_id(entry, first, last);
-        if let Some(message) = self.render(entry, what, &told, &id, Timestamp::now()).await? {
+        let parcels = self.parcels(entry, what, &items).await?;
+        self.bury_parcels(entry, what, parcels, why).await?;
+        let mut state = entry.state.lock();
+        state.in_hand = None;
+        state.backlog.pop(items.len(), &self.budget);
+        self.soil(entry, &mut state);
+        Ok(Went::On(Met::Nobody))
+    }
+
+    /// Makes dead letters of notifications.
+    pub(super) async fn bury_parcels(
+        &self,
+        entry: &Entry,
+        what: &What,
+        parcels: Vec<Parcel>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        for Parcel { first, page, id, message } in parcels {
             let trouble = entry.state.lock().trouble.clone();
+            let whose = id.rsplit(':').nth(1).unwrap_or_default();
             let letter = DeadLetter {
                 // Its place in time, then whose it is.
-                id: format!("{first:016x}-{}", id.rsplit(':').nth(1).unwrap_or_default()),
+                id: match page {
+                    0 => format!("{first:016x}-{whose}"),
+                    page => format!("{first:016x}-{whose}-{page}"),
+                },
                 subscription: entry.id.as_str().to_owned(),
                 notification_id: id,
                 sequence: first,
@@ -240,11 +259,7 @@ impl Inner {
                 "a notification became a dead letter"
             );
         }
-        let mut state = entry.state.lock();
-        state.in_hand = None;
-        state.backlog.pop(items.len(), &self.budget);
-        self.soil(entry, &mut state);
-        Ok(Went::On(Met::Nobody))
+        Ok(())
     }
 
     async fn keep_letter(&self, tenant: &TenantId, letter: &DeadLetter) -> Result<(), StoreError> {

@@ -55,6 +55,10 @@ pub(super) struct State {
     pub replays: VecDeque<String>,
     /// A time interval has passed.
     pub tick: Option<Timestamp>,
+    /// This version of a subscription to registrations is to be told of all that there are.
+    pub beginning: Option<Timestamp>,
+    /// The version that was told so last.
+    pub begun: Option<Timestamp>,
     /// Grows when the time that was set for the next interval is to be ignored.
     pub tick_generation: u64,
     /// It was asked for another turn while one was running.
@@ -82,7 +86,10 @@ pub(super) struct Trouble {
 impl State {
     /// Whether nothing waits for the subscription.
     pub fn is_idle(&self) -> bool {
-        self.backlog.is_empty() && self.replays.is_empty() && self.tick.is_none()
+        self.backlog.is_empty()
+            && self.replays.is_empty()
+            && self.tick.is_none()
+            && self.beginning.is_none()
     }
 }
 
@@ -94,11 +101,17 @@ impl Entry {
         Self { tenant, id, slot, what: ArcSwap::from_pointee(what), state: Mutex::default() }
     }
 
+    /// Whether it is about registrations.
+    pub fn is_about_sources(&self) -> bool {
+        self.what.load().subscription.about_sources.is_some()
+    }
+
     /// Takes over what was kept, in place of what was known.
     pub fn restore(&self, kept: Kept) {
         let mut state = self.state.lock();
         state.report = kept.report;
         state.kept = kept.behind;
+        state.begun = kept.begun;
         if let Some(after) = kept.behind {
             state.backlog = Backlog::after(after);
         }

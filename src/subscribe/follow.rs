@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 
 use super::Inner;
 use super::entry::Entry;
-use super::matching::{self, Verdict};
+use super::matching::{Happened, Verdict};
 use crate::model::{Change, TenantId};
-use crate::store::{Event, StoreError, Watch};
+use crate::store::{Event, StoreError, Topic, Watch};
 
 /// How many committed events wait in memory to be matched; more are read from the log.
 const MOST: usize = 8_192;
@@ -179,13 +179,16 @@ impl Inner {
         // Who reads the log again must know before anyone is passed over that there is more.
         self.reach.fetch_max(event.sequence, Ordering::SeqCst);
         self.sizes.add(event.sequence, event.bytes);
-        self.register.candidates(&event.tenant, &event.change, found);
+        match event.topic {
+            Topic::Entity => self.register.candidates(&event.tenant, &event.change, found),
+            Topic::Registration => self.register.about_sources(&event.tenant, found),
+        }
         if !found.is_empty() {
-            let difference = matching::difference(&event.change);
+            let happened = Happened::of(event);
             let waits = |entry: &&Arc<Entry>| self.slots.wants(entry.slot, event.sequence);
             for entry in found.iter().filter(waits) {
                 let what = entry.what.load();
-                let verdict = matching::judge(&what.subscription, &event.change, &difference);
+                let verdict = happened.judge(&what.subscription);
                 if verdict != Verdict::No {
                     self.push(entry, event, verdict, what.subscription.throttling().is_some());
                 }

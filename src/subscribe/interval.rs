@@ -107,7 +107,7 @@ impl Inner {
         Ok(Went::On(last))
     }
 
-    fn ticked(&self, entry: &Entry, tick: Timestamp) {
+    pub(super) fn ticked(&self, entry: &Entry, tick: Timestamp) {
         let mut state = entry.state.lock();
         // It may be due once more already.
         if state.tick == Some(tick) {
@@ -115,7 +115,7 @@ impl Inner {
         }
     }
 
-    fn reached(&self) -> u64 {
+    pub(super) fn reached(&self) -> u64 {
         self.reach.load(std::sync::atomic::Ordering::Relaxed)
     }
 }

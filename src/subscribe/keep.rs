@@ -215,7 +215,7 @@ impl Inner {
             }
             state.dirty = false;
             let behind = state.backlog.done_up_to().filter(|_| lags || state.kept.is_some());
-            Kept { report: state.report, behind }
+            Kept { report: state.report, behind, begun: state.begun }
         };
         let shelf = deliveries(&entry.tenant);
         self.store.put_record(&shelf, entry.id.as_str(), kept.to_json()).await?;

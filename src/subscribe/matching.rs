@@ -1,8 +1,10 @@
 //! Whether a change is to be told to a subscription (5.8.6). Pure.
 
+use super::sources::Sources;
 use crate::model::{Change, Difference, Entity, Timestamp};
 use crate::query::{Lookup, NoLookup};
 use crate::represent::subscription::{Status, Subscription};
+use crate::store::{Event, Topic};
 
 /// Whether a change is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +13,43 @@ pub(super) enum Verdict {
     Yes,
     /// The query follows links: [`holds`] decides with the linked entities at hand.
     Ask,
+}
+
+/// What an event tells, as subscriptions are judged by it.
+pub(super) enum Happened<'e> {
+    /// An entity changed.
+    Entity(&'e Change, Difference),
+    /// A registration changed.
+    Registration(&'e Change, Sources),
+}
+
+impl<'e> Happened<'e> {
+    /// What an event tells.
+    pub fn of(event: &'e Event) -> Self {
+        let change = &event.change;
+        match event.topic {
+            Topic::Entity => Self::Entity(change, difference(change)),
+            Topic::Registration => {
+                Self::Registration(change, Sources::of(&change.before, &change.after))
+            }
+        }
+    }
+
+    /// Whether it is to be told to a subscription of the same tenant.
+    pub fn judge(&self, subscription: &Subscription) -> Verdict {
+        match self {
+            Self::Entity(..) if subscription.about_sources.is_some() => Verdict::No,
+            Self::Entity(change, difference) => judge(subscription, change, difference),
+            Self::Registration(change, sources) => {
+                let active = change.at >= subscription.created_at
+                    && subscription.status(change.at) == Status::Active;
+                match active && sources.reason(subscription, change.at).is_some() {
+                    true => Verdict::Yes,
+                    false => Verdict::No,
+                }
+            }
+        }
+    }
 }
 
 /// What really changed, values compared; expired instances are not there.
@@ -43,11 +82,7 @@ pub(super) fn concerns(
 }
 
 /// Whether the change is to be told.
-pub(super) fn judge(
-    subscription: &Subscription,
-    change: &Change,
-    difference: &Difference,
-) -> Verdict {
+fn judge(subscription: &Subscription, change: &Change, difference: &Difference) -> Verdict {
     if !concerns(subscription, change, difference) {
         return Verdict::No;
     }

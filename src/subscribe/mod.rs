@@ -28,6 +28,7 @@ mod record;
 mod register;
 mod resume;
 mod slots;
+mod sources;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ use tokio::sync::Notify;
 pub use dead::{DeadLetter, Pick};
 pub use numbers::{Counts, Overview};
 pub use resume::Resumed;
+pub use sources::REGISTRATIONS;
 
 use self::backlog::Budget;
 use self::entry::{Entry, What};
@@ -112,6 +114,9 @@ pub enum SubscribeError {
     /// The rules of where the broker may send forbid its endpoint; which of them is said.
     #[error("$.notification.endpoint.uri: {0}")]
     Forbidden(String),
+    /// One about something else has the id.
+    #[error("{0} is a subscription already, about something else")]
+    Taken(SubscriptionId),
     /// The tenant has as many as it may have.
     #[error("a tenant may have {0} subscriptions (notify.subscriptions)")]
     TooMany(usize),
@@ -264,6 +269,11 @@ impl Notifier {
         let what = What::new(subscription)?;
         let id = what.subscription.id.clone();
         match inner.register.get(tenant, &id) {
+            Some(entry)
+                if entry.is_about_sources() != what.subscription.about_sources.is_some() =>
+            {
+                return Err(SubscribeError::Taken(id));
+            }
             Some(entry) => {
                 inner.register.replace(&entry, what);
                 inner.changed(&entry);
@@ -292,8 +302,12 @@ impl Notifier {
     ) -> Result<(), SubscribeError> {
         entry::target(subscription)?;
         let inner = &self.inner;
-        let known = inner.register.get(tenant, &subscription.id).is_some();
-        match !known && inner.register.count(tenant) >= inner.settings.subscriptions {
+        let known = inner.register.get(tenant, &subscription.id);
+        let about_sources = subscription.about_sources.is_some();
+        if known.as_ref().is_some_and(|entry| entry.is_about_sources() != about_sources) {
+            return Err(SubscribeError::Taken(subscription.id.clone()));
+        }
+        match known.is_none() && inner.register.count(tenant) >= inner.settings.subscriptions {
             true => Err(SubscribeError::TooMany(inner.settings.subscriptions)),
             false => Ok(()),
         }
@@ -502,6 +516,7 @@ impl Inner {
         state.not_before = None;
         if self.handle.get().is_some() {
             self.set_tick(entry, &mut state);
+            self.set_beginning(entry, &mut state);
             self.nudge(entry, &mut state);
         }
     }

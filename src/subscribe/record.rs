@@ -21,6 +21,9 @@ pub(super) struct Kept {
     pub report: DeliveryReport,
     /// What is after this event is still due, however far the slot has come.
     pub behind: Option<u64>,
+    /// The version of a subscription to registrations, by its `modifiedAt`, that was told of all
+    /// that there were.
+    pub begun: Option<Timestamp>,
 }
 
 /// How far a slot has come.
@@ -47,12 +50,14 @@ struct Written {
     ok: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     behind: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    begun: Option<i64>,
 }
 
 impl Kept {
     /// As a record.
     pub fn to_json(self) -> serde_json::Value {
-        let Self { report, behind } = self;
+        let Self { report, behind, begun } = self;
         let bits = |time: Option<Timestamp>| time.map(Timestamp::bits);
         let written = Written {
             sent: report.times_sent,
@@ -62,6 +67,7 @@ impl Kept {
             failure: bits(report.last_failure),
             ok: report.status.map(|status| status == DeliveryStatus::Ok),
             behind,
+            begun: bits(begun),
         };
         serde_json::to_value(written).unwrap_or_default()
     }
@@ -79,7 +85,7 @@ impl Kept {
             last_failure: time(written.failure),
             status: written.ok.map(status),
         };
-        Self { report, behind: written.behind }
+        Self { report, behind: written.behind, begun: time(written.begun) }
     }
 }
 
@@ -94,6 +100,7 @@ mod tests {
         kept.report.failed(Timestamp::from_micros(1_700_000_000_123_456));
         kept.report.succeeded(Timestamp::from_micros(1_700_000_001_000_000));
         kept.behind = Some(u64::MAX);
+        kept.begun = Some(Timestamp::from_micros(1_700_000_002_000_000));
         assert_eq!(Kept::from_json(kept.to_json()), kept);
         assert_eq!(Kept::from_json(serde_json::json!([])), Kept::default());
     }

@@ -1,6 +1,6 @@
 //! All subscriptions, by tenant: found by id, and by what a change may concern.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use super::entry::{Entry, What};
 use super::index::{Index, Place};
 use super::matching;
 use crate::model::{Change, SubscriptionId, TenantId};
+use crate::represent::subscription::Subscription;
 
 /// All subscriptions.
 #[derive(Default)]
@@ -28,6 +29,8 @@ struct Tenant(RwLock<Inner>);
 #[derive(Default)]
 struct Inner {
     index: Index,
+    /// Those that are about registrations, of which there are few.
+    about_sources: BTreeSet<Place>,
     places: Vec<Option<Arc<Entry>>>,
     free: Vec<Place>,
     by_id: FxHashMap<SubscriptionId, Place>,
@@ -51,7 +54,7 @@ impl Register {
         let tenant = self.tenant(&entry.tenant).unwrap_or_else(|| self.add_tenant(&entry.tenant));
         let mut inner = tenant.0.write();
         let place = inner.free.pop().unwrap_or(inner.places.len() as Place);
-        inner.index.insert(place, &entry.what.load().subscription);
+        inner.file(place, &entry.what.load().subscription);
         inner.by_id.insert(entry.id.clone(), place);
         match inner.places.get_mut(place as usize) {
             Some(free) => *free = Some(entry),
@@ -77,8 +80,8 @@ impl Register {
         let Some(tenant) = self.tenant(&entry.tenant) else { return };
         let mut inner = tenant.0.write();
         let Some(place) = inner.by_id.get(&entry.id).copied() else { return };
-        inner.index.remove(place, &entry.what.load().subscription);
-        inner.index.insert(place, &what.subscription);
+        inner.unfile(place, &entry.what.load().subscription);
+        inner.file(place, &what.subscription);
         entry.what.store(Arc::new(what));
     }
 
@@ -88,7 +91,7 @@ impl Register {
         let mut inner = tenant.0.write();
         let place = inner.by_id.remove(id)?;
         let entry = inner.places.get_mut(place as usize)?.take()?;
-        inner.index.remove(place, &entry.what.load().subscription);
+        inner.unfile(place, &entry.what.load().subscription);
         inner.free.push(place);
         Some(entry)
     }
@@ -106,6 +109,15 @@ impl Register {
         let inner = tenant.0.read();
         inner.index.candidates(change, &mut places);
         found.extend(places.iter().filter_map(|place| inner.places[*place as usize].clone()));
+    }
+
+    /// The subscriptions of a tenant that are about registrations.
+    pub fn about_sources(&self, tenant: &TenantId, found: &mut Vec<Arc<Entry>>) {
+        found.clear();
+        let Some(tenant) = self.tenant(tenant) else { return };
+        let inner = tenant.0.read();
+        let places = inner.about_sources.iter();
+        found.extend(places.filter_map(|place| inner.places[*place as usize].clone()));
     }
 
     /// Whether any subscription may want to be told of a change: all but its conditions are
@@ -137,6 +149,22 @@ impl Register {
         let mut entries = self.tenant(tenant).map_or(Vec::new(), |tenant| tenant.entries());
         entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         entries
+    }
+}
+
+impl Inner {
+    fn file(&mut self, place: Place, subscription: &Subscription) {
+        match subscription.about_sources {
+            Some(_) => drop(self.about_sources.insert(place)),
+            None => self.index.insert(place, subscription),
+        }
+    }
+
+    fn unfile(&mut self, place: Place, subscription: &Subscription) {
+        match subscription.about_sources {
+            Some(_) => drop(self.about_sources.remove(&place)),
+            None => self.index.remove(place, subscription),
+        }
     }
 }
 

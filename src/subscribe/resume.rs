@@ -6,10 +6,9 @@ use bytes::Bytes;
 
 use super::Notifier;
 use super::backlog::{Held, Item};
-use super::entry::notification_id;
 use super::follow::PAGE;
-use super::matching::{self, Verdict};
-use crate::model::{SubscriptionId, TenantId, Timestamp};
+use super::matching::{Happened, Verdict};
+use crate::model::{SubscriptionId, TenantId};
 use crate::store::StoreError;
 
 /// How many events are looked through for a listener at most.
@@ -49,22 +48,18 @@ impl Notifier {
             next = last.sequence;
             looked += page.len();
             for event in page.iter().filter(|event| event.tenant == *tenant) {
-                let difference = matching::difference(&event.change);
-                let verdict = matching::judge(&what.subscription, &event.change, &difference);
+                let verdict = Happened::of(event).judge(&what.subscription);
                 if verdict == Verdict::No {
                     continue;
                 }
                 let mut item = Item::of(event, verdict == Verdict::Ask);
                 item.held = Some(Held::new(event, event));
-                let told = inner.told(&entry, &what, &[item]).await?;
-                let id = notification_id(&entry, event.sequence, event.sequence);
-                let now = Timestamp::now();
-                if let Some(message) = inner.render(&entry, &what, &told, &id, now).await? {
+                for parcel in inner.parcels(&entry, &what, &[item]).await? {
                     if resumed.told.len() == limit {
                         resumed.complete = false;
                         return Ok(resumed);
                     }
-                    resumed.told.push((event.sequence, message.body));
+                    resumed.told.push((event.sequence, parcel.message.body));
                 }
             }
             if looked >= MOST {

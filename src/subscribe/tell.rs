@@ -50,7 +50,10 @@ impl Inner {
     }
 
     /// The events of items that are only in the log.
-    async fn events_of(&self, items: &[Item]) -> Result<FxHashMap<u64, Event>, StoreError> {
+    pub(super) async fn events_of(
+        &self,
+        items: &[Item],
+    ) -> Result<FxHashMap<u64, Event>, StoreError> {
         let away = items.iter().filter(|item| item.held.is_none());
         let mut wanted: Vec<u64> = away.flat_map(|item| [item.first, item.last]).collect();
         wanted.sort_unstable();

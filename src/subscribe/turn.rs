@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use super::backlog::{FREE, Item};
 use super::entry::{Entry, State, Trouble, What, notification_id};
-use super::matching::{self, Verdict};
+use super::matching::{Happened, Verdict};
 use super::{Inner, Met, Rest};
 use crate::egress::{Message, SendError};
 use crate::model::Timestamp;
@@ -47,6 +47,8 @@ enum Step {
     Replay(String),
     /// A time interval has passed.
     Tick(Timestamp),
+    /// All registrations that there are are to be told of.
+    Begin(Timestamp),
     Tell(Vec<Item>),
 }
 
@@ -103,7 +105,11 @@ impl Inner {
             Step::Reread(after) => self.reread(entry, what, after).await,
             Step::Bury(items, why) => self.bury(entry, what, items, &why).await,
             Step::Replay(key) => self.replay(entry, what, &key).await,
+            Step::Tick(at) if what.subscription.about_sources.is_some() => {
+                self.tell_all_sources(entry, what, at).await
+            }
             Step::Tick(at) => self.tell_all(entry, what, at).await,
+            Step::Begin(version) => self.tell_beginning(entry, what, version).await,
             Step::Tell(items) => self.tell(entry, what, items).await,
         }
     }
@@ -121,6 +127,9 @@ impl Inner {
         }
         if let Some(at) = state.not_before.filter(|at| *at > now) {
             return Step::Rest(Rest::Until(at));
+        }
+        if let Some(version) = state.beginning {
+            return Step::Begin(version);
         }
         if let Some(at) = state.tick {
             return Step::Tick(at);
@@ -198,6 +207,7 @@ impl Inner {
         state.backlog.clear(&self.budget);
         state.replays.clear();
         state.tick = None;
+        state.beginning = None;
         state.in_hand = None;
         state.trouble = None;
         state.not_before = None;
@@ -229,10 +239,7 @@ impl Inner {
         let mut judged = Vec::new();
         for event in &page {
             let verdict = match event.tenant == entry.tenant {
-                true => {
-                    let difference = matching::difference(&event.change);
-                    matching::judge(&what.subscription, &event.change, &difference)
-                }
+                true => Happened::of(event).judge(&what.subscription),
                 false => Verdict::No,
             };
             judged.push((event, verdict));
@@ -274,6 +281,9 @@ impl Inner {
         what: &What,
         items: Vec<Item>,
     ) -> Result<Went, StoreError> {
+        if what.subscription.about_sources.is_some() {
+            return self.tell_of_sources(entry, what, items).await;
+        }
         let (first, last) = ends(&items);
         let told = self.told(entry, what, &items).await?;
         let id = notification_id(entry, first, last);

@@ -3,6 +3,8 @@
 mod admin;
 mod attributes;
 mod contexts;
+mod csource_registrations;
+mod csource_subscriptions;
 mod derived;
 mod discovery;
 mod entities;

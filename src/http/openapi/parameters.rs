@@ -340,6 +340,22 @@ const SPECIAL: &[(&str, Row)] = &[
         ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
     ),
     (
+        "queryRegistrations",
+        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
+    ),
+    (
+        "retrieveRegistration",
+        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
+    ),
+    (
+        "querySourceSubscriptions",
+        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
+    ),
+    (
+        "retrieveSourceSubscription",
+        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
+    ),
+    (
         "mergeEntity",
         (
             "format",
@@ -408,6 +424,12 @@ const PATH: &[Row] = &[
     ("subscriptionId", Uri, "urn:ngsi-ld:Subscription:example", "The id of the subscription."),
     ("entityMapId", Uri, "urn:ngsi-ld:EntityMap:example", "The id of the entity map."),
     ("snapshotId", Uri, "urn:ngsi-ld:Snapshot:example", "The id of the snapshot."),
+    (
+        "registrationId",
+        Uri,
+        "urn:ngsi-ld:ContextSourceRegistration:example",
+        "The id of the registration.",
+    ),
     ("letterId", Text, "", "The id of the dead letter."),
     ("feed", Text, "air4thai", "The name of the feed."),
     ("contextId", Text, "", "The local id of the context; for cached ones also their URL."),

@@ -127,6 +127,7 @@ fn request(described: &Described, query: &str) -> TestRequest {
             "{contextId}" => "unknown",
             "{instanceId}" => "urn:ngsi-ld:Instance:1",
             "{subscriptionId}" => "urn:ngsi-ld:Subscription:unknown",
+            "{registrationId}" => "urn:ngsi-ld:ContextSourceRegistration:unknown",
             part => part,
         })
         .collect();

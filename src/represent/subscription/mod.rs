@@ -8,6 +8,7 @@ mod params;
 mod read;
 mod record;
 mod report;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -19,7 +20,15 @@ pub use params::{Accept, Endpoint, KeyValuePair, NotificationParams};
 pub use read::Setting;
 pub use record::SubscriptionRecord;
 pub use report::{DeliveryReport, DeliveryStatus};
+pub use sources::AboutSources;
 pub use write::Showing;
+
+/// How single members are read, here and in registrations.
+pub(super) mod values {
+    pub(in crate::represent) use super::read::{
+        attributes, boolean, datasets, expected, items, milliseconds, object, pairs, string, texts,
+    };
+}
 
 use super::{
     ReadError,
@@ -44,6 +53,9 @@ pub struct Subscription {
     pub timing: Timing,
     /// `csf`: which sources the entities may come from (4.9).
     pub sources: Option<Filter>,
+    /// What is asked of sources, in a subscription to registrations (5.11); it is never told of
+    /// entities.
+    pub about_sources: Option<Arc<AboutSources>>,
     /// Only entities of this broker count.
     pub local_only: bool,
     /// Whether entities may be spread over several sources; the broker's setting if not said.

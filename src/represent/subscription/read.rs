@@ -64,6 +64,7 @@ impl Draft {
         Ok(Subscription {
             id: setting.id,
             sources: reading.filter("csf")?,
+            about_sources: None,
             lookup: reading.lookup(&plan)?,
             plan,
             timing,
@@ -98,7 +99,8 @@ impl Draft {
         name: &str,
         read: impl FnOnce(&'d Value) -> Result<T, ReadError>,
     ) -> Result<Option<T>, SubscriptionError> {
-        let value = self.members.get(name).map(read).transpose();
+        let given = self.members.get(name).filter(|value| !value.is_null());
+        let value = given.map(read).transpose();
         value.map_err(|error| error.within(name).into())
     }
 }
@@ -478,7 +480,7 @@ fn endpoint_of(value: &Value) -> Result<Endpoint, ReadError> {
     })
 }
 
-fn pairs(value: &Value) -> Result<Vec<KeyValuePair>, ReadError> {
+pub(in crate::represent) fn pairs(value: &Value) -> Result<Vec<KeyValuePair>, ReadError> {
     let Value::Array(pairs) = value else { return Err(expected("an array", value)) };
     let pair = |value: &Value| {
         let members = object(value, "a KeyValuePair is a JSON object")?;
@@ -517,7 +519,7 @@ fn triggers(value: &Value) -> Result<Triggers, ReadError> {
 }
 
 /// Names of attributes, which are IRIs here.
-fn attributes(value: &Value) -> Result<Vec<AttrName>, ReadError> {
+pub(in crate::represent) fn attributes(value: &Value) -> Result<Vec<AttrName>, ReadError> {
     let texts = texts(value)?;
     texts
         .iter()
@@ -525,7 +527,7 @@ fn attributes(value: &Value) -> Result<Vec<AttrName>, ReadError> {
         .collect()
 }
 
-fn datasets(value: &Value) -> Result<Vec<Option<DatasetId>>, ReadError> {
+pub(in crate::represent) fn datasets(value: &Value) -> Result<Vec<Option<DatasetId>>, ReadError> {
     let texts = texts(value)?;
     let each = texts.iter().enumerate().map(|(place, text)| match *text {
         "@none" => Ok(None),
@@ -553,7 +555,7 @@ fn seconds(value: &Value) -> Result<Duration, ReadError> {
     positive(value, 1.0, "seconds")
 }
 
-fn milliseconds(value: &Value) -> Result<Duration, ReadError> {
+pub(in crate::represent) fn milliseconds(value: &Value) -> Result<Duration, ReadError> {
     positive(value, 1e-3, "milliseconds")
 }
 
@@ -568,11 +570,11 @@ fn positive(value: &Value, unit: f64, what: &str) -> Result<Duration, ReadError>
     }
 }
 
-fn boolean(value: &Value) -> Result<bool, ReadError> {
+pub(in crate::represent) fn boolean(value: &Value) -> Result<bool, ReadError> {
     value.as_bool().ok_or_else(|| expected("true or false", value))
 }
 
-fn string(value: &Value) -> Result<&str, ReadError> {
+pub(in crate::represent) fn string(value: &Value) -> Result<&str, ReadError> {
     match value.as_str() {
         Some("") => Err(ReadError::new("it is empty")),
         Some(text) => Ok(text),
@@ -580,14 +582,14 @@ fn string(value: &Value) -> Result<&str, ReadError> {
     }
 }
 
-fn object<'v>(
+pub(in crate::represent) fn object<'v>(
     value: &'v Value,
     why: &str,
 ) -> Result<&'v serde_json::Map<String, Value>, ReadError> {
     value.as_object().ok_or_else(|| ReadError::new(why))
 }
 
-fn items(value: &Value) -> Result<&[Value], ReadError> {
+pub(in crate::represent) fn items(value: &Value) -> Result<&[Value], ReadError> {
     match value {
         Value::Array(items) if items.is_empty() => Err(ReadError::new("the array is empty")),
         Value::Array(items) => Ok(items),
@@ -595,12 +597,12 @@ fn items(value: &Value) -> Result<&[Value], ReadError> {
     }
 }
 
-fn texts(value: &Value) -> Result<Vec<&str>, ReadError> {
+pub(in crate::represent) fn texts(value: &Value) -> Result<Vec<&str>, ReadError> {
     let each = items(value)?.iter().enumerate();
     each.map(|(place, item)| string(item).map_err(|error| error.within_item(place))).collect()
 }
 
-fn expected(what: &str, value: &Value) -> ReadError {
+pub(in crate::represent) fn expected(what: &str, value: &Value) -> ReadError {
     let kind = match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),

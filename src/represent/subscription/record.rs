@@ -54,6 +54,15 @@ impl SubscriptionRecord {
         context: Arc<Context>,
         limits: &ReadLimits,
     ) -> Result<Subscription, SubscriptionError> {
+        let (draft, setting) = self.parts(context)?;
+        draft.read(setting, limits)
+    }
+
+    /// The members that were kept, and what they do not say.
+    pub(super) fn parts(
+        &self,
+        context: Arc<Context>,
+    ) -> Result<(Draft, Setting), SubscriptionError> {
         let draft = Draft { id: None, members: map(&self.members)?, names: map(&self.names)? };
         let setting = Setting {
             id: SubscriptionId::from_trusted(&self.id),
@@ -62,7 +71,7 @@ impl SubscriptionRecord {
             created_at: Timestamp::from_bits(self.created_at),
             modified_at: Timestamp::from_bits(self.modified_at),
         };
-        draft.read(setting, limits)
+        Ok((draft, setting))
     }
 }
 

@@ -40,6 +40,7 @@ impl Showing<'_> {
             shown.insert(name.clone(), self.member(draft, name, value));
         }
         if let Timing::OnChange { .. } = subscription.timing
+            && subscription.about_sources.is_none()
             && !shown.contains_key("notificationTrigger")
         {
             let words = [Trigger::AttributeCreated, Trigger::AttributeUpdated].map(Trigger::word);
@@ -49,7 +50,7 @@ impl Showing<'_> {
             add_report(params, report);
         }
         shown.insert("status".into(), subscription.status(self.now).word().into());
-        if !shown.contains_key("jsonldContext") {
+        if !shown.contains_key("jsonldContext") && subscription.about_sources.is_none() {
             shown.insert("jsonldContext".into(), (*subscription.context_address).into());
         }
         if self.sys_attrs {

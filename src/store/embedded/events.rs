@@ -7,7 +7,7 @@ use super::engine::Rest;
 use super::names::Dictionary;
 use crate::model::{Change, TenantId};
 use crate::store::record::{decode_event, encode_event};
-use crate::store::{Event, StoreError};
+use crate::store::{Event, Note, StoreError, Topic};
 
 /// How many bytes of events are read at once, whatever the limit of their number; one event is
 /// read in any case.
@@ -18,7 +18,7 @@ const FORGET: u64 = 4_096;
 
 /// The changes of a group that somebody wants to be told of.
 #[derive(Default)]
-pub(super) struct Told(Vec<(TenantId, Change)>);
+pub(super) struct Told(Vec<(TenantId, Topic, Change)>);
 
 impl Told {
     /// Keeps a change, if it is one and somebody wants it.
@@ -29,15 +29,20 @@ impl Told {
             (before, after) => before.is_none() && after.is_none(),
         };
         if !same && watch.wants(tenant, change) {
-            self.0.push((tenant.clone(), change.clone()));
+            self.0.push((tenant.clone(), Topic::Entity, change.clone()));
         }
     }
 
     /// Keeps a change of an entity's past alone, if somebody wants it.
     pub fn add_past(&mut self, inner: &Inner, tenant: &TenantId, change: Change) {
         if inner.watch.get().is_some_and(|watch| watch.wants_past(tenant, &change)) {
-            self.0.push((tenant.clone(), change));
+            self.0.push((tenant.clone(), Topic::Entity, change));
         }
+    }
+
+    /// Keeps a note of something that is no change of an entity.
+    pub fn note(&mut self, tenant: &TenantId, note: Note) {
+        self.0.push((tenant.clone(), note.topic, note.change));
     }
 
     /// How many changes were kept so far.
@@ -57,9 +62,9 @@ impl Told {
         dictionary: &mut Dictionary,
     ) -> Vec<(Event, Vec<u8>)> {
         let told = std::mem::take(&mut self.0);
-        let made = told.into_iter().zip(first..).map(|((tenant, change), sequence)| {
-            let record = encode_event(&tenant, &change, dictionary);
-            (Event { sequence, tenant, change, bytes: record.len() }, record)
+        let made = told.into_iter().zip(first..).map(|((tenant, topic, change), sequence)| {
+            let record = encode_event(&tenant, topic, &change, dictionary);
+            (Event { sequence, tenant, topic, change, bytes: record.len() }, record)
         });
         made.collect()
     }
@@ -84,9 +89,10 @@ impl Inner {
         }
         self.engine.events_after(after, |sequence, record| {
             match decode_event(&record, &self.names) {
-                Ok((tenant, change)) => {
-                    bytes += record.len();
-                    events.push(Event { sequence, tenant, change, bytes: record.len() });
+                Ok((tenant, topic, change)) => {
+                    let size = record.len();
+                    bytes += size;
+                    events.push(Event { sequence, tenant, topic, change, bytes: size });
                 }
                 Err(damaged) => damage = Some(damaged),
             }

@@ -21,7 +21,7 @@ use crate::model::{
 use crate::store::history::SeriesKey;
 use crate::store::record::{Damaged, encode, is_storable};
 use crate::store::weight::weigh;
-use crate::store::{Event, HISTORY_RULES, StoreError};
+use crate::store::{Event, HISTORY_RULES, Note, StoreError};
 
 mod chronology;
 
@@ -138,8 +138,8 @@ impl<'a> Group<'a> {
                     let _ = answer.send(done.and(result));
                 }));
             }
-            Job::Record(RecordJob { tenant, shelf, key, change, answer }) => {
-                let result = self.add_record(tenant.as_ref(), shelf, &key, change);
+            Job::Record(RecordJob { tenant, shelf, key, change, note, answer }) => {
+                let result = self.add_record(tenant.as_ref(), shelf, &key, change, note);
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.and(result));
                 }));
@@ -350,10 +350,14 @@ impl<'a> Group<'a> {
         shelf: &'static str,
         key: &str,
         change: RecordChange,
+        note: Option<Note>,
     ) -> Result<bool, StoreError> {
+        let owner = tenant.cloned().unwrap_or_default();
         let tenant = match tenant {
             None => None,
-            Some(id) => match self.tenant(id, !matches!(change, RecordChange::Take)) {
+            Some(id) => match self
+                .tenant(id, matches!(change, RecordChange::Put(_) | RecordChange::Add(_)))
+            {
                 Some(tenant) => Some(tenant),
                 None => return Err(StoreError::UnknownTenant(id.clone())),
             },
@@ -369,14 +373,17 @@ impl<'a> Group<'a> {
         };
         match change {
             RecordChange::Add(_) if there => return Ok(false),
-            RecordChange::Take if !there => return Ok(false),
-            RecordChange::Put(json) | RecordChange::Add(json) => {
+            RecordChange::Take | RecordChange::Replace(_) if !there => return Ok(false),
+            RecordChange::Put(json) | RecordChange::Add(json) | RecordChange::Replace(json) => {
                 self.batch.put(Rest::Record, &key, json);
             }
             RecordChange::Take => self.batch.remove(Rest::Record, &key),
         }
         if shelf == HISTORY_RULES {
             self.ruled.extend(number);
+        }
+        if let Some(note) = note {
+            self.told.note(&owner, note);
         }
         Ok(true)
     }

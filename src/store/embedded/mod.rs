@@ -50,8 +50,8 @@ use self::queue::{Answer, Job, Queue, RecordChange, RecordJob};
 use self::recovery::Failure;
 use self::tenants::{Away, Tenant, Tenants, Whereabouts};
 use super::{
-    Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Shelf,
-    Store, StoreError, Watch,
+    Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Note,
+    RecordEdit, Shelf, Store, StoreError, Watch,
 };
 use crate::model::{
     Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId, Timestamp, Write,
@@ -311,6 +311,7 @@ impl Inner {
         shelf: &Shelf,
         key: &str,
         change: RecordChange,
+        note: Option<Note>,
     ) -> Result<bool, StoreError> {
         let job = |answer| {
             Job::Record(RecordJob {
@@ -318,6 +319,7 @@ impl Inner {
                 shelf: shelf.name,
                 key: key.to_owned(),
                 change,
+                note,
                 answer,
             })
         };
@@ -449,16 +451,31 @@ impl Store for Embedded {
 
     async fn put_record(&self, shelf: &Shelf, key: &str, record: Json) -> Result<(), StoreError> {
         let change = RecordChange::Put(record.to_string().into_bytes());
-        self.inner.change_record(shelf, key, change).await.map(drop)
+        self.inner.change_record(shelf, key, change, None).await.map(drop)
     }
 
     async fn add_record(&self, shelf: &Shelf, key: &str, record: Json) -> Result<bool, StoreError> {
         let change = RecordChange::Add(record.to_string().into_bytes());
-        self.inner.change_record(shelf, key, change).await
+        self.inner.change_record(shelf, key, change, None).await
     }
 
     async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError> {
-        self.inner.change_record(shelf, key, RecordChange::Take).await
+        self.inner.change_record(shelf, key, RecordChange::Take, None).await
+    }
+
+    async fn note_record(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        edit: RecordEdit,
+        note: Note,
+    ) -> Result<bool, StoreError> {
+        let change = match edit {
+            RecordEdit::Add(json) => RecordChange::Add(json.to_string().into_bytes()),
+            RecordEdit::Replace(json) => RecordChange::Replace(json.to_string().into_bytes()),
+            RecordEdit::Take => RecordChange::Take,
+        };
+        self.inner.change_record(shelf, key, change, Some(note)).await
     }
 
     async fn record(&self, shelf: &Shelf, key: &str) -> Result<Option<Json>, StoreError> {

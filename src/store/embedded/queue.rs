@@ -12,7 +12,7 @@ use super::index::Wish;
 use super::seats::SeatNumber;
 use super::tenants::Tenant;
 use crate::model::{Change, HistoryAction, HistoryWrite, Refusal, TenantId, Timestamp, Write};
-use crate::store::{Archive, StoreError};
+use crate::store::{Archive, Note, StoreError};
 
 /// Where the answer to a job goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -78,6 +78,8 @@ pub(super) struct RecordJob {
     pub shelf: &'static str,
     pub key: String,
     pub change: RecordChange,
+    /// Kept as an event if the record is changed.
+    pub note: Option<Note>,
     pub answer: Answer<bool>,
 }
 
@@ -86,6 +88,8 @@ pub(super) enum RecordChange {
     Put(Vec<u8>),
     /// Only if there is none.
     Add(Vec<u8>),
+    /// Only if there is one.
+    Replace(Vec<u8>),
     Take,
 }
 

@@ -12,7 +12,7 @@ use mongodb::options::{ReadConcern, ReturnDocument};
 use super::{Inner, document, error};
 use crate::model::{Change, TenantId};
 use crate::store::record::{decode_whole_event, encode_whole_event};
-use crate::store::{Event, StoreError};
+use crate::store::{Event, StoreError, Topic};
 
 /// How many bytes of events are read at once; one event is read in any case.
 const PAGE_BYTES: usize = 4 << 20;
@@ -29,7 +29,7 @@ impl Inner {
         &self,
         session: &mut ClientSession,
         tenant: &TenantId,
-        told: Vec<Change>,
+        told: Vec<(Topic, Change)>,
     ) -> Result<Vec<Event>, Error> {
         let count = told.len() as i64;
         let raise =
@@ -39,15 +39,15 @@ impl Inner {
         let last = raised.get_i64("n").unwrap_or(count);
         let mut events = Vec::with_capacity(told.len());
         let mut documents = Vec::with_capacity(told.len());
-        for (change, sequence) in told.into_iter().zip(last - count + 1..) {
-            let record = encode_whole_event(tenant, &change);
+        for ((topic, change), sequence) in told.into_iter().zip(last - count + 1..) {
+            let record = encode_whole_event(tenant, topic, &change);
             let mut document = RawDocumentBuf::new();
             document.append(cstr!("_id"), sequence);
             let binary = RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &record };
             document.append(cstr!("r"), binary);
             documents.push(document);
             let (tenant, bytes) = (tenant.clone(), record.len());
-            events.push(Event { sequence: sequence as u64, tenant, change, bytes });
+            events.push(Event { sequence: sequence as u64, tenant, topic, change, bytes });
         }
         self.events.insert_many(documents).session(session).await?;
         Ok(events)
@@ -102,8 +102,8 @@ impl Inner {
 fn read(document: &RawDocument) -> Result<Event, StoreError> {
     let sequence = document.get_i64("_id").map_err(document::damaged)? as u64;
     let record = document.get_binary("r").map_err(document::damaged)?.bytes;
-    let (tenant, change) = decode_whole_event(record).map_err(document::damaged)?;
-    Ok(Event { sequence, tenant, change, bytes: record.len() })
+    let (tenant, topic, change) = decode_whole_event(record).map_err(document::damaged)?;
+    Ok(Event { sequence, tenant, topic, change, bytes: record.len() })
 }
 
 /// The counter as a new database has it.

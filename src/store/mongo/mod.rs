@@ -24,6 +24,7 @@ mod history;
 mod indexes;
 mod keys;
 mod leases;
+mod noted;
 #[cfg(test)]
 mod outages;
 mod place;
@@ -56,8 +57,8 @@ use self::commit::Locks;
 use self::gate::Gate;
 use self::history::History;
 use super::{
-    Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory,
-    RecordChange, Shelf, Store, StoreError, Watch,
+    Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Note,
+    RecordChange, RecordEdit, Shelf, Store, StoreError, Watch,
 };
 use crate::model::{Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, Write};
@@ -329,6 +330,16 @@ impl Store for Mongo {
 
     async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError> {
         self.inner.take_record(shelf, key).await
+    }
+
+    async fn note_record(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        edit: RecordEdit,
+        note: Note,
+    ) -> Result<bool, StoreError> {
+        self.inner.note_record(shelf, key, &edit, &note).await
     }
 
     async fn record(&self, shelf: &Shelf, key: &str) -> Result<Option<Json>, StoreError> {

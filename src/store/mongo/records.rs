@@ -132,14 +132,14 @@ impl Inner {
     }
 
     /// Laying a record down brings its tenant into being.
-    async fn prepare_shelf(&self, shelf: &Shelf) -> Result<(), StoreError> {
+    pub(super) async fn prepare_shelf(&self, shelf: &Shelf) -> Result<(), StoreError> {
         match &shelf.tenant {
             Some(tenant) => self.make_tenant(tenant).await,
             None => Ok(()),
         }
     }
 
-    async fn check_shelf(&self, shelf: &Shelf) -> Result<(), StoreError> {
+    pub(super) async fn check_shelf(&self, shelf: &Shelf) -> Result<(), StoreError> {
         match &shelf.tenant {
             Some(tenant) => self.check_tenant(tenant).await,
             None => Ok(()),
@@ -148,7 +148,7 @@ impl Inner {
 }
 
 /// The `_id` of a record: the shelf, whose it is (null for all tenants), and the key.
-fn id(shelf: &Shelf, key: &str) -> Document {
+pub(super) fn id(shelf: &Shelf, key: &str) -> Document {
     let tenant = shelf.tenant.as_ref().map(document::tenant_name);
     doc! { "n": shelf.name, "t": tenant, "k": key }
 }

@@ -17,7 +17,7 @@ use super::history::CHAPTERS;
 use super::read::{id_of, key};
 use super::{Inner, document, error};
 use crate::model::{EntityId, TenantId};
-use crate::store::{Event, StoreError};
+use crate::store::{Event, StoreError, Topic};
 
 /// What became of a decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -273,7 +273,7 @@ impl Inner {
             }
         }
         let told = decisions.iter().flat_map(|decision| decision.told.iter().cloned());
-        let told: Vec<_> = told.collect();
+        let told: Vec<_> = told.map(|change| (Topic::Entity, change)).collect();
         if told.is_empty() {
             return Ok(Some(Vec::new()));
         }

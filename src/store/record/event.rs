@@ -4,6 +4,7 @@
 use super::codec::{In, Out};
 use super::{Damaged, Names, Numbers, decode, encode};
 use crate::model::{AttrName, Change, EntityId, Outcome, Stored, TenantId, Timestamp};
+use crate::store::Topic;
 
 /// The version that every record of an event begins with.
 const VERSION: u8 = 1;
@@ -11,10 +12,12 @@ const VERSION: u8 = 1;
 const CREATED: u8 = 1;
 const BEFORE: u8 = 2;
 const AFTER: u8 = 4;
+const REGISTRATION: u8 = 8;
 
 /// Writes an event's record.
 pub(in crate::store) fn encode_event(
     tenant: &TenantId,
+    topic: Topic,
     change: &Change,
     dictionary: &mut dyn Numbers,
 ) -> Vec<u8> {
@@ -27,7 +30,8 @@ pub(in crate::store) fn encode_event(
     out.byte(
         bit(change.outcome.created, CREATED)
             | bit(before.is_some(), BEFORE)
-            | bit(after.is_some(), AFTER),
+            | bit(after.is_some(), AFTER)
+            | bit(topic == Topic::Registration, REGISTRATION),
     );
     // No tenant has an empty name, so the default one can.
     out.text(tenant.name().unwrap_or_default());
@@ -50,7 +54,7 @@ pub(in crate::store) fn encode_event(
 pub(in crate::store) fn decode_event(
     record: &[u8],
     names: &dyn Names,
-) -> Result<(TenantId, Change), Damaged> {
+) -> Result<(TenantId, Topic, Change), Damaged> {
     let mut input = In(record);
     if input.byte()? != VERSION {
         return Err(Damaged("an event is of another version"));
@@ -73,7 +77,11 @@ pub(in crate::store) fn decode_event(
     };
     let (before, after) = (entity(BEFORE)?, entity(AFTER)?);
     let outcome = Outcome { created: bits & CREATED != 0, updated, untouched };
-    Ok((tenant, Change { id, at, before, after, outcome }))
+    let topic = match bits & REGISTRATION {
+        0 => Topic::Entity,
+        _ => Topic::Registration,
+    };
+    Ok((tenant, topic, Change { id, at, before, after, outcome }))
 }
 
 fn read_names(input: &mut In<'_>, names: &dyn Names) -> Result<Vec<AttrName>, Damaged> {

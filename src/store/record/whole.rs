@@ -7,6 +7,7 @@ use super::codec::{In, Out};
 use super::short::{lengthen, shorten};
 use super::{Damaged, Names, Numbers, decode, decode_event, encode, encode_event};
 use crate::model::{Change, Entity, Name, TenantId};
+use crate::store::Topic;
 
 /// The version that every whole record begins with; the record within has its own.
 const VERSION: u8 = 1;
@@ -23,12 +24,12 @@ pub fn decode_whole(record: &[u8]) -> Result<Entity, Damaged> {
 }
 
 /// Writes the whole record of an event.
-pub fn encode_whole_event(tenant: &TenantId, change: &Change) -> Vec<u8> {
-    with_names(|names| encode_event(tenant, change, names))
+pub fn encode_whole_event(tenant: &TenantId, topic: Topic, change: &Change) -> Vec<u8> {
+    with_names(|names| encode_event(tenant, topic, change, names))
 }
 
 /// Reads the event of a whole record.
-pub fn decode_whole_event(record: &[u8]) -> Result<(TenantId, Change), Damaged> {
+pub fn decode_whole_event(record: &[u8]) -> Result<(TenantId, Topic, Change), Damaged> {
     let (names, record) = split(record)?;
     decode_event(record, &names)
 }

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::store::{Records, Shelf};
+use crate::model::Outcome;
+use crate::store::{Note, RecordEdit, Records, Shelf, Topic};
 
 /// Put replaces, add does not, take says whether there was one.
 pub async fn records_are_put_added_and_taken<B: Backend>() {
@@ -73,4 +74,48 @@ pub async fn records_of_tenants_are_apart<B: Backend>() {
         assert_eq!(store.records(&shelf).await.unwrap(), [("k".to_owned(), json!(value))]);
     }
     assert_eq!(store.tenants().await.unwrap().len(), 3);
+}
+
+/// The event is there if and only if the record was changed; it needs nobody who wants it.
+pub async fn a_record_changes_together_with_its_event<B: Backend>() {
+    let mut backend = B::start().await;
+    let tenant = TenantId::named("ลำปาง").unwrap();
+    let shelf = Shelf::of(&tenant, "registrations");
+    let note = |number: usize| {
+        let change = Change {
+            id: entity_id(number),
+            at: at(number as i64),
+            before: None,
+            after: Some(Stored::new(bare_entity(number, 0))),
+            outcome: Outcome::default(),
+        };
+        Note { topic: Topic::Registration, change }
+    };
+    let store = backend.store();
+    let unknown = store.note_record(&shelf, "a", RecordEdit::Take, note(0));
+    assert_eq!(unknown.await.unwrap_err(), StoreError::UnknownTenant(tenant.clone()));
+    let steps = [
+        (RecordEdit::Add(json!({"a": 1})), true, Some(json!({"a": 1}))),
+        (RecordEdit::Add(json!({"a": 2})), false, Some(json!({"a": 1}))),
+        (RecordEdit::Replace(json!({"a": 3})), true, Some(json!({"a": 3}))),
+        (RecordEdit::Take, true, None),
+        (RecordEdit::Take, false, None),
+        (RecordEdit::Replace(json!({"a": 4})), false, None),
+        (RecordEdit::Add(json!({"a": 5})), true, Some(json!({"a": 5}))),
+    ];
+    let mut kept = Vec::new();
+    for (number, (edit, done, left)) in steps.into_iter().enumerate() {
+        let result = store.note_record(&shelf, "a", edit, note(number)).await;
+        assert_eq!(result.unwrap(), done, "step {number}");
+        assert_eq!(store.record(&shelf, "a").await.unwrap(), left, "step {number}");
+        kept.extend(done.then_some((entity_id(number), Topic::Registration)));
+    }
+    drop(store);
+    backend = backend.restart().await;
+    let store = backend.store();
+    assert_eq!(store.record(&shelf, "a").await.unwrap(), Some(json!({"a": 5})));
+    let events = store.events(0, 100).await.unwrap();
+    let told: Vec<_> = events.iter().map(|one| (one.change.id.clone(), one.topic)).collect();
+    assert_eq!(told, kept);
+    assert!(events.iter().all(|event| event.tenant == tenant && event.change.after.is_some()));
 }

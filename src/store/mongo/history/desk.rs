@@ -24,7 +24,7 @@ use crate::store::history::{
 };
 use crate::store::record::Damaged;
 use crate::store::record::short::shorten;
-use crate::store::{Event, StoreError};
+use crate::store::{Event, StoreError, Topic};
 
 /// How many documents come at once.
 const BATCH: u32 = 500;
@@ -179,6 +179,7 @@ impl Desk {
     ) -> Result<Vec<Event>, StoreError> {
         passage.take_turn(inner, &self.handle)?;
         let mut session = self.session.borrow_mut();
+        let told = told.into_iter().map(|change| (Topic::Entity, change)).collect();
         self.wait(self.inner.append_events(&mut session, tenant, told))
     }
 
