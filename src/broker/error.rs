@@ -41,9 +41,6 @@ pub enum Error {
     /// There is no room for one more listener.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// Conflict: it clashes with how things are.
-    #[error("{0}")]
-    Conflict(String),
     /// BadRequestData: the input breaks a rule of the operation.
     #[error("{0}")]
     BadRequestData(String),

@@ -238,7 +238,6 @@ impl From<Error> for Problem {
             Error::Read(_) | Error::BadRequestData(_) => Self::bad_request(detail),
             Error::Conflict(_) => Self::new(ErrorKind::Conflict, detail),
             Error::AlreadyExists(_) => Self::new(ErrorKind::AlreadyExists, detail),
-            Error::Conflict(_) => Self::new(ErrorKind::Conflict, detail),
             Error::Subscribe(SubscribeError::Taken(_)) => {
                 Self::new(ErrorKind::AlreadyExists, detail)
             }

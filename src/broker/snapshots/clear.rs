@@ -1,7 +1,7 @@
 //! Taking away what a snapshot held, when it has ended, or before it is filled anew.
 
 use super::keep::Kept;
-use crate::broker::{Broker, Call, Error};
+use crate::broker::{About, Broker, Call, Error};
 use crate::jsonld::Context;
 use crate::model::{
     Action, EntityId, HistoryAction, HistoryWrite, SnapshotId, SubscriptionId, TenantId, Timestamp,
@@ -55,8 +55,11 @@ impl Broker {
         let now = Timestamp::now();
         let call = Call { tenant: place.clone(), now, context: Context::core() };
         // Nobody is to be told of what goes.
-        for (id, _) in self.subscriptions().records(place).all().await? {
-            match self.delete_subscription(&call, &SubscriptionId::from_trusted(&id)).await {
+        for (id, _) in self.subscriptions().records(place, About::Entities).all().await? {
+            match self
+                .delete_subscription(&call, About::Entities, &SubscriptionId::from_trusted(&id))
+                .await
+            {
                 Ok(()) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
