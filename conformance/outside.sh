@@ -39,6 +39,7 @@ if [ $# -eq 0 ]; then
         TP/NGSI-LD/ContextInformation/Provision/PurgeEntities \
         TP/NGSI-LD/ContextInformation/Provision/TransientEntities \
         TP/NGSI-LD/ContextInformation/Subscription \
+        TP/NGSI-LD/ContextSource \
         TP/NGSI-LD/ContextInformation/EntityMap \
         TP/NGSI-LD/ContextInformation/Snapshot \
         TP/NGSI-LD/jsonldContext
