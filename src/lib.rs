@@ -33,6 +33,9 @@ pub mod store;
 /// Subscriptions: who wants to be told of a change, and telling them until they know.
 pub mod subscribe;
 
+/// Distributed operations: who is asked for what, and how answers become one.
+pub mod federate;
+
 /// The operations of the specification, one file each.
 pub mod broker;
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::federation::{Intent, Kind};
 use super::{Broker, Call, Error};
 use crate::jsonld::{Context, Document};
 use crate::model::{Action, EntityId, Write};
@@ -44,7 +45,7 @@ impl Broker {
         call: &Call,
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
-        self.batch(call, elements, Reading::Whole, |document, reader| {
+        self.batch(call, Kind::Create, elements, Reading::Whole, |document, reader| {
             let entity = reader.entity(document)?;
             Ok(Write::new(entity.id.clone(), Action::Create(entity)))
         })
@@ -60,7 +61,7 @@ impl Broker {
     ) -> Result<BatchOutcome, Error> {
         let replace = existing == Existing::Replace;
         let reading = if replace { Reading::Whole } else { Reading::Update };
-        self.batch(call, elements, reading, |document, reader| {
+        self.batch(call, Kind::Upsert(existing), elements, reading, |document, reader| {
             if replace {
                 let entity = reader.entity(document)?;
                 return Ok(Write::new(entity.id.clone(), Action::Upsert(entity)));
@@ -79,7 +80,7 @@ impl Broker {
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
         let overwrite = existing != Existing::Leave;
-        self.batch(call, elements, Reading::Whole, |document, reader| {
+        self.batch(call, Kind::Update(existing), elements, Reading::Whole, |document, reader| {
             let fragment = reader.fragment(document)?;
             let id = target(fragment.id.as_ref())?;
             Ok(Write::new(id, Action::Append { fragment, overwrite }))
@@ -93,7 +94,7 @@ impl Broker {
         call: &Call,
         elements: Vec<Element<'_>>,
     ) -> Result<BatchOutcome, Error> {
-        self.batch(call, elements, Reading::Merge, |document, reader| {
+        self.batch(call, Kind::Merge, elements, Reading::Merge, |document, reader| {
             let fragment = reader.fragment(document)?;
             let id = target(fragment.id.as_ref())?;
             Ok(Write::new(id, Action::Merge { fragment, lang: None, observed_at: None }))
@@ -113,19 +114,24 @@ impl Broker {
                 let text = id.as_str().map(str::to_owned);
                 let intent = match id.as_str() {
                     Some(text) => EntityId::parse(text)
-                        .map(|id| Write::new(id, Action::Delete))
+                        .map(|id| Intent {
+                            write: Write::new(id, Action::Delete),
+                            document: None,
+                            context: call.context.clone(),
+                        })
                         .map_err(|why| Error::bad(why.to_string())),
                     None => Err(Error::bad("an id is a string that holds a URI")),
                 };
                 (text, intent)
             })
             .collect();
-        self.commit_batch(call, intents).await
+        self.commit_batch(call, Kind::Delete, intents).await
     }
 
     async fn batch(
         &self,
         call: &Call,
+        kind: Kind,
         elements: Vec<Element<'_>>,
         reading: Reading,
         intend: impl Fn(&Document<'_>, Reader<'_>) -> Result<Write, Error>,
@@ -135,34 +141,45 @@ impl Broker {
             .map(|Element { document, context }| {
                 let id = document.get("id").or_else(|| document.get("@id"));
                 let id = id.and_then(Document::as_str).map(str::to_owned);
-                let intent = context
-                    .and_then(|context| intend(&document, self.reader_by(&context, reading)));
+                let intent = context.and_then(|context| {
+                    let write = intend(&document, self.reader_by(&context, reading))?;
+                    let document = call.origin().map(|_| document);
+                    Ok(Intent { write, document, context })
+                });
                 (id, intent)
             })
             .collect();
-        self.commit_batch(call, intents).await
+        self.commit_batch(call, kind, intents).await
     }
 
     async fn commit_batch(
         &self,
         call: &Call,
-        intents: Vec<(Option<String>, Result<Write, Error>)>,
+        kind: Kind,
+        intents: Vec<(Option<String>, Result<Intent<'_>, Error>)>,
     ) -> Result<BatchOutcome, Error> {
-        let mut writes = Vec::with_capacity(intents.len());
-        let mut ids = Vec::with_capacity(intents.len());
         let mut batch = BatchOutcome::default();
+        let mut right = Vec::with_capacity(intents.len());
         for (id, intent) in intents {
             match intent {
-                Ok(write) => {
-                    ids.push(write.id.clone());
-                    writes.push(write);
-                }
+                Ok(intent) => right.push(intent),
                 Err(error) => batch.failed.push((id, error)),
             }
         }
-        if writes.is_empty() {
+        if right.is_empty() {
             return Ok(batch);
         }
+        if let Some(origin) = call.origin() {
+            match Box::pin(self.batch_everywhere(call, origin, kind, right)).await? {
+                Ok(mut done) => {
+                    batch.failed.append(&mut done.failed);
+                    return Ok(BatchOutcome { failed: batch.failed, ..done });
+                }
+                Err(back) => right = back,
+            }
+        }
+        let ids: Vec<EntityId> = right.iter().map(|intent| intent.write.id.clone()).collect();
+        let writes = right.into_iter().map(|intent| intent.write).collect();
         let outcomes = self.store.commit(&call.tenant, writes, call.now).await?;
         let mut seen = rustc_hash::FxHashSet::default();
         for (id, outcome) in ids.into_iter().zip(outcomes) {

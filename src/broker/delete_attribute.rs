@@ -1,8 +1,12 @@
 //! Delete Attribute (5.6.5).
 
+use reqwest::Method;
+
+use super::federation::{Body, Updated};
 use super::{Broker, Call, Error};
-use crate::model::{Action, DatasetId, EntityId, Instances, Name, Write};
+use crate::model::{Action, DatasetId, EntityId, Instances, Name};
 use crate::represent::check_attribute_term;
+use crate::represent::registration::Operation;
 
 impl Broker {
     /// Deletes instances of an attribute, or the scope. 5.6.5.
@@ -13,8 +17,9 @@ impl Broker {
         attribute: &str,
         only: Option<&str>,
         instances: Instances,
-    ) -> Result<(), Error> {
+    ) -> Result<Updated, Error> {
         let only = self.only(call, only)?;
+        let parts = instances.clone();
         let name = call.context.expand(attribute)?;
         let action = if name == Name::SCOPE {
             Action::DeleteScope
@@ -22,8 +27,14 @@ impl Broker {
             check_attribute_term(attribute)?;
             Action::DeleteAttribute { attribute: name, instances }
         };
-        self.commit_one(call, Write { id, only, action }).await?;
-        Ok(())
+        let all = |all| ("deleteAll", format!("{all}"));
+        let params = match &parts {
+            Instances::All => vec![all(true)],
+            Instances::Dataset(dataset) => vec![("datasetId", dataset.as_str().to_owned())],
+            Instances::Default => Vec::new(),
+        };
+        let how = (Operation::DeleteAttrs, Method::DELETE, params);
+        self.change_attribute(call, id, name, only, Body::Nothing, how, action).await
     }
 }
 

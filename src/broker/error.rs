@@ -1,6 +1,8 @@
 //! What can go wrong in an operation, gathered from the rooms that it composes.
 
+use super::federation::SourceFailure;
 use crate::egress::NoRoom;
+use crate::federate::Warning;
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
 use crate::model::{AttrName, Refusal};
 use crate::query::QueryError;
@@ -62,6 +64,12 @@ pub enum Error {
     /// A capability that this broker does not have (501).
     #[error("{0}")]
     NotImplemented(String),
+    /// A context source did not do its part.
+    #[error(transparent)]
+    Source(SourceFailure),
+    /// What went wrong, and what there is to say of sources besides.
+    #[error("{0}")]
+    Warned(Box<Error>, Vec<Warning>),
     /// Only the log is told what.
     #[error("internal error: {0}")]
     Internal(String),
@@ -71,6 +79,14 @@ impl Error {
     /// A BadRequestData.
     pub fn bad(why: impl Into<String>) -> Self {
         Self::BadRequestData(why.into())
+    }
+
+    /// The same, with warnings about sources, if there are any.
+    pub fn warned(self, warnings: Vec<Warning>) -> Self {
+        match warnings.is_empty() {
+            true => self,
+            false => Self::Warned(Box::new(self), warnings),
+        }
     }
 
     /// An InvalidRequest.

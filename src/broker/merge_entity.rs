@@ -1,9 +1,13 @@
 //! Merge Entity (5.6.17).
 
+use reqwest::Method;
+
+use super::federation::{Body, Missing, Place, Settled, Telling, about, entity_path};
 use super::{Broker, Call, Error, check_same_id};
 use crate::jsonld::Document;
 use crate::model::{Action, EntityId, Timestamp, Write};
 use crate::represent::Reading;
+use crate::represent::registration::Operation;
 
 /// The parameters of a Merge.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +30,7 @@ impl Broker {
         id: EntityId,
         merging: Merging<'_>,
         body: &Document<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Settled, Error> {
         let only = self.only(call, merging.only)?;
         let reading = if merging.simplified { Reading::MergeSimplified } else { Reading::Merge };
         let fragment = self.reader(call, reading).fragment(body)?;
@@ -36,7 +40,26 @@ impl Broker {
             lang: merging.lang.map(Into::into),
             observed_at: merging.observed_at,
         };
-        self.commit_one(call, Write { id, only, action }).await?;
-        Ok(())
+        let time = merging.observed_at.map(|at| ("observedAt", at.to_string()));
+        let lang = merging.lang.map(|lang| ("lang", lang.to_owned()));
+        let format = merging.simplified.then(|| ("format", "simplified".to_owned()));
+        let telling = Telling {
+            id: &id,
+            types: &[],
+            only: only.as_ref(),
+            attributes: call.origin().map(|_| about(call, body)),
+            operation: Operation::MergeEntity,
+            method: Method::PATCH,
+            path: Place::Plain(entity_path(&id, "")),
+            params: [format, lang, time].into_iter().flatten().collect(),
+            body: Body::Entity(body),
+        };
+        match self.write_everywhere(call, &telling, action).await? {
+            Ok(parts) => parts.settle(&id, Missing::Fails),
+            Err(action) => {
+                self.commit_one(call, Write { id, only, action }).await?;
+                Ok(Settled::Done)
+            }
+        }
     }
 }

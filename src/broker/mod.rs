@@ -14,6 +14,7 @@ mod discovery;
 mod entity_maps;
 mod error;
 mod explain_query;
+mod federation;
 mod freshness;
 mod history_rules;
 mod house;
@@ -48,6 +49,10 @@ pub use contexts::StoredContexts;
 pub use delete_attribute::delete_instances;
 pub use entity_maps::{MapTexts, MapUse};
 pub use error::Error;
+pub use federation::{
+    Candidate, Candidates, Federation, Holder, INBOX, Inquiry, Origin, Settled, SourceFailure,
+    Updated, Why,
+};
 pub use history_rules::HeldTexts;
 pub use merge_entity::Merging;
 pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Models};
@@ -92,6 +97,7 @@ pub struct Broker {
     entity_maps: EntityMaps,
     snapshots: Snapshots,
     describe: OnceLock<fn(Error) -> serde_json::Value>,
+    federation: Arc<Federation>,
 }
 
 /// What carries notifications to those who subscribed.
@@ -106,6 +112,9 @@ pub struct Call {
     pub tenant: TenantId,
     pub now: Timestamp,
     pub context: Arc<Context>,
+    /// How the request came, if it may concern sources that registered themselves: absent where
+    /// the tenant has none, and for what is to be done here alone.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Broker {
@@ -117,6 +126,7 @@ impl Broker {
         limits: Limits,
         telling: Telling,
         registry: Arc<Registry>,
+        federation: Arc<Federation>,
     ) -> Self {
         let Telling { subscriptions, hub, carrier } = telling;
         let query_limits = query_limits(&limits);
@@ -139,6 +149,7 @@ impl Broker {
             entity_maps,
             snapshots,
             describe: OnceLock::new(),
+            federation,
         }
     }
 
@@ -169,6 +180,9 @@ impl Broker {
     pub async fn close(&self) -> Result<(), StoreError> {
         let told = self.notifier().close().await;
         self.carrier.close().await;
+        if let Err(error) = self.keep_reports().await {
+            tracing::warn!(%error, "how sources fared could not be written down");
+        }
         self.store.close().await?;
         told
     }

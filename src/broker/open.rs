@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::freshness::keep_fresh;
 use super::{
-    Broker, FolderError, Models, Registry, StoredContexts, Subscriptions, Telling, query_limits,
+    Broker, Federation, FolderError, Models, Registry, StoredContexts, Subscriptions, Telling,
+    query_limits,
 };
 use crate::config::{self, Config};
 use crate::egress::{self, Carrier, Guard, Hub};
@@ -69,8 +70,19 @@ impl Broker {
             tracing::info!(registrations = sources, "sources are registered");
         }
         let telling = Telling { subscriptions, hub, carrier };
-        let broker = Self::new(store, contexts, models, limits, telling, registry);
-        Ok(broker.with_keeping(config.maps.clone(), config.snapshots.clone()))
+        let client = Arc::new(egress::Client::new(&config.egress)?);
+        let federation =
+            Arc::new(Federation::new(client, config.federation.clone(), base_url(config)));
+        registry.follow(federation.clone());
+        let broker = Self::new(store, contexts, models, limits, telling, registry, federation)
+            .with_keeping(config.maps.clone(), config.snapshots.clone());
+        if let Err(error) = broker.recall_reports().await {
+            tracing::error!(%error, "how sources fared is not known");
+        }
+        if let Err(error) = broker.recall_planted().await {
+            tracing::error!(%error, "what was planted at sources is not known");
+        }
+        Ok(broker)
     }
 }
 

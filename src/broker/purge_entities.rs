@@ -4,6 +4,7 @@ use super::entity_maps::only;
 use super::{BatchOutcome, Broker, Call, Error, QueryTexts};
 use crate::model::{Action, EntityId, Name, Refusal, Write};
 use crate::query::{Anchor, EntityPlan, Page as Window};
+use crate::store::StoreError;
 
 /// What is left of the entities that are purged.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,12 @@ impl Broker {
         let mut plan = self.plan(call, texts)?;
         self.check_purge(&plan)?;
         let action = self.purge_action(call, purging)?;
-        let mut batch = BatchOutcome::default();
+        // What a map names is here.
+        let there = match texts.map.any() {
+            true => Vec::new(),
+            false => self.purge_there(call, &plan, texts, purging).await?,
+        };
+        let mut batch = BatchOutcome { failed: there, ..BatchOutcome::default() };
         plan.page = Window { offset: 0, limit: PORTION, count: false, after: None };
         if let Some(held) = self.named_by_map(call, &texts.map).await? {
             for some in held.chunks(PORTION) {
@@ -60,7 +66,11 @@ impl Broker {
         action: &Action,
         batch: &mut BatchOutcome,
     ) -> Result<Option<Anchor>, Error> {
-        let found = self.store.find(&call.tenant, plan, call.now).await?;
+        let found = match self.store.find(&call.tenant, plan, call.now).await {
+            // Sources may have what nobody ever kept here.
+            Err(StoreError::UnknownTenant(_)) if call.origin().is_some() => return Ok(None),
+            found => found?,
+        };
         let ids: Vec<EntityId> = found.entities.iter().map(|e| e.id.clone()).collect();
         let writes = ids.iter().map(|id| Write::new(id.clone(), action.clone())).collect();
         let outcomes = self.store.commit(&call.tenant, writes, call.now).await?;

@@ -60,6 +60,7 @@ fn put_query(body: QueryBody, texts: &mut QueryTexts, view: &mut ViewTexts) {
     };
     texts.attrs.clone_from(&body.attrs);
     texts.q = body.q;
+    texts.split_entities = body.split_entities;
     texts.csf = body.csf;
     texts.scope_q = body.scope_q;
     texts.expand_values = body.expand_values;

@@ -1,5 +1,6 @@
 //! Query Entities (5.7.2): texts become a plan, the plan finds entities.
 
+use super::federation::Everywhere;
 use super::{Answer, Broker, Call, Error, MapTexts};
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
@@ -27,6 +28,8 @@ pub struct QueryTexts {
     pub order_from: Option<String>,
     pub order_geometry: Option<String>,
     pub local: Option<bool>,
+    /// Whether the parts of an entity may lie at several sources; as configured if absent.
+    pub split_entities: Option<bool>,
     pub page: PageTexts,
     pub map: MapTexts,
 }
@@ -95,17 +98,34 @@ impl Broker {
         let mut plan = self.plan(call, texts)?;
         check_links(&plan, rendering)?;
         plan.page = self.page(&texts.page)?;
+        texts.map.check()?;
+        let here = plan.select.iter().any(|one| one.types == Some(TypeSelection::Any));
+        if let Some(origin) = call.origin().filter(|_| !here) {
+            let asked = self.asked(call, &plan, texts, rendering)?;
+            let found = Box::pin(self.query_everywhere(call, origin, &asked, rendering));
+            if let Some(found) = found.await? {
+                let linked = self.linked(call, &found.entities, rendering).await?;
+                let Everywhere { entities, count, more, warnings } = found;
+                return Ok(Answer { entities, linked, count, more, warnings, map: None });
+            }
+        }
         if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
             return Err(Error::TooManyResults(format!(
                 "an ordered result can be paged up to offset {ORDERED_OFFSET}: filter it"
             )));
         }
-        texts.map.check()?;
         if texts.map.any() {
             let (found, map) = Box::pin(self.query_by_map(call, texts, &plan)).await?;
             let linked = self.linked(call, &found.entities, rendering).await?;
             let Found { entities, count, more, .. } = found;
-            return Ok(Answer { entities, linked, count, more, map: Some(map) });
+            return Ok(Answer {
+                entities,
+                linked,
+                count,
+                more,
+                warnings: Vec::new(),
+                map: Some(map),
+            });
         }
         let offset = texts.page.offset;
         let key = self.pages.key(&call.tenant, call.context.id(), texts);
@@ -120,7 +140,7 @@ impl Broker {
         }
         let linked = self.linked(call, &found.entities, rendering).await?;
         let Found { entities, count, more, .. } = found;
-        Ok(Answer { entities, linked, count, more, map: None })
+        Ok(Answer { entities, linked, count, more, warnings: Vec::new(), map: None })
     }
 
     /// The plan of a query, its page left open; what says too little or contradicts itself is
@@ -139,8 +159,8 @@ impl Broker {
             text.map(|text| Filter::parse(text, context, &options, &limits)).transpose()
         };
         if let Some(csf) = &texts.csf {
-            // Nothing is registered yet that it could leave out, but it has to be right.
-            Filter::parse_as("csf", csf, context, &FilterOptions::default(), &limits)?;
+            // Whether or not there are sources that it could leave out, it has to be right.
+            self.source_filter(call, csf)?;
         }
         let attrs = texts.attrs.as_deref();
         let scope = texts.scope_q.as_deref();
@@ -160,6 +180,12 @@ impl Broker {
             check_width(&plan, texts)?;
         }
         Ok(plan)
+    }
+
+    /// What must hold of a source (`csf`).
+    pub(super) fn source_filter(&self, call: &Call, csf: &str) -> Result<Filter, Error> {
+        let (context, limits) = (&call.context, &self.query_limits);
+        Ok(Filter::parse_as("csf", csf, context, &FilterOptions::default(), limits)?)
     }
 
     pub(super) fn selectors(

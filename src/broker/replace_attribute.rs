@@ -1,8 +1,12 @@
 //! Replace Attribute (5.6.19).
 
+use reqwest::Method;
+
+use super::federation::{Body, Updated};
 use super::{Broker, Call, Error};
 use crate::jsonld::Document;
-use crate::model::{Action, AttrName, EntityId, InstanceEdit, Name, Write};
+use crate::model::{Action, AttrName, EntityId, InstanceEdit, Name};
+use crate::represent::registration::Operation;
 use crate::represent::{Reading, check_attribute_term};
 
 impl Broker {
@@ -14,7 +18,7 @@ impl Broker {
         attribute: &str,
         only: Option<&str>,
         body: &Document<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Updated, Error> {
         let only = self.only(call, only)?;
         let attribute = self.attribute_name(call, attribute)?;
         let mut edits = self.reader(call, Reading::Whole).attribute_fragment(body, attribute)?.0;
@@ -23,8 +27,8 @@ impl Broker {
             _ => return Err(Error::bad("the body is not a single attribute instance")),
         };
         let action = Action::ReplaceAttribute { attribute, patch };
-        self.commit_one(call, Write { id, only, action }).await?;
-        Ok(())
+        let how = (Operation::ReplaceAttrs, Method::PUT, Vec::new());
+        self.change_attribute(call, id, attribute, only, Body::Attribute(body), how, action).await
     }
 
     /// The name in a path, expanded; what cannot be an attribute is refused, `scope` included.

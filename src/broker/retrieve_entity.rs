@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::entity_maps::Family;
 use super::{Broker, Call, Error, MapTexts, MapUse, not_found};
-use crate::model::{EntityId, Held, Stored};
+use crate::federate::Warning;
+use crate::model::{EntityId, Held, Stored, TypeSelection};
 use crate::represent::{Linked, Rendering};
 
 /// Entities that were found, and those that they are joined with.
@@ -16,6 +17,8 @@ pub struct Answer {
     pub count: Option<u64>,
     /// Whether there are more after these.
     pub more: bool,
+    /// What there is to say of sources.
+    pub warnings: Vec<Warning>,
     /// The entity map that they were found by, if one was asked for (5.5.14).
     pub map: Option<MapUse>,
 }
@@ -37,29 +40,45 @@ impl Broker {
             true => Box::pin(self.map_to_retrieve(call, map, Family::Current, id)).await?,
             false => None,
         };
-        let found = self.store.get(&call.tenant, id, call.now).await?;
-        let entity = found.ok_or_else(|| not_found(id))?;
+        let (found, warnings) = match call.origin() {
+            None => (self.store.get(&call.tenant, id, call.now).await?, Vec::new()),
+            Some(origin) => {
+                let only = only.as_ref();
+                Box::pin(self.retrieve_everywhere(call, origin, id, only, rendering)).await?
+            }
+        };
+        let Some(entity) = found else { return Err(not_found(id).warned(warnings)) };
+        let mut answer = self.answer(call, entity, only, rendering, warnings).await?;
+        // A map tells of what is here.
+        if map.any() && call.origin().is_none() {
+            let held = Held::here(id.clone());
+            let made = self.map_retrieved(call, map, Family::Current, named, held);
+            answer.map = Some(Box::pin(made).await?);
+        }
+        Ok(answer)
+    }
+
+    async fn answer(
+        &self,
+        call: &Call,
+        entity: Arc<Stored>,
+        only: Option<TypeSelection>,
+        rendering: &Rendering,
+        warnings: Vec<Warning>,
+    ) -> Result<Answer, Error> {
+        let id = &entity.id;
         if only.is_some_and(|only| !only.selects(entity.types.as_slice())) {
-            return Err(not_found(id));
+            return Err(not_found(id).warned(warnings));
         }
         if let Some(attrs) = &rendering.projection.attrs {
             let names = attrs.iter().filter_map(|term| term.name());
             if !names.into_iter().any(|name| entity.attributes.get(name).is_some()) {
-                return Err(Error::NotFound(format!(
-                    "the entity {id} has none of the attributes that attrs names"
-                )));
+                let why = format!("the entity {id} has none of the attributes that attrs names");
+                return Err(Error::NotFound(why).warned(warnings));
             }
         }
         let entities = vec![entity];
         let linked = self.linked(call, &entities, rendering).await?;
-        let map = match map.any() {
-            true => {
-                let held = Held::here(id.clone());
-                let made = self.map_retrieved(call, map, Family::Current, named, held);
-                Some(Box::pin(made).await?)
-            }
-            false => None,
-        };
-        Ok(Answer { entities, linked, count: None, more: false, map })
+        Ok(Answer { entities, linked, count: None, more: false, warnings, map: None })
     }
 }

@@ -26,8 +26,7 @@ impl Broker {
         tenant: &TenantId,
         now: Timestamp,
     ) -> Result<SourceIdentity, Error> {
-        let seed = self.identity().await?;
-        let alias = format!("lanna-{:016x}", fingerprint(&[&seed, tenant.name().unwrap_or("")]));
+        let alias = self.alias(tenant).await?;
         Ok(SourceIdentity {
             id: format!("urn:ngsi-ld:ContextSourceIdentity:{alias}"),
             alias,
@@ -37,7 +36,7 @@ impl Broker {
     }
 
     /// The number is chosen once; of several brokers on one store the first wins.
-    async fn identity(&self) -> Result<String, Error> {
+    pub(super) async fn identity(&self) -> Result<String, Error> {
         let records = Records::<String>::on(&*self.store, SHELF);
         if let Some(seed) = records.get("broker").await? {
             return Ok(seed);
@@ -45,6 +44,16 @@ impl Broker {
         let chosen = uuid::Uuid::new_v4().to_string();
         records.add("broker", &chosen).await?;
         Ok(records.get("broker").await?.unwrap_or(chosen))
+    }
+}
+
+/// The name towards a tenant: the one that was chosen for this broker, or one that is made up; for
+/// tenants with a name it ends otherwise for each.
+pub(super) fn alias_of(own: Option<&str>, seed: &str, tenant: &TenantId) -> String {
+    match (own, tenant.name()) {
+        (Some(own), None) => own.to_owned(),
+        (Some(own), Some(tenant)) => format!("{own}-{:016x}", fingerprint(&[own, tenant])),
+        (None, tenant) => format!("lanna-{:016x}", fingerprint(&[seed, tenant.unwrap_or("")])),
     }
 }
 

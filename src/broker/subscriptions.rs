@@ -33,7 +33,7 @@ pub enum About {
 
 impl About {
     /// Both.
-    const ALL: [About; 2] = [About::Entities, About::Sources];
+    pub(super) const ALL: [About; 2] = [About::Entities, About::Sources];
 
     /// Where the subscriptions of a tenant lie.
     const fn shelf(self) -> &'static str {
@@ -293,7 +293,12 @@ mod tests {
     const MANY: usize = 100_000;
 
     fn call() -> Call {
-        Call { tenant: TenantId::DEFAULT, now: Timestamp::now(), context: Context::core() }
+        Call {
+            tenant: TenantId::DEFAULT,
+            now: Timestamp::now(),
+            context: Context::core(),
+            origin: None,
+        }
     }
 
     async fn create(broker: &Broker, body: Value) {

@@ -113,7 +113,10 @@ impl Broker {
             if wanted.is_empty() {
                 return Ok(links.finish());
             }
-            links.found(self.store.get_many(&call.tenant, &wanted, call.now).await?);
+            links.found(match call.origin() {
+                None => self.store.get_many(&call.tenant, &wanted, call.now).await?,
+                Some(origin) => Box::pin(self.get_everywhere(call, origin, &wanted)).await?,
+            });
         }
     }
 }

@@ -52,7 +52,7 @@ async fn asked(broker: &Broker, explain: &Explain) -> Result<Explanation, Failur
     let texts = read_query(&explain.query)?;
     let now = Timestamp::now();
     let context = context(broker, explain, now).await?;
-    let call = Call { tenant: explain.tenant.clone(), now, context };
+    let call = Call { tenant: explain.tenant.clone(), now, context, origin: None };
     Ok(broker.explain_query(&call, &texts).await?)
 }
 

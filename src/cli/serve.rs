@@ -66,8 +66,10 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         greet(&running);
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
         let keeping = actix_web::rt::spawn(broker.clone().keep_house(details));
+        let reporting = actix_web::rt::spawn(keep_reports(broker.clone()));
         let ended = until_told(running, &state).await;
         renewing.abort();
+        reporting.abort();
         feeds.close().await;
         if let Some(deriver) = deriver {
             deriver.close().await;
@@ -95,6 +97,18 @@ async fn renew_contexts(broker: Arc<Broker>) {
     loop {
         turns.tick().await;
         broker.contexts().renew_due(Timestamp::now()).await;
+    }
+}
+
+/// Writes down every few seconds how sources fared.
+async fn keep_reports(broker: Arc<Broker>) {
+    let mut turns = tokio::time::interval(broker.report_interval());
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        if let Err(error) = broker.keep_reports().await {
+            tracing::warn!(%error, "how sources fared could not be written down");
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod cors;
 mod derive;
 mod egress;
 mod error;
+mod federation;
 mod feeds;
 mod limits;
 mod load;
@@ -37,6 +38,7 @@ pub use cors::Cors;
 pub use derive::Derive;
 pub use egress::{Egress, Network, Ports};
 pub use error::ConfigError;
+pub use federation::Federation;
 pub use feeds::Feeds;
 pub use limits::Limits;
 pub use load::{Choice, Sources};
@@ -75,6 +77,7 @@ config! {
         stream: Stream,
         notify: Notify,
         feeds: Feeds,
+        federation: Federation,
         cors: Cors,
         admin: Admin,
         log: Log,

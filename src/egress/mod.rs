@@ -4,7 +4,8 @@
 //! URL, answers limited in size and time.
 //!
 //! [`Client`] fetches documents; [`Carrier`] brings messages to web servers and MQTT servers;
-//! [`Hub`] has them for those who listen. None knows what a document or a message is for.
+//! [`Hub`] has them for those who listen; an [`Asker`] asks other servers. None knows what a document
+//! or a message is for.
 
 mod address;
 mod guard;
@@ -18,6 +19,7 @@ mod loader;
 
 mod carrier;
 mod courier;
+mod exchange;
 mod hub;
 mod mqtt;
 mod post;
@@ -31,6 +33,7 @@ pub use carrier::Carrier;
 pub use client::{Client, Fetched};
 pub use courier::{Courier, Message, SendError};
 pub use direct::{Direct, DirectAnswer};
+pub use exchange::{AskError, Asker, Question, Reply};
 pub use guard::{Guard, Refused};
 pub use hub::{Hub, Listener, Missed, NoRoom, Told};
 pub use mqtt::{Arrived, ListenedTopic, Listening, TopicListener};

@@ -60,7 +60,7 @@ fn headers(to: &Web, message: &Message) -> Result<HeaderMap, SendError> {
 }
 
 /// Whether a connection ended before an answer began.
-fn was_closed(error: &reqwest::Error) -> bool {
+pub(super) fn was_closed(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() {
         return false;
     }

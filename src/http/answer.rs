@@ -11,14 +11,16 @@ use super::negotiate::Media;
 use super::pages::page_links;
 use super::problem::Problem;
 use super::viewing::Viewing;
-use crate::broker::{Answer, BatchOutcome, Call, PageTexts};
+use crate::broker::{Answer, BatchOutcome, Call, PageTexts, Settled, Updated};
+use crate::federate::Warning;
 use crate::jsonld::Context;
-use crate::model::Outcome;
 use crate::represent::results::{self, Failure};
 use crate::represent::{Renderer, Rendering, SpecVersion};
 
 /// `NGSILD-Results-Count` (6.3.13).
 pub(super) static RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
+/// `NGSILD-Warning` (6.3.17).
+pub(super) static WARNING: HeaderName = HeaderName::from_static("ngsild-warning");
 /// `Preference-Applied` (RFC 7240, 6.3.21).
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -51,12 +53,33 @@ pub(super) fn place(collection: &str, id: &str) -> String {
     place
 }
 
-/// 204, or 207 with an UpdateResult (5.2.18) where attributes were left as they were.
-pub fn update_result(outcome: &Outcome) -> HttpResponse {
-    match outcome.untouched.is_empty() {
-        true => no_content(),
-        false => json(StatusCode::MULTI_STATUS, results::update_result(outcome)),
+/// 204, or 207 with an UpdateResult (5.2.18) where attributes were left as they were, or others
+/// that have some of them did not do their part.
+pub fn updated(updated: Updated) -> HttpResponse {
+    let Updated { outcome, failed } = updated;
+    if outcome.untouched.is_empty() && failed.is_empty() {
+        return no_content();
     }
+    let failed: Vec<_> =
+        failed.into_iter().map(|(names, error)| (names, Problem::of_part(error))).collect();
+    json(StatusCode::MULTI_STATUS, results::update_result(&outcome, &failed))
+}
+
+/// 204, or 207 with a BatchOperationResult (5.2.16) where others that have parts of an entity did
+/// not do theirs.
+pub fn done(settled: Settled) -> HttpResponse {
+    match settled {
+        Settled::Done => no_content(),
+        Settled::Partly(outcome) => batch_done(outcome),
+    }
+}
+
+/// The same answer with the place of what was created.
+pub fn located(mut response: HttpResponse, collection: &str, id: &str) -> HttpResponse {
+    if let Ok(place) = HeaderValue::from_str(&place(collection, id)) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
 }
 
 /// 201 with the ids that were created, 204 if none was, or 207 if anything failed.
@@ -73,8 +96,11 @@ pub fn batch_done(outcome: BatchOutcome) -> HttpResponse {
         return no_content();
     }
     let succeeded: Vec<_> = outcome.created.into_iter().chain(outcome.changed).collect();
-    let failed: Vec<_> =
-        outcome.failed.into_iter().map(|(entity, error)| (entity, Problem::from(error))).collect();
+    let failed: Vec<_> = outcome
+        .failed
+        .into_iter()
+        .map(|(entity, error)| (entity, Problem::of_part(error)))
+        .collect();
     json(StatusCode::MULTI_STATUS, results::batch_result(&succeeded, &failed))
 }
 
@@ -100,9 +126,23 @@ pub fn one_entity(
         false => renderer.stored(&mut body, entity),
     };
     if written.empty {
-        return Err(Problem::not_found("the entity has none of the members that were asked for"));
+        let mut problem =
+            Problem::not_found("the entity has none of the members that were asked for");
+        problem.warn(&answer.warnings);
+        return Err(problem);
     }
-    Ok(dressed(call, viewing, written.altered, body))
+    let mut response = dressed(call, viewing, written.altered, body);
+    warn(response.headers_mut(), &answer.warnings);
+    Ok(response)
+}
+
+/// Says what went wrong at sources (6.3.17).
+pub(super) fn warn(headers: &mut HeaderMap, warnings: &[Warning]) {
+    for warning in warnings {
+        if let Ok(value) = HeaderValue::from_str(&warning.to_string()) {
+            headers.append(WARNING.clone(), value);
+        }
+    }
 }
 
 /// A page of entities (6.4.3.2).
@@ -119,6 +159,7 @@ pub fn entities(
     let written = renderer.all(&mut body, &answer.entities);
     let mut response = dressed(call, viewing, written.altered, body);
     let headers = response.headers_mut();
+    warn(headers, &answer.warnings);
     if let Some(count) = answer.count {
         results_count(headers, count);
     }
@@ -219,6 +260,14 @@ impl Failure for Problem {
     fn write_to(&self, out: &mut Vec<u8>) {
         // Writing to memory does not fail, and a problem is plain texts and a number.
         let _ = serde_json::to_writer(out, &self.body());
+    }
+
+    fn reason(&self) -> &str {
+        &self.detail
+    }
+
+    fn registration(&self) -> Option<&str> {
+        self.registration.as_deref()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 
-use super::answer::{no_content, update_result};
+use super::answer::updated;
 use super::problem::Problem;
 use super::request::Incoming;
 use crate::broker::delete_instances;
@@ -19,7 +19,7 @@ pub async fn append(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse
     let id = incoming.entity_id(id)?;
     let outcome =
         incoming.broker.append_attributes(&call, id, only.as_deref(), overwrite, &document).await?;
-    Ok(update_result(&outcome))
+    Ok(updated(outcome))
 }
 
 /// Update Attributes (5.6.2, 6.6.3.2).
@@ -29,7 +29,7 @@ pub async fn update(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse
     let only = incoming.only_type_parameter()?;
     let id = incoming.entity_id(id)?;
     let outcome = incoming.broker.update_attributes(&call, id, only.as_deref(), &document).await?;
-    Ok(update_result(&outcome))
+    Ok(updated(outcome))
 }
 
 /// Partial Attribute Update (5.6.4, 6.7.3.1).
@@ -42,8 +42,9 @@ pub async fn partial_update(
     let (call, document) = incoming.read(&body).await?;
     let only = incoming.only_type_parameter()?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.partial_update(&call, id, attribute, only.as_deref(), &document).await?;
-    Ok(no_content())
+    let outcome =
+        incoming.broker.partial_update(&call, id, attribute, only.as_deref(), &document).await?;
+    Ok(updated(outcome))
 }
 
 /// Replace Attribute (5.6.19, 6.7.3.3).
@@ -56,8 +57,9 @@ pub async fn replace(
     let (call, document) = incoming.read(&body).await?;
     let only = incoming.only_type_parameter()?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.replace_attribute(&call, id, attribute, only.as_deref(), &document).await?;
-    Ok(no_content())
+    let outcome =
+        incoming.broker.replace_attribute(&call, id, attribute, only.as_deref(), &document).await?;
+    Ok(updated(outcome))
 }
 
 /// Delete Attribute (5.6.5, 6.7.3.2).
@@ -75,6 +77,7 @@ pub async fn delete(
     params.finish()?;
     let id = incoming.entity_id(id)?;
     let instances = delete_instances(dataset.as_deref(), all)?;
-    incoming.broker.delete_attribute(&call, id, attribute, only.as_deref(), instances).await?;
-    Ok(no_content())
+    let outcome =
+        incoming.broker.delete_attribute(&call, id, attribute, only.as_deref(), instances).await?;
+    Ok(updated(outcome))
 }

@@ -7,6 +7,7 @@ use super::answer::document;
 use super::negotiate::{Media, accept};
 use super::problem::Problem;
 use super::request::Incoming;
+use crate::broker::Inquiry;
 use crate::represent::discovery::{AttributeFacts, Discovery, TypeFacts};
 use crate::store::{AttributeCensus, TypeCensus};
 
@@ -14,7 +15,7 @@ use crate::store::{AttributeCensus, TypeCensus};
 pub async fn types(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     let (media, details) = looks(&incoming)?;
     let call = incoming.call().await?;
-    let census = incoming.broker.census(&call).await?;
+    let census = incoming.broker.census(&call, Inquiry::Types { details }).await?;
     let discovery = Discovery::new(&call.context, media == Media::LdJson);
     let body = match details {
         true => discovery.types(census.types.into_iter().map(facts_of_type)),
@@ -39,7 +40,7 @@ pub async fn entity_type(incoming: Incoming<'_>, name: &str) -> Result<HttpRespo
 pub async fn attributes(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     let (media, details) = looks(&incoming)?;
     let call = incoming.call().await?;
-    let census = incoming.broker.census(&call).await?;
+    let census = incoming.broker.census(&call, Inquiry::Attributes { details }).await?;
     let discovery = Discovery::new(&call.context, media == Media::LdJson);
     let body = match details {
         true => discovery.attributes(census.attributes.into_iter().map(facts_of_attribute)),

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 
-use super::answer::{batch_done, created, entities, no_content, one_entity};
+use super::answer::{batch_done, created, done, entities, located, one_entity};
 use super::entity_maps::{created_map, map_reference, name_map, take_map};
 use super::params::Params;
 use super::problem::Problem;
@@ -10,6 +10,7 @@ use super::request::Incoming;
 use super::viewing::Viewing;
 use crate::broker::{
     Call, Error, GeoTexts, MapTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts,
+    Settled,
 };
 
 /// Create Entity (5.6.1, 6.4.3.1).
@@ -17,8 +18,11 @@ pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem>
     incoming.no_parameters_but_local()?;
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
-    let id = incoming.broker.create_entity(&call, &document).await?;
-    Ok(created("entities", id.as_str()))
+    let (id, settled) = incoming.broker.create_entity(&call, &document).await?;
+    Ok(match settled {
+        Settled::Done => created("entities", id.as_str()),
+        Settled::Partly(outcome) => located(batch_done(outcome), "entities", id.as_str()),
+    })
 }
 
 /// Retrieve Entity (5.7.1, 6.5.3.1).
@@ -93,8 +97,8 @@ pub async fn replace(mut incoming: Incoming<'_>, id: &str) -> Result<HttpRespons
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.replace_entity(&call, id, only.as_deref(), &document).await?;
-    Ok(no_content())
+    let settled = incoming.broker.replace_entity(&call, id, only.as_deref(), &document).await?;
+    Ok(done(settled))
 }
 
 /// Merge Entity (5.6.17, 6.5.3.4).
@@ -110,8 +114,7 @@ pub async fn merge(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse,
     let (call, document) = incoming.read(&body).await?;
     let id = incoming.entity_id(id)?;
     let merging = Merging { only: only.as_deref(), simplified, lang: lang.as_deref(), observed_at };
-    incoming.broker.merge_entity(&call, id, merging, &document).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.merge_entity(&call, id, merging, &document).await?))
 }
 
 /// Delete Entity (5.6.6, 6.5.3.2).
@@ -119,8 +122,7 @@ pub async fn delete(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Pr
     let only = incoming.only_type_parameter()?;
     let call = incoming.call().await?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.delete_entity(&call, id, only.as_deref()).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.delete_entity(&call, id, only.as_deref()).await?))
 }
 
 /// Purge Entities (5.6.21, 6.4.3.3).
@@ -160,7 +162,7 @@ pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
         coordinates: owned(params.take("coordinates")),
         geoproperty: owned(params.take("geoproperty")),
     };
-    params.take_flag("splitEntities")?;
+    let split_entities = params.take_flag("splitEntities")?;
     Ok(QueryTexts {
         selectors: vec![selector],
         attrs: None,
@@ -176,6 +178,7 @@ pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
         order_from: owned(params.take("orderFrom")),
         order_geometry: owned(params.take("orderGeometry")),
         local: params.take_flag("local")?,
+        split_entities,
         page: PageTexts::default(),
         map: MapTexts::default(),
     })

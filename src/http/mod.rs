@@ -34,6 +34,7 @@ mod discovery;
 mod entities;
 mod entity_maps;
 mod events;
+mod federated;
 mod feeds;
 pub use entities::read_query;
 mod info;

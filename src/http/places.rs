@@ -81,6 +81,8 @@ places! {
     HistoryRules = "/admin/history/rules" [GET];
     /// The same of one type.
     HistoryRule = "/admin/history/rules/{type}" [GET PUT DELETE];
+    /// What sources tell of subscriptions
+    SourceInbox = "/ngsi-ld/ex/remote-notify" [POST];
     /// 6.4
     Entities = "/ngsi-ld/v1/entities" [GET POST DELETE];
     /// 6.5
@@ -169,6 +171,7 @@ impl Place {
                 "/models" => Self::Models,
                 "/derived" => Self::Derived,
                 "/feeds" => Self::Feeds,
+                "/ngsi-ld/ex/remote-notify" => Self::SourceInbox,
                 path => {
                     let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
                     return match first {

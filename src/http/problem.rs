@@ -11,8 +11,10 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use crate::broker::Error;
+use super::answer::WARNING;
+use crate::broker::{Error, SourceFailure, Why};
 use crate::egress::NoRoom;
+use crate::federate::Warning;
 use crate::feed::TakeError;
 use crate::jsonld::{ContextError, HostError, ParseError, RemoveError, ServeError};
 use crate::model::{Refusal, Violation};
@@ -137,6 +139,8 @@ pub struct Problem {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What is wrong with an entity that is not as its model says.
     pub violations: Vec<Violation>,
+    /// The registration of the source that failed, where it was one of several.
+    pub registration: Option<Box<str>>,
     /// True where the specification wants no body (411, 415).
     pub bare: bool,
 }
@@ -151,6 +155,7 @@ impl Problem {
             detail: detail.into(),
             headers: Vec::new(),
             violations: Vec::new(),
+            registration: None,
             bare: false,
         }
     }
@@ -203,6 +208,24 @@ impl Problem {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// What became of one of several parts; of a source's it says whose (5.2.17).
+    pub fn of_part(error: Error) -> Self {
+        let registration = match &error {
+            Error::Source(failure) => Some(failure.registration.as_str().into()),
+            _ => None,
+        };
+        Self { registration, ..Self::from(error) }
+    }
+
+    /// Says what went wrong at sources besides (6.3.17).
+    pub fn warn(&mut self, warnings: &[Warning]) {
+        for warning in warnings {
+            if let Ok(value) = HeaderValue::from_str(&warning.to_string()) {
+                self.headers.push((WARNING.clone(), value));
+            }
+        }
     }
 
     /// The body: what also stands in the member `error` of a batch result (5.2.17).
@@ -258,6 +281,12 @@ impl From<Error> for Problem {
             Error::NotImplemented(_) => {
                 Self::plain(StatusCode::NOT_IMPLEMENTED, "This broker cannot do that", detail)
             }
+            Error::Source(failure) => source_problem(failure, detail),
+            Error::Warned(error, warnings) => {
+                let mut problem = Self::from(*error);
+                problem.warn(&warnings);
+                problem
+            }
             Error::Internal(_) => Self::internal(detail),
         }
     }
@@ -283,6 +312,28 @@ pub fn details(error: Error) -> serde_json::Value {
     let problem = Problem::from(error);
     // A number and texts become JSON always.
     serde_json::to_value(problem.body()).unwrap_or_default()
+}
+
+/// What a source did not do (6.3.17).
+fn source_problem(failure: SourceFailure, detail: String) -> Problem {
+    let gateway = |status, title| Problem::plain(status, title, detail.clone());
+    match failure.why {
+        Why::Silent(_) => gateway(StatusCode::GATEWAY_TIMEOUT, "A source did not answer"),
+        Why::Loop => gateway(StatusCode::LOOP_DETECTED, "Registrations lead in circles"),
+        Why::Bad(_) => gateway(StatusCode::BAD_GATEWAY, "A source failed"),
+        Why::Unsupported(_) => Problem::new(ErrorKind::Conflict, detail),
+        Why::NotFound(_) => Problem::not_found(detail),
+        Why::Answered { status, kind, .. } => {
+            let known = ErrorKind::ALL.into_iter();
+            let kind = known.into_iter().find(|own| own.uri().ends_with(&format!("/{kind}")));
+            let kind = kind.or((status == 409).then_some(ErrorKind::AlreadyExists));
+            match (kind, StatusCode::from_u16(status)) {
+                (Some(kind), _) => Problem { status, ..Problem::new(kind, detail) },
+                (None, Ok(status)) => gateway(status, "A source failed"),
+                (None, Err(_)) => gateway(StatusCode::BAD_GATEWAY, "A source failed"),
+            }
+        }
+    }
 }
 
 fn refusal_kind(refusal: &Refusal) -> ErrorKind {
@@ -407,7 +458,7 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in &self.headers {
-            response.insert_header((name.clone(), value.clone()));
+            response.append_header((name.clone(), value.clone()));
         }
         if self.bare {
             return response.finish();

@@ -15,7 +15,8 @@ use super::subscriptions::{dressed, take_options};
 use super::temporal::take_time;
 use crate::broker::{Call, Error, GeoTexts, PageTexts, RegistrationTexts, SelectorTexts};
 use crate::model::RegistrationId;
-use crate::represent::registration::Showing;
+use crate::represent::registration::{Registration, Showing};
+use crate::represent::subscription::DeliveryReport;
 
 /// Register Context Source (5.9.2, 6.8.3.1).
 pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
@@ -43,7 +44,7 @@ pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
         if place > 0 {
             body.push(b',');
         }
-        showing.write(&mut body, one, None);
+        showing.write(&mut body, one, report(&incoming, &call, one).as_ref());
     }
     body.push(b']');
     let extent = (found.registrations.len(), found.more);
@@ -67,7 +68,8 @@ pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, 
     let call = incoming.call().await?;
     let found = incoming.broker.retrieve_registration(&call, &registration_id(id)?).await?;
     let mut body = Vec::with_capacity(1_024);
-    showing(&call, media, options.sys_attrs).write(&mut body, &found, None);
+    let report = report(&incoming, &call, &found);
+    showing(&call, media, options.sys_attrs).write(&mut body, &found, report.as_ref());
     Ok(dressed(&incoming, media, &call, body))
 }
 
@@ -86,6 +88,16 @@ pub async fn delete(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Pr
     let call = incoming.call().await?;
     incoming.broker.delete_registration(&call, &registration_id(id)?).await?;
     Ok(no_content())
+}
+
+/// How the source fares, once it was asked.
+fn report(
+    incoming: &Incoming<'_>,
+    call: &Call,
+    registration: &Registration,
+) -> Option<DeliveryReport> {
+    let register = &incoming.broker.federation().register;
+    register.report(&call.tenant, &registration.id).filter(|report| report.status.is_some())
 }
 
 /// The registration that a path names.

@@ -99,6 +99,24 @@ impl<'r> Incoming<'r> {
         Ok(Some(text.trim()).filter(|text| !text.is_empty()))
     }
 
+    /// The headers that are plain text.
+    fn texts(&self) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let headers = self.headers().iter();
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
+
+    /// Whether the request is about what is here alone (6.3.18). What the parameters say wrongly is
+    /// told by whoever takes them.
+    fn is_local(&self) -> bool {
+        let query = self.http.uri().query().unwrap_or_default();
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().any(|(name, value)| match name {
+            "local" => value.eq_ignore_ascii_case("true"),
+            "type" => matches!(value, "*" | "%2A" | "%2a"),
+            _ => false,
+        })
+    }
+
     async fn call_with(&self, source: ContextSource<'_>) -> Result<Call, Error> {
         let (tenant, now) = (self.tenant()?, Timestamp::now());
         let context = self.broker.contexts().resolve(&tenant, source, now).await?;
@@ -108,7 +126,12 @@ impl<'r> Incoming<'r> {
             None => tenant,
         };
         warning::note(self.http, &tenant, now);
-        Ok(Call { tenant, now, context })
+        // Boxed, so that who has no registrations does not carry the room for it.
+        let origin = match self.broker.federates(&tenant) && !self.is_local() {
+            true => Box::pin(self.broker.origin(&tenant, self.texts())).await?,
+            false => None,
+        };
+        Ok(Call { tenant, now, context, origin })
     }
 
     /// Reads the body of an operation on one thing.

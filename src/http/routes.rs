@@ -14,8 +14,9 @@ use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use super::{
-    admin, attributes, batch, contexts, derived, discovery, entities, entity_maps, events, feeds,
-    history, info, models, registrations, snapshots, subscriptions, temporal, warning,
+    admin, attributes, batch, contexts, derived, discovery, entities, entity_maps, events,
+    federated, feeds, history, info, models, registrations, snapshots, subscriptions, temporal,
+    warning,
 };
 use crate::broker::{About, Broker, Error};
 
@@ -64,13 +65,13 @@ async fn operate(
     broker: Data<Broker>,
 ) -> HttpResponse {
     let incoming = Incoming::new(&request, payload, &broker);
-    match answer(place, &request, incoming).await {
-        Ok(mut response) => {
-            warning::mark(&request, &broker, &mut response);
-            response
-        }
-        Err(problem) => problem.error_response(),
-    }
+    let mut response = match answer(place, &request, incoming).await {
+        Ok(response) => response,
+        Err(problem) => return problem.error_response(),
+    };
+    warning::mark(&request, &broker, &mut response);
+    federated::level_later(place, &request, &broker, &response);
+    response
 }
 
 async fn answer(
@@ -94,6 +95,7 @@ async fn answer(
         (Place::EntityAttribute, &Method::DELETE) => {
             attributes::delete(incoming, &part(0)?, &part(2)?).await
         }
+        (Place::SourceInbox, _) => federated::told(incoming).await,
         (Place::SubscriptionEvents, _) => events::listen(incoming, &part(0)?).await,
         (Place::AdminSubscriptions, _) => admin::subscriptions(incoming).await,
         (Place::AdminSubscription, _) => admin::subscription(incoming, &admin_part(path)?).await,

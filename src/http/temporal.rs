@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
 
-use super::answer::{RESULTS_COUNT, created, dressed, no_content};
+use super::answer::{RESULTS_COUNT, created, done, dressed, warn};
 use super::entities::{take_page, take_query};
 use super::entity_maps::{created_map, map_reference, name_map, take_map};
 use super::negotiate::Media;
@@ -16,7 +16,7 @@ use super::request::Incoming;
 use super::tables;
 use super::viewing::Viewing;
 use crate::broker::{
-    Call, Error, History, HistoryTexts, PageTexts, QueryTexts, RangeSize, TimeRange,
+    Call, Error, History, HistoryTexts, PageTexts, QueryTexts, RangeSize, Settled, TimeRange,
     delete_instances,
 };
 use crate::model::Timestamp;
@@ -30,8 +30,11 @@ pub async fn upsert(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem>
     incoming.no_parameters_but_local()?;
     let body = incoming.batch_body().await?;
     let (call, document) = incoming.read(&body).await?;
-    let (id, begun) = incoming.broker.upsert_evolution(&call, &document).await?;
-    Ok(if begun { created("temporal/entities", id.as_str()) } else { no_content() })
+    let (id, begun, settled) = incoming.broker.upsert_evolution(&call, &document).await?;
+    Ok(match settled {
+        Settled::Done if begun => created("temporal/entities", id.as_str()),
+        settled => done(settled),
+    })
 }
 
 /// Retrieve Temporal Evolution of an Entity (5.7.3, 6.19.3.1).
@@ -94,8 +97,7 @@ pub async fn delete(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Pr
     incoming.no_parameters_but_local()?;
     let call = incoming.call().await?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.delete_evolution(&call, id).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.delete_evolution(&call, id).await?))
 }
 
 /// Add Attributes to Temporal Evolution of an Entity (5.6.12, 6.20.3.1).
@@ -104,8 +106,7 @@ pub async fn add(mut incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, P
     let body = incoming.batch_body().await?;
     let (call, document) = incoming.read(&body).await?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.add_instances(&call, id, &document).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.add_instances(&call, id, &document).await?))
 }
 
 /// Delete Attribute from Temporal Evolution of an Entity (5.6.13, 6.21.3.1).
@@ -122,8 +123,7 @@ pub async fn delete_attribute(
     params.finish()?;
     let id = incoming.entity_id(id)?;
     let instances = delete_instances(dataset.as_deref(), all)?;
-    incoming.broker.delete_course(&call, id, attribute, instances).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.delete_course(&call, id, attribute, instances).await?))
 }
 
 /// Modify Attribute Instance in Temporal Evolution of an Entity (5.6.14, 6.22.3.1).
@@ -137,8 +137,7 @@ pub async fn modify_instance(
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.modify_instance(&call, id, attribute, instance, &document).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.modify_instance(&call, id, attribute, instance, &document).await?))
 }
 
 /// Delete Attribute Instance from Temporal Evolution of an Entity (5.6.15, 6.22.3.2).
@@ -151,8 +150,7 @@ pub async fn delete_instance(
     incoming.no_parameters_but_local()?;
     let call = incoming.call().await?;
     let id = incoming.entity_id(id)?;
-    incoming.broker.delete_instance(&call, id, attribute, instance).await?;
-    Ok(no_content())
+    Ok(done(incoming.broker.delete_instance(&call, id, attribute, instance).await?))
 }
 
 async fn found(
@@ -165,6 +163,7 @@ async fn found(
     let mut history = incoming.broker.query_evolution(&call, query, texts, &viewing.texts).await?;
     let map = history.map.take();
     let (extent, count) = ((history.told.evolutions.len(), history.more), history.count);
+    let warnings = history.warnings.clone();
     let mut response = match viewing.media {
         Media::Csv | Media::Arrow => tables::answer(incoming, call, viewing, history)?,
         _ => several(&call, viewing, &history),
@@ -174,6 +173,7 @@ async fn found(
         created_map(&mut response);
     }
     name_map(&mut response, map.as_ref());
+    warn(response.headers_mut(), &warnings);
     Ok(response)
 }
 
@@ -208,6 +208,7 @@ fn one(call: &Call, viewing: &Viewing, history: &History) -> Result<HttpResponse
     let mut response = dressed(call, viewing, written.altered, body);
     put_range(&mut response, history.range);
     put_thinned(&mut response, history.thinned);
+    warn(response.headers_mut(), &history.warnings);
     Ok(response)
 }
 

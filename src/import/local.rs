@@ -94,7 +94,7 @@ impl LocalSink {
                 Err(why) => verdicts.push(Verdict::Refused(why.to_string())),
             }
         }
-        let call = Call { tenant: self.tenant.clone(), now, context };
+        let call = Call { tenant: self.tenant.clone(), now, context, origin: None };
         let outcome = match self.mode {
             Mode::Replace => self.broker.batch_upsert(&call, Existing::Replace, elements).await,
             Mode::Update => self.broker.batch_upsert(&call, Existing::Update, elements).await,

@@ -36,9 +36,9 @@ pub use geo::{GeoFilter, GeoParams};
 #[cfg(test)]
 pub(crate) use history::reference as history_reference;
 pub use history::{
-    Aggregate, Aggregated, Bucket, Chronicle, Column, Evolution, HistoryLimits, HistoryPlan, Line,
-    Method, Period, Periods, Series, Span, Summary, TellError, Told, Visit, Window, WindowParams,
-    parse_last_n,
+    Aggregate, Aggregated, Bucket, Chronicle, Column, Evolution, HistoryLimits, HistoryPlan,
+    Ledger, Line, Method, Period, Periods, Series, Span, Summary, TellError, Told, Visit, Window,
+    WindowParams, parse_last_n,
 };
 pub use index::{Hint, Key, KeyRange, keys_of};
 pub use language::LanguageFilter;

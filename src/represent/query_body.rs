@@ -35,6 +35,8 @@ pub struct QueryBody {
     /// Whether an entity map is asked for (5.14).
     pub entity_map: bool,
     pub entity_map_lifetime: Option<String>,
+    /// Whether the parts of an entity may lie at several sources.
+    pub split_entities: Option<bool>,
 }
 
 /// What a Query of temporal evolution says besides (5.2.21, 5.2.44), as the texts of parameters.
@@ -113,7 +115,7 @@ fn member(query: &mut QueryBody, name: &str, value: &Document<'_>) -> Result<(),
         "joinLevel" => query.join_level = Some(positive(value)?),
         "containedBy" => query.contained_by = ids(value)?,
         "ordering" => ordering(query, value)?,
-        "splitEntities" => drop(boolean(value)?),
+        "splitEntities" => query.split_entities = Some(boolean(value)?),
         "entityMap" => query.entity_map = boolean(value)?,
         "entityMapLifetime" => query.entity_map_lifetime = Some(string(value)?),
         "temporalQ" | "aggrParams" => {

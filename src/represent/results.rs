@@ -8,6 +8,14 @@ use crate::model::{AttrName, EntityId, Name, Outcome};
 pub trait Failure {
     /// Appends the object.
     fn write_to(&self, out: &mut Vec<u8>);
+
+    /// The same in words.
+    fn reason(&self) -> &str;
+
+    /// The registration of the source that failed, if it was one.
+    fn registration(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The ids of entities, as an array.
@@ -32,6 +40,7 @@ pub fn batch_result<F: Failure>(succeeded: &[EntityId], failed: &[(Option<String
         }
         out.extend_from_slice(b"\"error\":");
         failure.write_to(&mut out);
+        registration(&mut out, failure);
         out.push(b'}');
     }
     out.extend_from_slice(b"]}");
@@ -39,7 +48,9 @@ pub fn batch_result<F: Failure>(succeeded: &[EntityId], failed: &[(Option<String
 }
 
 /// An UpdateResult (5.2.18): what was changed, and what was left as it was, and why (5.2.19).
-pub fn update_result(outcome: &Outcome) -> Vec<u8> {
+///
+/// What failed is told for each attribute it concerns.
+pub fn update_result<F: Failure>(outcome: &Outcome, failed: &[(Vec<AttrName>, F)]) -> Vec<u8> {
     let mut out = b"{\"updated\":".to_vec();
     strings(&mut out, outcome.updated.iter().map(|name| name.as_str()));
     out.extend_from_slice(b",\"notUpdated\":[");
@@ -51,8 +62,26 @@ pub fn update_result(outcome: &Outcome) -> Vec<u8> {
         string(&mut out, why_untouched(*name));
         out.push(b'}');
     }
+    for (names, failure) in failed {
+        for name in names {
+            comma(&mut out);
+            out.extend_from_slice(b"{\"attributeName\":");
+            string(&mut out, name.as_str());
+            out.extend_from_slice(b",\"reason\":");
+            string(&mut out, failure.reason());
+            registration(&mut out, failure);
+            out.push(b'}');
+        }
+    }
     out.extend_from_slice(b"]}");
     out
+}
+
+fn registration(out: &mut Vec<u8>, failure: &impl Failure) {
+    if let Some(id) = failure.registration() {
+        out.extend_from_slice(b",\"registrationId\":");
+        string(out, id);
+    }
 }
 
 fn why_untouched(name: AttrName) -> &'static str {
@@ -81,6 +110,14 @@ mod tests {
         fn write_to(&self, out: &mut Vec<u8>) {
             out.extend_from_slice(self.0.as_bytes());
         }
+
+        fn reason(&self) -> &str {
+            self.0
+        }
+
+        fn registration(&self) -> Option<&str> {
+            self.0.strip_prefix("of ")
+        }
     }
 
     fn text(bytes: Vec<u8>) -> String {
@@ -101,8 +138,12 @@ mod tests {
     #[test]
     fn an_update_result_says_why_something_was_left() {
         let outcome = Outcome { untouched: vec![Name::SCOPE], ..Outcome::default() };
-        let body = text(update_result(&outcome));
+        let body = text(update_result::<Plain>(&outcome, &[]));
         let start = r#"{"updated":[],"notUpdated":[{"attributeName":"https://uri.etsi.org/ngsi-ld/scope","reason":""#;
         assert!(body.starts_with(start), "{body}");
+        let failed = [(vec![Name::SCOPE, Name::LOCATION], Plain("of urn:r:1"))];
+        let body = text(update_result(&Outcome::default(), &failed));
+        let end = r#"ngsi-ld/location","reason":"of urn:r:1","registrationId":"urn:r:1"}]}"#;
+        assert!(body.ends_with(end), "{body}");
     }
 }

@@ -21,7 +21,7 @@ const ROWS: usize = 50_000;
 const SHARED: [&str; 6] =
     ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "ending"];
 /// What each tenant has of its own.
-const OWN: [&str; 12] = [
+const OWN: [&str; 14] = [
     "models",
     "validation",
     "subscriptions",
@@ -34,6 +34,8 @@ const OWN: [&str; 12] = [
     "snapshots",
     "snapshotPlaces",
     "snapshot",
+    "planted",
+    "source-reports",
 ];
 
 /// Where a copy is on record in the store it goes to.

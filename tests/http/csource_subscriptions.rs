@@ -348,8 +348,12 @@ async fn what_was_not_told_is_told_after_a_crash() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let uri = format!("http://{address}/n");
-    let call =
-        || Call { tenant: TenantId::DEFAULT, now: Timestamp::now(), context: Context::core() };
+    let call = || Call {
+        tenant: TenantId::DEFAULT,
+        now: Timestamp::now(),
+        context: Context::core(),
+        origin: None,
+    };
     let broker = open(folder.path()).await;
     let early = registration("urn:r:1", json!({}));
     broker.register_source(&call(), &Document::from_json(&early)).await.expect("registered");

@@ -53,7 +53,7 @@ impl Broker {
 
     async fn clear_known(&self, place: &TenantId) -> Result<(), Error> {
         let now = Timestamp::now();
-        let call = Call { tenant: place.clone(), now, context: Context::core() };
+        let call = Call { tenant: place.clone(), now, context: Context::core(), origin: None };
         // Nobody is to be told of what goes.
         for (id, _) in self.subscriptions().records(place, About::Entities).all().await? {
             match self

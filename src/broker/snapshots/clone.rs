@@ -45,7 +45,7 @@ impl Filling<'_> {
             return Ok(never.then(|| (vec![gone()], Vec::new())));
         }
         let tenant = self.tenant.place_for_snapshot(kept.place);
-        let call = Call { tenant, now: Timestamp::now(), context: Context::core() };
+        let call = Call { tenant, now: Timestamp::now(), context: Context::core(), origin: None };
         let copied = match self.copy_entities(&call).await {
             Ok(()) => self.copy_past(&call).await,
             Err(error) => Err(error),

@@ -110,7 +110,7 @@ impl Filling<'_> {
                 return Ok((failed(queries), failed(temporal_queries)));
             }
         };
-        let call = Call { tenant: self.tenant.clone(), now, context };
+        let call = Call { tenant: self.tenant.clone(), now, context, origin: None };
         let mut details = Vec::with_capacity(queries.len());
         for query in queries {
             let found = self.collect(&call, query).await;

@@ -35,7 +35,7 @@ impl Broker {
         origin: Option<&Kept>,
     ) -> Result<SnapshotId, Error> {
         let expires_at = self.end_of_snapshot(&draft.settings, call.now)?;
-        self.check_endpoint(&draft.settings)?;
+        self.check_notified(&draft.settings)?;
         self.make_room(call, draft.settings.priority).await?;
         let id = draft.id.unwrap_or_else(new_id);
         let context = match origin {
@@ -93,7 +93,7 @@ impl Broker {
     }
 
     /// An endpoint that can never be told is refused.
-    fn check_endpoint(&self, settings: &SnapshotSettings) -> Result<(), Error> {
+    fn check_notified(&self, settings: &SnapshotSettings) -> Result<(), Error> {
         use crate::egress::Courier;
         let Some(target) = target_of(settings) else { return Ok(()) };
         let refuse = |why: String| Error::bad(format!("$.endpoint: {why}"));
@@ -118,7 +118,7 @@ impl Broker {
     ) -> Result<Snapshot, Error> {
         let mut settings = self.kept_snapshot(call, id).await?.snapshot.settings;
         let lifetime = settings.amend(body, id.as_str())?;
-        self.check_endpoint(&settings)?;
+        self.check_notified(&settings)?;
         let end = self.end_of_snapshot(&settings, call.now)?;
         let changed = self.snapshots.change(&call.tenant, id, |kept| {
             kept.snapshot.settings = settings;

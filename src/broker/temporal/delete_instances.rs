@@ -1,9 +1,14 @@
 //! Delete Attribute from Temporal Evolution of an Entity (5.6.13), and Delete Attribute Instance
 //! (5.6.15).
 
-use super::super::{Broker, Call, Error};
+use reqwest::Method;
+
+use super::super::federation::{Body, Place};
+use super::super::{Broker, Call, Error, Settled};
 use super::{attribute_of, instance_of};
-use crate::model::{EntityId, HistoryAction, HistoryWrite, Instances};
+use crate::federate::path_part;
+use crate::model::{EntityId, HistoryAction, Instances};
+use crate::represent::registration::Operation;
 
 impl Broker {
     /// Takes instances of an attribute out of the history of an entity. 5.6.13.
@@ -13,11 +18,17 @@ impl Broker {
         id: EntityId,
         attribute: &str,
         instances: Instances,
-    ) -> Result<(), Error> {
+    ) -> Result<Settled, Error> {
         let attribute = attribute_of(call, attribute)?;
+        let params = match &instances {
+            Instances::All => vec![("deleteAll", "true".to_owned())],
+            Instances::Dataset(dataset) => vec![("datasetId", dataset.as_str().to_owned())],
+            Instances::Default => Vec::new(),
+        };
         let action = HistoryAction::DeleteAttribute { attribute, instances };
-        self.commit_past(call, HistoryWrite { id, action }).await?;
-        Ok(())
+        let place = Place::Past(&id, attribute, String::new());
+        let how = (Operation::DeleteAttrsTemporal, Method::DELETE, params);
+        self.change_past(call, &id, attribute, place, Body::Nothing, how, action).await
     }
 
     /// Takes one instance out of the history of an entity. 5.6.15.
@@ -27,11 +38,13 @@ impl Broker {
         id: EntityId,
         attribute: &str,
         instance: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<Settled, Error> {
         let attribute = attribute_of(call, attribute)?;
-        let instance = instance_of(attribute, instance)?;
+        let text = instance;
+        let instance = instance_of(attribute, text)?;
+        let place = Place::Past(&id, attribute, format!("/{}", path_part(text)));
         let action = HistoryAction::DeleteInstance { attribute, instance };
-        self.commit_past(call, HistoryWrite { id, action }).await?;
-        Ok(())
+        let how = (Operation::DeleteAttrInstanceTemporal, Method::DELETE, Vec::new());
+        self.change_past(call, &id, attribute, place, Body::Nothing, how, action).await
     }
 }

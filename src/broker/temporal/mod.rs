@@ -14,9 +14,16 @@ mod upsert_evolution;
 pub use plan::HistoryTexts;
 pub use range::{RangeSize, TimeRange};
 
-use super::{Broker, Call, Error, MapUse};
-use crate::model::{AttrName, HistoryChange, HistoryWrite, InstanceId, Refusal, Timestamp};
+use reqwest::Method;
+
+use super::federation::{Body, Missing, Place, Telling};
+use super::{Broker, Call, Error, MapUse, Settled};
+use crate::federate::Warning;
+use crate::model::{
+    AttrName, EntityId, HistoryAction, HistoryChange, HistoryWrite, InstanceId, Refusal, Timestamp,
+};
 use crate::query::{HistoryPlan, Told};
+use crate::represent::registration::Operation;
 use crate::represent::{TemporalRendering, check_attribute_term};
 
 /// What was found in the history of entities.
@@ -35,17 +42,58 @@ pub struct History {
     pub range: Option<TimeRange>,
     /// Up to when means of hours or days stand for what was thinned, if any are told.
     pub thinned: Option<Timestamp>,
+    /// What there is to say of sources.
+    pub warnings: Vec<Warning>,
     /// The entity map that they were found by, if one was asked for (5.5.14).
     pub map: Option<MapUse>,
 }
 
 impl Broker {
     /// Commits one change of history; its refusal becomes the operation's error.
-    async fn commit_past(&self, call: &Call, write: HistoryWrite) -> Result<HistoryChange, Error> {
+    pub(super) async fn commit_past(
+        &self,
+        call: &Call,
+        write: HistoryWrite,
+    ) -> Result<HistoryChange, Error> {
         let mut outcomes = self.store.commit_history(&call.tenant, vec![write], call.now).await?;
         match outcomes.pop() {
             Some(outcome) => Ok(outcome?),
             None => Err(Error::Internal("the store answered nothing".to_owned())),
+        }
+    }
+}
+
+impl Broker {
+    /// Changes the history of one attribute here and where else it is.
+    #[expect(clippy::too_many_arguments, reason = "each says another thing about one attribute")]
+    async fn change_past(
+        &self,
+        call: &Call,
+        id: &EntityId,
+        name: AttrName,
+        path: Place<'_>,
+        body: Body<'_>,
+        (operation, method, params): (Operation, Method, Vec<(&'static str, String)>),
+        action: HistoryAction,
+    ) -> Result<Settled, Error> {
+        let attributes = Some(vec![name]);
+        let telling = Telling {
+            id,
+            types: &[],
+            only: None,
+            attributes,
+            operation,
+            method,
+            path,
+            params,
+            body,
+        };
+        match self.history_everywhere(call, &telling, action).await? {
+            Ok(parts) => parts.settle(id, Missing::Anywhere),
+            Err(action) => {
+                self.commit_past(call, HistoryWrite { id: id.clone(), action }).await?;
+                Ok(Settled::Done)
+            }
         }
     }
 }

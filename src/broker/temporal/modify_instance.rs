@@ -1,10 +1,15 @@
 //! Modify Attribute Instance in Temporal Evolution of an Entity (5.6.14).
 
-use super::super::{Broker, Call, Error};
+use reqwest::Method;
+
+use super::super::federation::{Body, Place};
+use super::super::{Broker, Call, Error, Settled};
 use super::{attribute_of, instance_of};
+use crate::federate::path_part;
 use crate::jsonld::Document;
-use crate::model::{EntityId, HistoryAction, HistoryWrite};
+use crate::model::{EntityId, HistoryAction};
 use crate::represent::Reading;
+use crate::represent::registration::Operation;
 
 impl Broker {
     /// Changes one instance in the history of an entity: members that are sent are replaced, or
@@ -16,12 +21,13 @@ impl Broker {
         attribute: &str,
         instance: &str,
         body: &Document<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Settled, Error> {
         let attribute = attribute_of(call, attribute)?;
         let patch = self.reader(call, Reading::Update).instance_fragment(body, attribute)?;
+        let place = Place::Past(&id, attribute, format!("/{}", path_part(instance)));
         let instance = instance_of(attribute, instance)?;
         let action = HistoryAction::ModifyInstance { attribute, instance, patch };
-        self.commit_past(call, HistoryWrite { id, action }).await?;
-        Ok(())
+        let how = (Operation::UpdateAttrInstanceTemporal, Method::PATCH, Vec::new());
+        self.change_past(call, &id, attribute, place, Body::Attribute(body), how, action).await
     }
 }

@@ -1,7 +1,9 @@
 //! Query Temporal Evolution of Entities (5.7.4).
 
+use super::super::federation::PastEverywhere;
 use super::super::{Broker, Call, Error, QueryTexts, ViewTexts};
 use super::{History, HistoryTexts, TimeRange};
+use crate::model::TypeSelection;
 use crate::query::HistoryPlan;
 use crate::represent::TemporalRendering;
 
@@ -17,6 +19,35 @@ impl Broker {
         let (mut plan, looks) = self.evolution_plan(call, query, texts, view)?;
         plan.entities.page = self.page(&query.page)?;
         query.map.check()?;
+        let here = plan.entities.select.iter().any(|one| one.types == Some(TypeSelection::Any));
+        if let Some(origin) = call.origin().filter(|_| !here) {
+            let split = query.split_entities.unwrap_or(self.federation.splits_entities());
+            let csf = query.csf.as_deref();
+            let sources = csf.map(|csf| self.source_filter(call, csf)).transpose()?;
+            let found =
+                Box::pin(self.evolve_everywhere(call, origin, &plan, split, sources.as_ref()));
+            if let Some(found) = found.await? {
+                if plan.entities.order.is_some() {
+                    return Err(Error::bad(
+                        "an order can be asked for with local=true only (4.23)",
+                    ));
+                }
+                let PastEverywhere { told, count, more, warnings } = found;
+                let range = TimeRange::of(&plan, &told);
+                let (thinned, map) = (None, None);
+                return Ok(History {
+                    told,
+                    plan,
+                    looks,
+                    count,
+                    more,
+                    range,
+                    thinned,
+                    warnings,
+                    map,
+                });
+            }
+        }
         let (found, map) = match query.map.any() {
             true => {
                 let (found, map) = Box::pin(self.evolve_by_map(call, query, &plan)).await?;
@@ -40,7 +71,8 @@ impl Broker {
         let range = TimeRange::of(&plan, &found.told);
         let (told, thinned) = (found.told, found.thinned);
         let (count, more) = (found.count, found.more);
-        Ok(History { told, plan, looks, count, more, range, thinned, map })
+        let warnings = Vec::new();
+        Ok(History { told, plan, looks, count, more, range, thinned, warnings, map })
     }
 
     /// The plan of a temporal query, its page left open; what does not belong into one is refused

@@ -3,6 +3,7 @@
 use super::super::entity_maps::Family;
 use super::super::{Broker, Call, Error, MapTexts, ViewTexts};
 use super::{History, HistoryTexts, TimeRange, unknown};
+use crate::federate::Warning;
 use crate::model::{EntityId, Held, Timestamp};
 use crate::query::{EntityPlan, HistoryPlan, Selector, Told};
 
@@ -27,16 +28,17 @@ impl Broker {
         plan.entities.select = vec![Selector { ids: vec![id.clone()], ..Selector::default() }];
         plan.entities.page.limit = 1;
         plan.whatever_the_window = true;
-        let found = self.store.evolve(&call.tenant, &plan, call.now).await?;
-        let (told, thinned) = (found.told, found.thinned);
-        let Some(evolution) = told.evolutions.first() else { return Err(unknown(id)) };
+        let (told, thinned, warnings) = self.evolution(call, &plan).await?;
+        let Some(evolution) = told.evolutions.first() else {
+            return Err(unknown(id).warned(warnings));
+        };
         if view.attrs.is_some() && evolution.attributes.is_empty() {
-            return Err(Error::NotFound(format!(
-                "of the attributes that attrs names, the history of {id} has nothing then"
-            )));
+            let why =
+                format!("of the attributes that attrs names, the history of {id} has nothing then");
+            return Err(Error::NotFound(why).warned(warnings));
         }
         let range = TimeRange::of(&plan, &told);
-        let map = match map.any() {
+        let map = match map.any() && call.origin().is_none() {
             true => {
                 let held = Held::here(id.clone());
                 let made = self.map_retrieved(call, map, Family::Temporal, named, held);
@@ -44,7 +46,24 @@ impl Broker {
             }
             false => None,
         };
-        Ok(History { told, plan, looks, count: None, more: false, range, thinned, map })
+        let (count, more) = (None, false);
+        Ok(History { told, plan, looks, count, more, range, thinned, warnings, map })
+    }
+
+    /// What a plan tells of one entity, here and at sources.
+    async fn evolution(
+        &self,
+        call: &Call,
+        plan: &HistoryPlan,
+    ) -> Result<(Told, Option<Timestamp>, Vec<Warning>), Error> {
+        if let Some(origin) = call.origin()
+            && let Some(found) =
+                Box::pin(self.evolve_everywhere(call, origin, plan, false, None)).await?
+        {
+            return Ok((found.told, None, found.warnings));
+        }
+        let found = self.store.evolve(&call.tenant, plan, call.now).await?;
+        Ok((found.told, found.thinned, Vec::new()))
     }
 
     /// A part of the history of an entity that a plan selected before: what follows a time at
@@ -66,6 +85,6 @@ impl Broker {
         if let Some(after) = after {
             part.window.from = Some(after.plus_micros(1));
         }
-        Ok(self.store.evolve(&call.tenant, &part, call.now).await?.told)
+        Ok(self.evolution(call, &part).await?.0)
     }
 }

@@ -750,6 +750,13 @@ operations! {
         media: &[("text/event-stream", "text")], headers: &[] }],
       refuses: &[429, 501] }
 
+    Post SourceInbox "tellOfSource" in DELIVERY ("5.8.6"):
+    "Tell of a subscription that was planted at a source"
+    "For context sources: the address of notifications that this broker gives them."
+    { body: Some(Body { about: "A notification.", media: &[(JSON, "Notification"), (LD, "Notification")] }),
+      answers: &[Answer { status: 200, about: "It was taken.", media: &[(JSON, "Notification")],
+        headers: &[] }] }
+
     Get AdminSubscriptions "listDeliveries" in DELIVERY (""):
     "How the deliveries of subscriptions stand" ""
     { parameters: &[&["failing"], LETTERS], headers: &["NGSILD-Tenant"],

@@ -8,12 +8,14 @@ mod aggregate;
 mod chronicle;
 mod evolve;
 mod gather;
+mod ledger;
 mod parse;
 #[cfg(test)]
 pub(crate) mod reference;
 mod state;
 
 pub use chronicle::{Chronicle, Column, Periods, Series, Span, Summary, Visit};
+pub use ledger::Ledger;
 pub use parse::{WindowParams, parse_last_n};
 
 use super::{EntityPlan, Projection, QueryError};

@@ -1,78 +1,8 @@
-//! A chronicle in memory, and what a plan means said as plainly as possible: the arbiters of the
-//! evaluator and of stores.
+//! What a plan means said as plainly as possible: the arbiter of the evaluator and of stores.
 
-use std::convert::Infallible;
-
-use super::{Chronicle, Column, Evolution, HistoryPlan, Line, Periods, Series, Span, Told, Visit};
-use crate::model::{Chapter, Recorded, Timestamp};
-
-/// The history of one entity in memory, its instances in the order they were recorded.
-#[derive(Debug, Clone)]
-pub(crate) struct Ledger {
-    pub chapter: Chapter,
-    pub series: Vec<Series>,
-    pub instances: Vec<Vec<Recorded>>,
-}
-
-impl Chronicle for Ledger {
-    type Error = Infallible;
-
-    fn chapter(&self) -> &Chapter {
-        &self.chapter
-    }
-
-    fn series(&self) -> &[Series] {
-        &self.series
-    }
-
-    fn instances(
-        &self,
-        series: usize,
-        span: &Span,
-        visit: &mut dyn FnMut(Recorded) -> Visit,
-    ) -> Result<(), Infallible> {
-        let mut all = within(&self.instances[series], span);
-        if span.backwards {
-            all.reverse();
-        }
-        for recorded in all.into_iter().take(span.most) {
-            if visit(recorded).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn columns(
-        &self,
-        series: usize,
-        span: &Span,
-        _: Option<&Periods>,
-        visit: &mut dyn FnMut(Column<'_>) -> Visit,
-    ) -> Result<(), Infallible> {
-        for recorded in within(&self.instances[series], span) {
-            let at = recorded.time(span.property).expect("it lies in the span");
-            if recorded.deleted_at.is_none() && visit(Column::Instance(at, &recorded)).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn within(instances: &[Recorded], span: &Span) -> Vec<Recorded> {
-    let mut all: Vec<Recorded> = instances
-        .iter()
-        .filter(|one| {
-            one.time(span.property).is_some_and(|at| {
-                span.from.is_none_or(|from| from <= at) && span.to.is_none_or(|to| at < to)
-            })
-        })
-        .cloned()
-        .collect();
-    all.sort_by_key(|one| one.time(span.property));
-    all
-}
+pub(crate) use super::ledger::Ledger;
+use super::{Evolution, HistoryPlan, Line, Told};
+use crate::model::{Recorded, Timestamp};
 
 /// What is told of entities whose instances are shown, said plainly; for plans without scopes and
 /// aggregates.

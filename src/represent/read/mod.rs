@@ -3,11 +3,15 @@
 
 mod chronology;
 mod datum;
+mod evolved;
 mod geometry;
 mod instance;
+mod received;
 mod shape;
 mod simplified;
 mod value;
+
+pub use evolved::Evolved;
 
 use super::ReadError;
 use super::terms::{Term, check_attribute_term, check_name};

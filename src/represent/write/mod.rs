@@ -351,6 +351,10 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn stamp(&mut self, key: &[u8], time: Timestamp) {
+        // Another broker did not tell when that was.
+        if time == Timestamp::from_micros(0) {
+            return;
+        }
         json::comma(self.out);
         self.out.extend_from_slice(key);
         json::time(self.out, time);

@@ -1,0 +1,158 @@
+//! Distributed operations (4.3.6): what context sources that registered themselves have and do.
+//!
+//! A tenant without registrations pays one look at a number: its calls have no [`Origin`], and
+//! nothing here is entered.
+
+mod ask;
+mod batch;
+mod census;
+mod failure;
+mod past;
+mod planted;
+mod purge;
+mod reads;
+mod receive;
+mod reports;
+mod writes;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::{Broker, Call, Error, RegistryFollower};
+use crate::config;
+use crate::egress::Asker;
+use crate::federate::{Patience, Register, Shelf, Via, Way, is_alias};
+use crate::model::{RegistrationId, TenantId};
+use crate::represent::registration::Registration;
+use crate::represent::subscription::DeliveryReport;
+
+pub(super) use batch::{Intent, Kind};
+pub use census::Inquiry;
+pub use failure::{SourceFailure, Why};
+pub(super) use past::PastEverywhere;
+pub use planted::INBOX;
+pub(super) use reads::Everywhere;
+pub use reads::{Candidate, Candidates, Holder};
+pub(super) use writes::{Body, Missing, Place, Telling, about, entity_path, past_path};
+pub use writes::{Settled, Updated};
+
+/// The sources of all tenants, and how they are asked.
+pub struct Federation {
+    /// All registrations that can be used.
+    pub register: Register,
+    asker: Arc<dyn Asker>,
+    settings: config::Federation,
+    /// How deep and how large an answer may be.
+    lanes: Semaphore,
+    shelf: Shelf,
+    /// The address under which sources reach this broker.
+    base: String,
+    planted: planted::Planted,
+    /// What the names of this broker towards its tenants begin with, or are made from.
+    seed: OnceCell<String>,
+}
+
+/// How a request came that may concern sources.
+#[derive(Debug)]
+pub struct Origin {
+    pub via: Via,
+    /// Its headers, names in lower case: what registrations may have passed on to their sources.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// When the answer has to be given.
+    pub deadline: Instant,
+    /// The name of this broker towards the tenant.
+    pub alias: String,
+}
+
+impl Federation {
+    /// No sources yet.
+    pub fn new(asker: Arc<dyn Asker>, settings: config::Federation, base: String) -> Self {
+        Self {
+            register: Register::default(),
+            asker,
+            lanes: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            shelf: Shelf::new(settings.cache.bytes()),
+            seed: OnceCell::new(),
+            base,
+            planted: planted::Planted::default(),
+            settings,
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { failures: self.settings.failures, pause: self.settings.pause }
+    }
+
+    /// Whether entities may lie at several sources, where a query does not say.
+    pub fn splits_entities(&self) -> bool {
+        self.settings.split_entities
+    }
+}
+
+impl RegistryFollower for Federation {
+    fn put(&self, tenant: &TenantId, registration: &Arc<Registration>) {
+        self.register.put(tenant, registration.clone(), DeliveryReport::default());
+    }
+
+    fn remove(&self, tenant: &TenantId, id: &RegistrationId) {
+        self.register.remove(tenant, id);
+    }
+}
+
+impl Origin {
+    /// The way up to here, and the name to go on with.
+    pub fn way(&self) -> Way<'_> {
+        Way { via: &self.via, alias: &self.alias }
+    }
+
+    /// How much time is left.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Broker {
+    /// The sources.
+    pub fn federation(&self) -> &Arc<Federation> {
+        &self.federation
+    }
+
+    /// Whether a tenant has registrations: one look at a number where nobody has any.
+    pub fn federates(&self, tenant: &TenantId) -> bool {
+        self.federation.register.has(tenant)
+    }
+
+    /// How a request came, if it may concern sources: absent where a tenant has none.
+    pub async fn origin<'h>(
+        &self,
+        tenant: &TenantId,
+        headers: impl Iterator<Item = (&'h str, &'h str)>,
+    ) -> Result<Option<Arc<Origin>>, Error> {
+        if !self.federation.register.has(tenant) {
+            return Ok(None);
+        }
+        let headers: Vec<(Box<str>, Box<str>)> =
+            headers.map(|(name, value)| (name.to_lowercase().into(), value.into())).collect();
+        let ways = headers.iter().filter(|(name, _)| &**name == "via").map(|(_, value)| &**value);
+        let via = Via::parse(ways);
+        let deadline = Instant::now() + self.federation.settings.timeout;
+        let alias = self.alias(tenant).await?;
+        Ok(Some(Arc::new(Origin { via, headers, deadline, alias })))
+    }
+
+    /// The name of this broker towards a tenant, by which loops are noticed (5.2.40).
+    pub async fn alias(&self, tenant: &TenantId) -> Result<String, Error> {
+        let own = self.federation.settings.alias.as_deref().filter(|own| is_alias(own));
+        let seed = self.federation.seed.get_or_try_init(|| self.identity()).await?;
+        Ok(super::source_identity::alias_of(own, seed, tenant))
+    }
+}
+
+impl Call {
+    /// How the request came, if it may concern sources.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
+    }
+}

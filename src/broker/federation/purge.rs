@@ -1,0 +1,129 @@
+//! Purging what sources have (5.6.21).
+
+use futures_util::FutureExt;
+use reqwest::Method;
+
+use super::super::{Broker, Call, Error, Purging, QueryTexts};
+use super::Origin;
+use super::ask::{Heard, all};
+use super::failure::{SourceFailure, Why};
+use super::writes::failure;
+use crate::federate::{About, Draft, Leg, Naming, Want};
+use crate::query::EntityPlan;
+use crate::represent::registration::{Mode, Operation};
+
+impl Broker {
+    /// Has the sources that match purge what they have; tells those that did not.
+    pub(in crate::broker) async fn purge_there(
+        &self,
+        call: &Call,
+        plan: &EntityPlan,
+        texts: &QueryTexts,
+        purging: &Purging,
+    ) -> Result<Vec<(Option<String>, Error)>, Error> {
+        match call.origin() {
+            Some(origin) => Box::pin(self.purge_parts(call, origin, plan, texts, purging)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn purge_parts(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        plan: &EntityPlan,
+        texts: &QueryTexts,
+        purging: &Purging,
+    ) -> Result<Vec<(Option<String>, Error)>, Error> {
+        let sources = texts.csf.as_deref().map(|csf| self.source_filter(call, csf)).transpose()?;
+        let want = Want {
+            select: &plan.select,
+            attributes: None,
+            about: About::Latest,
+            sources: sources.as_ref(),
+            geo: plan.geo.as_ref(),
+            scope: plan.scope.as_ref(),
+            ..Want::default()
+        };
+        let register = &self.federation.register;
+        let matched = register.matching(&call.tenant, &want, origin.way(), call.now);
+        let able = |leg: &&Leg| leg.source.supports(Operation::PurgeEntity);
+        let concerned = matched.legs.iter().filter(|leg| leg.source.mode() != Mode::Auxiliary);
+        let (told, refusing): (Vec<&Leg>, Vec<&Leg>) = concerned.partition(able);
+        let jobs = told.iter();
+        let jobs = jobs
+            .map(|leg| self.purge_leg(call, origin, leg, plan, texts, purging).boxed())
+            .collect();
+        let mut failed: Vec<SourceFailure> = all(jobs).await.into_iter().flatten().collect();
+        let proxied = |leg: &&&Leg| leg.source.mode().is_proxied();
+        let word = Operation::PurgeEntity.word();
+        failed.extend(
+            refusing.iter().filter(proxied).map(|leg| failure(&leg.source, Why::Unsupported(word))),
+        );
+        let looping = matched.looping.iter().filter(|source| source.mode().is_proxied());
+        failed.extend(looping.map(|source| failure(source, Why::Loop)));
+        Ok(failed.into_iter().map(|failure| (None, failure.into())).collect())
+    }
+
+    async fn purge_leg(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        leg: &Leg,
+        plan: &EntityPlan,
+        texts: &QueryTexts,
+        purging: &Purging,
+    ) -> Option<SourceFailure> {
+        let naming = self.naming(call, &leg.source, false).await;
+        let name = |term: &String| naming.name(&call.context.expand_text(term));
+        let names = |terms: &[String]| terms.iter().map(name).collect::<Vec<_>>().join(",");
+        let (keep, drop) = match purging {
+            Purging::Entities => (None, None),
+            Purging::Keep(terms) => (Some(names(terms)), None),
+            Purging::Drop(terms) => (None, Some(names(terms))),
+        };
+        let mut draft = Draft::new(Method::DELETE, "/entities").selecting(leg, &naming);
+        let attrs = plan.attrs.iter().map(|term| naming.name(term.iri())).collect::<Vec<_>>();
+        draft = draft.with_some("attrs", (!attrs.is_empty()).then(|| attrs.join(",")));
+        draft.params.extend(filters(call, plan, texts, &naming));
+        let draft = draft.with_some("keep", keep).with_some("drop", drop);
+        match self.tell(origin, &leg.source, &draft, &naming).await {
+            Heard::Reply(reply) | Heard::Kept(reply) => match reply.status {
+                // Where there is nothing, nothing is left.
+                200..=204 | 404 => None,
+                207 => {
+                    let why = "it did a part of it".to_owned();
+                    Some(failure(&leg.source, Why::of_part(207, "", &why)))
+                }
+                _ => Some(failure(&leg.source, Why::answered(&reply))),
+            },
+            Heard::Silence(why) | Heard::TooLarge(why) => {
+                Some(failure(&leg.source, Why::Silent(why)))
+            }
+        }
+    }
+}
+
+fn filters(
+    call: &Call,
+    plan: &EntityPlan,
+    texts: &QueryTexts,
+    naming: &Naming,
+) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    all.extend(plan.filter.as_ref().map(|filter| ("q", naming.spell(filter))));
+    all.extend(plan.scope.as_ref().map(|scope| ("scopeQ", scope.to_string())));
+    if let Some(geo) = &plan.geo {
+        all.push(("georel", geo.georel()));
+        all.push(("geometry", geo.reference().type_name().to_owned()));
+        all.push(("coordinates", geo.coordinates()));
+        all.push(("geoproperty", naming.name(geo.property().iri())));
+    }
+    let list = |text: &String| {
+        let names = text.split(',').map(|one| naming.name(&call.context.expand_text(one.trim())));
+        names.collect::<Vec<_>>().join(",")
+    };
+    all.extend(texts.expand_values.as_ref().map(|text| ("expandValues", list(text))));
+    all.extend(texts.json_keys.as_ref().map(|text| ("jsonKeys", list(text))));
+    all
+}

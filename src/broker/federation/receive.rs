@@ -1,0 +1,177 @@
+//! Reading what sources answer. Nothing is believed: an answer is as large, deep and many-membered
+//! as a client's own body may be, each entity is checked like one that is created here, and only
+//! what was asked for and registered is taken.
+
+use std::sync::Arc;
+
+use super::super::{Broker, Call};
+use super::ask::Heard;
+use crate::egress::Reply;
+use crate::federate::{Leg, Naming, Source, Warning, WarningCode};
+use crate::jsonld::{Context, ContextSource, Document};
+use crate::model::Entity;
+use crate::represent::Reading;
+
+/// What a source has of what it was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub entities: Vec<Entity>,
+    /// How many there were in the answer, those not taken included.
+    pub count: usize,
+    pub warnings: Vec<Warning>,
+}
+
+/// What an answer says, whatever it is about.
+pub(super) enum Said {
+    /// A body that may hold what was asked for.
+    Body(Reply),
+    /// There is nothing.
+    Nothing,
+}
+
+/// Tells what a source said from what there is to say of it.
+pub(super) fn heard(source: &Arc<Source>, heard: Heard) -> (Said, Vec<Warning>) {
+    let warn = |code, why: &str| vec![Warning::new(code, source.id(), why)];
+    match heard {
+        Heard::Silence(why) => (Said::Nothing, warn(WarningCode::Silent, &why)),
+        Heard::TooLarge(why) => (Said::Nothing, warn(WarningCode::Invalid, &why)),
+        Heard::Kept(reply) => {
+            let warnings = warn(WarningCode::Stale, "an answer that was kept is used again");
+            (Said::Body(reply), warnings)
+        }
+        Heard::Reply(reply) => {
+            let values = reply.headers.get_all("NGSILD-Warning");
+            let values = values.iter().filter_map(|value| value.to_str().ok());
+            let mut warnings = Warning::read(values);
+            match reply.status {
+                200 | 203 | 206 | 201 => (Said::Body(reply), warnings),
+                404 | 204 => (Said::Nothing, warnings),
+                508 => {
+                    warnings.extend(warn(WarningCode::Silent, "a loop of registrations"));
+                    (Said::Nothing, warnings)
+                }
+                status => {
+                    let why = format!("the source answered {status}");
+                    warnings.extend(warn(WarningCode::Failed, &why));
+                    (Said::Nothing, warnings)
+                }
+            }
+        }
+    }
+}
+
+impl Broker {
+    /// The entities in what a source said to one leg of a request.
+    pub(super) async fn receive(
+        &self,
+        call: &Call,
+        leg: &Leg,
+        naming: &Naming,
+        what: Heard,
+    ) -> Received {
+        let (said, warnings) = heard(&leg.source, what);
+        let mut received = Received { warnings, ..Received::default() };
+        let Said::Body(reply) = said else { return received };
+        let invalid = |why: String| Warning::new(WarningCode::Invalid, leg.source.id(), &why);
+        let document = match Document::parse_tolerant(&reply.body, &self.parse_limits()) {
+            Ok(document) => document,
+            Err(error) => {
+                received.warnings.push(invalid(error.to_string()));
+                return received;
+            }
+        };
+        let items = match document {
+            Document::Array(items) => items,
+            single => vec![single],
+        };
+        received.count = items.len();
+        let mut names = Names::new(self.names_of(call, &reply, naming).await);
+        let most = self.federation.settings.entities;
+        let mut wrong = None;
+        for mut item in items.into_iter().take(most) {
+            let context = match names.of(self, call, &mut item).await {
+                Ok(context) => context,
+                Err(why) => {
+                    wrong.get_or_insert(why);
+                    continue;
+                }
+            };
+            match self.reader_by(&context, Reading::Whole).received(&item) {
+                Ok(entity) => received.entities.extend(leg.takes(entity)),
+                Err(error) => {
+                    wrong.get_or_insert(error.to_string());
+                }
+            }
+        }
+        received.warnings.extend(wrong.map(invalid));
+        received
+    }
+
+    /// The context that an answer is written in: the one it names, or that it was asked with.
+    pub(super) async fn names_of(
+        &self,
+        call: &Call,
+        reply: &Reply,
+        naming: &Naming,
+    ) -> Arc<Context> {
+        let own = naming.context.link().url.as_deref();
+        let links = reply.headers.get_all("link");
+        let named = links.iter().filter_map(|value| value.to_str().ok()).find_map(context_link);
+        match named {
+            Some(url) if Some(url) != own => {
+                let source = ContextSource::Url(url);
+                let context = self.contexts.resolve(&call.tenant, source, call.now).await;
+                context.unwrap_or_else(|_| naming.context.clone())
+            }
+            _ => naming.context.clone(),
+        }
+    }
+}
+
+/// The contexts of the items of an answer: most often all have the same.
+pub(super) struct Names {
+    outer: Arc<Context>,
+    last: Option<(String, Arc<Context>)>,
+}
+
+impl Names {
+    pub fn new(outer: Arc<Context>) -> Self {
+        Self { outer, last: None }
+    }
+
+    /// The context of an item, which is taken out of it.
+    pub async fn of(
+        &mut self,
+        broker: &Broker,
+        call: &Call,
+        item: &mut Document<'_>,
+    ) -> Result<Arc<Context>, String> {
+        let Some(own) = item.remove("@context") else { return Ok(self.outer.clone()) };
+        let text = own.to_string();
+        if let Some((last, context)) = &self.last
+            && *last == text
+        {
+            return Ok(context.clone());
+        }
+        let source = ContextSource::Inline(&own);
+        let context = broker.contexts.resolve(&call.tenant, source, call.now).await;
+        let context = context.map_err(|error| error.to_string())?;
+        self.last = Some((text, context.clone()));
+        Ok(context)
+    }
+}
+
+/// The context that a `Link` header names.
+fn context_link(value: &str) -> Option<&str> {
+    const CONTEXT: &str = "http://www.w3.org/ns/json-ld#context";
+    let mut rest = value;
+    while let Some((_, after)) = rest.split_once('<') {
+        let (url, after) = after.split_once('>')?;
+        let end = after.find('<').unwrap_or(after.len());
+        if after[..end].contains(CONTEXT) {
+            return Some(url.trim());
+        }
+        rest = &after[end..];
+    }
+    None
+}

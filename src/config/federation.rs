@@ -1,0 +1,44 @@
+//! How context sources that registered themselves are asked and told.
+
+use std::time::Duration;
+
+use super::{ByteSize, section::settings};
+
+settings! {
+    /// How context sources that registered themselves are asked and told (4.3.6).
+    pub struct Federation = "federation" {
+        /// The name of this broker in `Via` headers, by which loops are noticed; each tenant has
+        /// another, which begins with it. Made up, and kept in the store, if it is not set.
+        alias: Option<String> = None,
+        /// How long all sources together may take for one request: whoever asks waits for the
+        /// slowest. A registration may ask for less (management.timeout), not for more.
+        timeout: Duration = Duration::from_secs(5),
+        /// Whether the parts of an entity may lie at several sources where a query does not say
+        /// (splitEntities). Then filters are applied to whole entities, for which all candidates
+        /// have to be fetched.
+        split_entities: bool = false,
+        /// The largest answer that is read of a source; more is not taken at all.
+        response: ByteSize = ByteSize::mebi(16),
+        /// How many entities are taken of one source for one answer.
+        entities: usize = 10_000,
+        /// How many entities are asked for at once; sources have limits of their own.
+        page: usize = 1_000,
+        /// How many sources one request is sent to at most; further ones are left out, with a
+        /// warning.
+        sources: usize = 200,
+        /// How many requests to sources are under way at once, for all clients together. Those
+        /// that find no room wait, as long as their time allows.
+        in_flight: usize = 512,
+        /// After how many failures in a row a source is left alone for a moment, if its
+        /// registration names no cooldown; 0 means never. An answer, even of an error, is no such
+        /// failure: silence is.
+        failures: usize = 5,
+        /// How long it is left alone then; it doubles with each further failure, up to a minute.
+        pause: Duration = Duration::from_secs(1),
+        /// How much memory answers fill that may be used again, as registrations allow
+        /// (management.cacheDuration).
+        cache: ByteSize = ByteSize::mebi(32),
+        /// How often what is counted of sources (timesSent, lastSuccess, …) is written down.
+        report: Duration = Duration::from_secs(10),
+    }
+}

@@ -1,0 +1,158 @@
+//! All registered sources, by tenant: found by id, and by what a request may concern.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap;
+
+use super::health::Health;
+use super::index::{Clue, Index, Place};
+use super::source::Source;
+use crate::model::{RegistrationId, TenantId};
+use crate::represent::registration::Registration;
+use crate::represent::subscription::DeliveryReport;
+
+/// All registered sources.
+#[derive(Debug, Default)]
+pub struct Register {
+    count: AtomicUsize,
+    tenants: ArcSwap<HashMap<TenantId, Arc<Tenant>>>,
+    /// Held while a tenant is added.
+    adding: Mutex<()>,
+}
+
+/// The sources of a tenant.
+#[derive(Debug, Default)]
+struct Tenant(RwLock<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    index: Index,
+    places: Vec<Option<Arc<Source>>>,
+    free: Vec<Place>,
+    by_id: FxHashMap<RegistrationId, Place>,
+}
+
+impl Register {
+    /// Whether a tenant has any source. Where nobody has one, this costs one look at a number.
+    pub fn has(&self, tenant: &TenantId) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+            && self.tenants.load().get(tenant).is_some_and(|tenant| tenant.count() > 0)
+    }
+
+    /// How many sources there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn tenant(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        self.tenants.load().get(id).cloned()
+    }
+
+    /// Takes a registration in, in place of the one of the same id; how its source fares is known
+    /// already then.
+    pub fn put(&self, tenant: &TenantId, registration: Arc<Registration>, report: DeliveryReport) {
+        let tenant = self.tenant(tenant).unwrap_or_else(|| self.add_tenant(tenant));
+        let mut inner = tenant.0.write();
+        let before = inner.take(&registration.id);
+        let report = before.as_ref().map_or(report, |source| source.health.report());
+        inner.add(Arc::new(Source::new(registration, Health::new(report))));
+        if before.is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a registration out.
+    pub fn remove(&self, tenant: &TenantId, id: &RegistrationId) -> Option<Arc<Source>> {
+        let source = self.tenant(tenant)?.0.write().take(id)?;
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        Some(source)
+    }
+
+    /// The source of this id.
+    pub fn get(&self, tenant: &TenantId, id: &RegistrationId) -> Option<Arc<Source>> {
+        let tenant = self.tenant(tenant)?;
+        let inner = tenant.0.read();
+        let place = *inner.by_id.get(id)?;
+        inner.places.get(place as usize)?.clone()
+    }
+
+    /// How a source fares, if there is one of this id.
+    pub fn report(&self, tenant: &TenantId, id: &RegistrationId) -> Option<DeliveryReport> {
+        self.get(tenant, id).map(|source| source.health.report())
+    }
+
+    /// The sources that a request may concern, ordered by id.
+    pub(super) fn candidates(&self, tenant: &TenantId, clue: &Clue<'_>) -> Vec<Arc<Source>> {
+        let Some(tenant) = self.tenant(tenant) else { return Vec::new() };
+        let inner = tenant.0.read();
+        let places = inner.index.candidates(clue);
+        let sources = places.iter().filter_map(|place| inner.places.get(*place as usize)?.clone());
+        let mut sources: Vec<Arc<Source>> = sources.collect();
+        drop(inner);
+        sources.sort_unstable_by(|a, b| a.id().cmp(b.id()));
+        sources
+    }
+
+    /// Every source of a tenant, ordered by id.
+    pub fn of(&self, tenant: &TenantId) -> Vec<Arc<Source>> {
+        let mut sources = self.tenant(tenant).map_or(Vec::new(), |tenant| tenant.sources());
+        sources.sort_unstable_by(|a, b| a.id().cmp(b.id()));
+        sources
+    }
+
+    /// Every source with its tenant.
+    pub fn all(&self) -> Vec<(TenantId, Arc<Source>)> {
+        let tenants = self.tenants.load();
+        let each = tenants.iter().flat_map(|(id, tenant)| {
+            tenant.sources().into_iter().map(|source| (id.clone(), source))
+        });
+        each.collect()
+    }
+
+    fn add_tenant(&self, id: &TenantId) -> Arc<Tenant> {
+        let _adding = self.adding.lock();
+        let known = self.tenants.load();
+        if let Some(tenant) = known.get(id) {
+            return tenant.clone();
+        }
+        let tenant = Arc::new(Tenant::default());
+        let mut tenants = HashMap::clone(&known);
+        tenants.insert(id.clone(), tenant.clone());
+        self.tenants.store(Arc::new(tenants));
+        tenant
+    }
+}
+
+impl Tenant {
+    fn count(&self) -> usize {
+        self.0.read().by_id.len()
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.0.read().places.iter().flatten().cloned().collect()
+    }
+}
+
+impl Inner {
+    fn add(&mut self, source: Arc<Source>) {
+        let place = self.free.pop().unwrap_or(self.places.len() as Place);
+        self.index.insert(place, &source.registration);
+        self.by_id.insert(source.registration.id.clone(), place);
+        match self.places.get_mut(place as usize) {
+            Some(free) => *free = Some(source),
+            None => self.places.push(Some(source)),
+        }
+    }
+
+    fn take(&mut self, id: &RegistrationId) -> Option<Arc<Source>> {
+        let place = self.by_id.remove(id)?;
+        let source = self.places.get_mut(place as usize)?.take()?;
+        self.index.remove(place, &source.registration);
+        self.free.push(place);
+        Some(source)
+    }
+}

@@ -1,0 +1,79 @@
+//! What sources tell of subscriptions that were planted at them (5.8.6), and bringing those in line.
+
+use std::time::Duration;
+
+use actix_web::http::{Method, header};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::answer::json;
+use super::params::{self, decode_percent};
+use super::places::Place;
+use super::problem::Problem;
+use super::request::Incoming;
+use crate::broker::{Broker, Call};
+use crate::jsonld::Context;
+use crate::model::{SubscriptionId, TenantId, Timestamp};
+
+/// A source tells of a subscription (5.8.6).
+pub async fn told(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+    let body = incoming.body().await?;
+    let (call, document) = incoming.read(&body).await?;
+    incoming.broker.told_by_source(&call, &document).await?;
+    Ok(json(actix_web::http::StatusCode::OK, b"{}".to_vec()))
+}
+
+/// When it is tried to bring in line what is planted.
+const TRIES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
+
+/// After a subscription or a registration changed, copies at sources are brought in line; nobody
+/// waits for that.
+pub fn level_later(
+    place: Place,
+    request: &HttpRequest,
+    broker: &Data<Broker>,
+    response: &HttpResponse,
+) {
+    let concerned = matches!(
+        place,
+        Place::Subscriptions
+            | Place::Subscription
+            | Place::CsourceRegistrations
+            | Place::CsourceRegistration
+    );
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !concerned || reads || !response.status().is_success() {
+        return;
+    }
+    let header = request.headers().get("NGSILD-Tenant").map(|value| value.as_bytes());
+    let Ok(tenant) = params::tenant(header) else { return };
+    if let (Place::Subscriptions, Some(id)) = (place, created(response)) {
+        let via: Vec<&str> =
+            request.headers().get_all(header::VIA).filter_map(|via| via.to_str().ok()).collect();
+        let via = (!via.is_empty()).then(|| via.join(", "));
+        broker.note_way(&call_of(&tenant), &id, via.as_deref());
+    }
+    let broker = broker.clone().into_inner();
+    actix_web::rt::spawn(async move {
+        for pause in TRIES {
+            actix_web::rt::time::sleep(pause).await;
+            match broker.level(&tenant).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "subscriptions at sources are not in line"),
+            }
+        }
+    });
+}
+
+fn call_of(tenant: &TenantId) -> Call {
+    Call { tenant: tenant.clone(), now: Timestamp::now(), context: Context::core(), origin: None }
+}
+
+/// The subscription that was created.
+fn created(response: &HttpResponse) -> Option<SubscriptionId> {
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    let (_, id) = location.rsplit_once('/')?;
+    Some(SubscriptionId::from_trusted(&decode_percent(id).ok()?))
+}
