@@ -66,7 +66,8 @@ fn patch(validation: Validation, context: &Arc<Context>, calls: usize) -> Durati
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let broker = Broker::open(&config).await.unwrap();
-        let call = |now| Call { tenant: TenantId::DEFAULT, now, context: context.clone() };
+        let call =
+            |now| Call { tenant: TenantId::DEFAULT, now, context: context.clone(), origin: None };
         let whole = station(0);
         let document = Document::from_json(&whole);
         broker.create_entity(&call(Timestamp::now()), &document).await.unwrap();

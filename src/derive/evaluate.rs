@@ -224,7 +224,7 @@ fn evaluate_class(
         return Verdict { scheme: Some(scheme.name.clone()), ..Verdict::nothing(told, why) };
     }
     let holds = |criterion: &Criterion| keeps(criterion, of(criterion.input));
-    let best = scheme.table.classes.iter().find(|(_, all)| all.iter().all(|one| holds(one)));
+    let best = scheme.table.classes.iter().find(|(_, all)| all.iter().all(holds));
     let band = best.map_or(&scheme.table.otherwise, |(band, _)| band);
     // Why it is not the class above it, and what nobody measured.
     let better = scheme.table.classes.iter().take_while(|(own, _)| own != band).last();

@@ -51,6 +51,9 @@ pub(super) const KEY: &str = "derive";
 /// What is to be done for entities: by tenant and entity, what happened to which rule.
 type Jobs = HashMap<(TenantId, EntityId), FxHashMap<usize, Touched>>;
 
+/// An entity, and what happened to which rule.
+type Job = (EntityId, FxHashMap<usize, Touched>);
+
 /// What a store asks; it does not keep the rest alive.
 pub(super) struct Watcher(pub std::sync::Weak<Inner>);
 
@@ -227,8 +230,7 @@ impl Inner {
 
     /// Derives what jobs ask for and writes it, a tenant at a time.
     async fn carry_out(&self, jobs: Jobs) -> Result<(), StoreError> {
-        let mut by_tenant: HashMap<TenantId, Vec<(EntityId, FxHashMap<usize, Touched>)>> =
-            HashMap::new();
+        let mut by_tenant: HashMap<TenantId, Vec<Job>> = HashMap::new();
         for ((tenant, id), rules) in jobs {
             by_tenant.entry(tenant).or_default().push((id, rules));
         }

@@ -57,7 +57,7 @@ impl IndexTable {
     pub fn sub_index(&self, input: usize, concentration: f64) -> Option<SubIndex> {
         let column = self.limits.get(input)?.as_ref()?;
         let value = rounded(concentration.max(0.0), column.decimals);
-        let bands = column.bands.iter().zip(&self.bands);
+        let mut bands = column.bands.iter().zip(&self.bands);
         let within = bands.clone().find(|([_, high], _)| value <= *high);
         if let Some(([low, high], [first, last])) = within {
             // A value between two bands belongs to the upper one.
@@ -65,7 +65,7 @@ impl IndexTable {
             let value = rounded(first + place * (last - first), 0);
             return Some(SubIndex { value, above: false });
         }
-        let ([low, high], [first, last]) = bands.last()?;
+        let ([low, high], [first, last]) = bands.next_back()?;
         let value = match self.above {
             Above::Cap => last + 1.0,
             Above::Extend => {

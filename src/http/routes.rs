@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpMessage, HttpResponse, ResponseError};
 
 use super::params::decode_percent;
 use super::places::Place;
@@ -26,20 +26,21 @@ pub type Work = Pin<Box<dyn Future<Output = HttpResponse>>>;
 /// Begins the operation that a request asks for; None where the API is not served, because no
 /// `Data<Broker>` was given to the application.
 ///
-/// The frame has found the place already, so no router is asked. What is asked most often has a
-/// future of its own, which is a tenth as large as that of all operations.
+/// The frame has found the place already, so no router is asked; and each operation has a future of
+/// its own, no larger than it needs.
 pub fn begin(place: Place, request: &mut ServiceRequest) -> Option<Work> {
     let broker = request.app_data::<Data<Broker>>()?.clone();
     let payload = request.take_payload();
     let request = request.request().clone();
     macro_rules! work {
         (|$incoming:ident, $path:ident| $answer:expr) => {
-            Box::pin(async move {
+            work(move || async move {
                 let $path = request.uri().path();
                 let $incoming = Incoming::new(&request, payload, &broker);
                 let answer: Result<HttpResponse, Problem> = async { $answer }.await;
                 let mut answer = answer.unwrap_or_else(|problem| problem.error_response());
                 warning::mark(&request, &broker, &mut answer);
+                federated::level_later(place, &request, &broker, &answer);
                 answer
             })
         };
@@ -48,159 +49,258 @@ pub fn begin(place: Place, request: &mut ServiceRequest) -> Option<Work> {
         (Place::Entity, &Method::GET) => {
             work!(|incoming, path| entities::retrieve(incoming, &part(path, 0)?).await)
         }
-        (Place::Entities, &Method::GET) => {
-            work!(|incoming, _path| entities::query(incoming).await)
+        (Place::Entities, &Method::GET) => work!(|incoming, _path| entities::query(incoming).await),
+        (Place::EntityAttribute, &Method::PATCH) => {
+            work!(|incoming, path| attributes::partial_update(
+                incoming,
+                &part(path, 0)?,
+                &part(path, 2)?
+            )
+            .await)
         }
-        (Place::EntityAttribute, &Method::PATCH) => work!(|incoming, path| {
-            attributes::partial_update(incoming, &part(path, 0)?, &part(path, 2)?).await
-        }),
-        _ => Box::pin(operate(place, request, payload, broker)),
+        (Place::Entities, &Method::POST) => {
+            work!(|incoming, _path| entities::create(incoming).await)
+        }
+        (Place::Entities, &Method::DELETE) => {
+            work!(|incoming, _path| entities::purge(incoming).await)
+        }
+        (Place::Entity, &Method::PUT) => {
+            work!(|incoming, path| entities::replace(incoming, &part(path, 0)?).await)
+        }
+        (Place::Entity, &Method::PATCH) => {
+            work!(|incoming, path| entities::merge(incoming, &part(path, 0)?).await)
+        }
+        (Place::Entity, &Method::DELETE) => {
+            work!(|incoming, path| entities::delete(incoming, &part(path, 0)?).await)
+        }
+        (Place::EntityAttributes, &Method::POST) => {
+            work!(|incoming, path| attributes::append(incoming, &part(path, 0)?).await)
+        }
+        (Place::EntityAttributes, _) => {
+            work!(|incoming, path| attributes::update(incoming, &part(path, 0)?).await)
+        }
+        (Place::EntityAttribute, &Method::PUT) => {
+            work!(|incoming, path| attributes::replace(incoming, &part(path, 0)?, &part(path, 2)?)
+                .await)
+        }
+        (Place::EntityAttribute, &Method::DELETE) => {
+            work!(|incoming, path| attributes::delete(incoming, &part(path, 0)?, &part(path, 2)?)
+                .await)
+        }
+        (Place::SourceInbox, _) => work!(|incoming, _path| federated::told(incoming).await),
+        (Place::SubscriptionEvents, _) => {
+            work!(|incoming, path| events::listen(incoming, &part(path, 0)?).await)
+        }
+        (Place::AdminSubscriptions, _) => {
+            work!(|incoming, _path| admin::subscriptions(incoming).await)
+        }
+        (Place::AdminSubscription, _) => {
+            work!(|incoming, path| admin::subscription(incoming, &admin_part(path)?).await)
+        }
+        (Place::DeadLetters, &Method::DELETE) => {
+            work!(|incoming, _path| admin::drop_letters(incoming, None).await)
+        }
+        (Place::DeadLetters, _) => work!(|incoming, _path| admin::dead_letters(incoming).await),
+        (Place::DeadLetter, &Method::DELETE) => {
+            work!(|incoming, path| admin::drop_letters(incoming, Some(&admin_part(path)?)).await)
+        }
+        (Place::DeadLetter, _) => {
+            work!(|incoming, path| admin::dead_letter(incoming, &admin_part(path)?).await)
+        }
+        (Place::ReplayDeadLetters, _) => {
+            work!(|incoming, _path| admin::replay(incoming, None).await)
+        }
+        (Place::ReplayDeadLetter, _) => {
+            work!(|incoming, path| admin::replay(incoming, Some(&admin_part(path)?)).await)
+        }
+        (Place::AdminHistory, _) => work!(|incoming, _path| history::held(incoming).await),
+        (Place::HistoryRules, _) => work!(|incoming, _path| history::rules(incoming).await),
+        (Place::HistoryRule, &Method::PUT) => {
+            work!(|incoming, path| history::put_rule(incoming, &rule_part(path)?).await)
+        }
+        (Place::HistoryRule, &Method::DELETE) => {
+            work!(|incoming, path| history::delete_rule(incoming, &rule_part(path)?).await)
+        }
+        (Place::HistoryRule, _) => {
+            work!(|incoming, path| history::rule(incoming, &rule_part(path)?).await)
+        }
+        (Place::BatchCreate, _) => work!(|incoming, _path| batch::create(incoming).await),
+        (Place::BatchUpsert, _) => work!(|incoming, _path| batch::upsert(incoming).await),
+        (Place::BatchUpdate, _) => work!(|incoming, _path| batch::update(incoming).await),
+        (Place::BatchMerge, _) => work!(|incoming, _path| batch::merge(incoming).await),
+        (Place::BatchDelete, _) => work!(|incoming, _path| batch::delete(incoming).await),
+        (Place::BatchQuery, _) => work!(|incoming, _path| entities::query_by_body(incoming).await),
+        (Place::TemporalEntities, &Method::POST) => {
+            work!(|incoming, _path| temporal::upsert(incoming).await)
+        }
+        (Place::TemporalEntities, _) => work!(|incoming, _path| temporal::query(incoming).await),
+        (Place::TemporalEntity, &Method::DELETE) => {
+            work!(|incoming, path| temporal::delete(incoming, &part(path, 1)?).await)
+        }
+        (Place::TemporalEntity, _) => {
+            work!(|incoming, path| temporal::retrieve(incoming, &part(path, 1)?).await)
+        }
+        (Place::TemporalAttributes, _) => {
+            work!(|incoming, path| temporal::add(incoming, &part(path, 1)?).await)
+        }
+        (Place::TemporalAttribute, _) => work!(|incoming, path| temporal::delete_attribute(
+            incoming,
+            &part(path, 1)?,
+            &part(path, 3)?
+        )
+        .await),
+        (Place::TemporalInstance, &Method::PATCH) => {
+            work!(|incoming, path| temporal::modify_instance(
+                incoming,
+                &part(path, 1)?,
+                &part(path, 3)?,
+                &part(path, 4)?
+            )
+            .await)
+        }
+        (Place::TemporalInstance, _) => work!(|incoming, path| temporal::delete_instance(
+            incoming,
+            &part(path, 1)?,
+            &part(path, 3)?,
+            &part(path, 4)?
+        )
+        .await),
+        (Place::TemporalQuery, _) => {
+            work!(|incoming, _path| temporal::query_by_body(incoming).await)
+        }
+        (Place::Types, _) => work!(|incoming, _path| discovery::types(incoming).await),
+        (Place::Type, _) => {
+            work!(|incoming, path| discovery::entity_type(incoming, &part(path, 0)?).await)
+        }
+        (Place::Attributes, _) => work!(|incoming, _path| discovery::attributes(incoming).await),
+        (Place::Attribute, _) => {
+            work!(|incoming, path| discovery::attribute(incoming, &part(path, 0)?).await)
+        }
+        (Place::Subscriptions | Place::CsourceSubscriptions, &Method::POST) => {
+            work!(|incoming, _path| subscriptions::create(incoming, about(place)).await)
+        }
+        (Place::Subscriptions | Place::CsourceSubscriptions, _) => {
+            work!(|incoming, _path| subscriptions::query(incoming, about(place)).await)
+        }
+        (Place::Subscription | Place::CsourceSubscription, &Method::PATCH) => {
+            work!(|incoming, path| subscriptions::update(incoming, about(place), &part(path, 0)?)
+                .await)
+        }
+        (Place::Subscription | Place::CsourceSubscription, &Method::DELETE) => {
+            work!(|incoming, path| subscriptions::delete(incoming, about(place), &part(path, 0)?)
+                .await)
+        }
+        (Place::Subscription | Place::CsourceSubscription, _) => {
+            work!(|incoming, path| subscriptions::retrieve(incoming, about(place), &part(path, 0)?)
+                .await)
+        }
+        (Place::CsourceRegistrations, &Method::POST) => {
+            work!(|incoming, _path| registrations::create(incoming).await)
+        }
+        (Place::CsourceRegistrations, _) => {
+            work!(|incoming, _path| registrations::query(incoming).await)
+        }
+        (Place::CsourceRegistration, &Method::PATCH) => {
+            work!(|incoming, path| registrations::update(incoming, &part(path, 0)?).await)
+        }
+        (Place::CsourceRegistration, &Method::DELETE) => {
+            work!(|incoming, path| registrations::delete(incoming, &part(path, 0)?).await)
+        }
+        (Place::CsourceRegistration, _) => {
+            work!(|incoming, path| registrations::retrieve(incoming, &part(path, 0)?).await)
+        }
+        (Place::Contexts, &Method::POST) => work!(|incoming, _path| contexts::add(incoming).await),
+        (Place::Contexts, _) => work!(|incoming, _path| contexts::list(incoming).await),
+        (Place::Context, &Method::DELETE) => {
+            work!(|incoming, path| contexts::delete(incoming, &part(path, 0)?).await)
+        }
+        (Place::Context, _) => {
+            work!(|incoming, path| contexts::serve(incoming, &part(path, 0)?).await)
+        }
+        (Place::EntityMaps, &Method::POST) => {
+            work!(|incoming, _path| entity_maps::create_by_body(incoming).await)
+        }
+        (Place::EntityMaps, _) => work!(|incoming, _path| entity_maps::create(incoming).await),
+        (Place::EntityMap, &Method::PATCH) => {
+            work!(|incoming, path| entity_maps::update(incoming, &part(path, 0)?).await)
+        }
+        (Place::EntityMap, &Method::DELETE) => {
+            work!(|incoming, path| entity_maps::delete(incoming, &part(path, 0)?).await)
+        }
+        (Place::EntityMap, _) => {
+            work!(|incoming, path| entity_maps::retrieve(incoming, &part(path, 0)?).await)
+        }
+        (Place::TemporalEntityMaps, &Method::POST) => {
+            work!(|incoming, _path| entity_maps::create_temporal_by_body(incoming).await)
+        }
+        (Place::TemporalEntityMaps, _) => {
+            work!(|incoming, _path| entity_maps::create_temporal(incoming).await)
+        }
+        (Place::Snapshots, &Method::DELETE) => {
+            work!(|incoming, _path| snapshots::purge(incoming).await)
+        }
+        (Place::Snapshots, _) => work!(|incoming, _path| snapshots::create(incoming).await),
+        (Place::Snapshot, &Method::PATCH) => {
+            work!(|incoming, path| snapshots::update(incoming, &part(path, 0)?).await)
+        }
+        (Place::Snapshot, &Method::DELETE) => {
+            work!(|incoming, path| snapshots::delete(incoming, &part(path, 0)?).await)
+        }
+        (Place::Snapshot, _) => {
+            work!(|incoming, path| snapshots::retrieve(incoming, &part(path, 0)?).await)
+        }
+        (Place::SnapshotClone, _) => {
+            work!(|incoming, path| snapshots::clone(incoming, &part(path, 0)?).await)
+        }
+        (Place::SourceIdentity, _) => {
+            work!(|incoming, _path| info::source_identity(incoming).await)
+        }
+        (Place::Derived, _) => work!(|incoming, _path| derived::list(incoming).await),
+        (Place::DerivedEntity, _) => {
+            work!(|incoming, path| derived::explain(incoming, &derived::id(path)?).await)
+        }
+        (Place::Feeds, _) => work!(|incoming, _path| feeds::list(incoming).await),
+        (Place::Feed, &Method::POST) => {
+            work!(|incoming, path| feeds::push(incoming, &feeds::name(path)?).await)
+        }
+        (Place::Feed, _) => {
+            work!(|incoming, path| feeds::show(incoming, &feeds::name(path)?).await)
+        }
+        (Place::FeedRejected, _) => {
+            work!(|incoming, path| feeds::rejected(incoming, &feeds::name(path)?).await)
+        }
+        (Place::Models, &Method::PATCH) => {
+            work!(|incoming, _path| models::decide_all(incoming).await)
+        }
+        (Place::Models, _) => work!(|incoming, _path| models::list(incoming).await),
+        (Place::ModelsCheck, _) => work!(|incoming, _path| models::check(incoming).await),
+        (Place::ModelsFindings, _) => work!(|incoming, _path| models::findings(incoming).await),
+        (Place::Model, &Method::PUT) => {
+            work!(|incoming, path| models::put(incoming, &models::name(path)?).await)
+        }
+        (Place::Model, &Method::PATCH) => {
+            work!(|incoming, path| models::decide(incoming, &models::name(path)?).await)
+        }
+        (Place::Model, &Method::DELETE) => {
+            work!(|incoming, path| models::delete(incoming, &models::name(path)?).await)
+        }
+        (Place::Model, _) => {
+            work!(|incoming, path| models::show(incoming, &models::name(path)?).await)
+        }
+        (Place::ModelSchema, _) => {
+            work!(|incoming, path| models::schema(incoming, &models::name(path)?).await)
+        }
+        (Place::ModelExample, _) => {
+            work!(|incoming, path| models::example(incoming, &models::name(path)?).await)
+        }
+        _ => work!(|_incoming, _path| Err(Problem::not_found("no operation of the API is here"))),
     })
 }
 
-async fn operate(
-    place: Place,
-    request: HttpRequest,
-    payload: Payload,
-    broker: Data<Broker>,
-) -> HttpResponse {
-    let incoming = Incoming::new(&request, payload, &broker);
-    let mut response = match answer(place, &request, incoming).await {
-        Ok(response) => response,
-        Err(problem) => return problem.error_response(),
-    };
-    warning::mark(&request, &broker, &mut response);
-    federated::level_later(place, &request, &broker, &response);
-    response
-}
-
-async fn answer(
-    place: Place,
-    request: &HttpRequest,
-    incoming: Incoming<'_>,
-) -> Result<HttpResponse, Problem> {
-    let path = request.uri().path();
-    let part = |place| part(path, place);
-    match (place, request.method()) {
-        (Place::Entities, &Method::POST) => entities::create(incoming).await,
-        (Place::Entities, &Method::DELETE) => entities::purge(incoming).await,
-        (Place::Entity, &Method::PUT) => entities::replace(incoming, &part(0)?).await,
-        (Place::Entity, &Method::PATCH) => entities::merge(incoming, &part(0)?).await,
-        (Place::Entity, &Method::DELETE) => entities::delete(incoming, &part(0)?).await,
-        (Place::EntityAttributes, &Method::POST) => attributes::append(incoming, &part(0)?).await,
-        (Place::EntityAttributes, _) => attributes::update(incoming, &part(0)?).await,
-        (Place::EntityAttribute, &Method::PUT) => {
-            attributes::replace(incoming, &part(0)?, &part(2)?).await
-        }
-        (Place::EntityAttribute, &Method::DELETE) => {
-            attributes::delete(incoming, &part(0)?, &part(2)?).await
-        }
-        (Place::SourceInbox, _) => federated::told(incoming).await,
-        (Place::SubscriptionEvents, _) => events::listen(incoming, &part(0)?).await,
-        (Place::AdminSubscriptions, _) => admin::subscriptions(incoming).await,
-        (Place::AdminSubscription, _) => admin::subscription(incoming, &admin_part(path)?).await,
-        (Place::DeadLetters, &Method::DELETE) => admin::drop_letters(incoming, None).await,
-        (Place::DeadLetters, _) => admin::dead_letters(incoming).await,
-        (Place::DeadLetter, &Method::DELETE) => {
-            admin::drop_letters(incoming, Some(&admin_part(path)?)).await
-        }
-        (Place::DeadLetter, _) => admin::dead_letter(incoming, &admin_part(path)?).await,
-        (Place::ReplayDeadLetters, _) => admin::replay(incoming, None).await,
-        (Place::ReplayDeadLetter, _) => admin::replay(incoming, Some(&admin_part(path)?)).await,
-        (Place::AdminHistory, _) => history::held(incoming).await,
-        (Place::HistoryRules, _) => history::rules(incoming).await,
-        (Place::HistoryRule, &Method::PUT) => history::put_rule(incoming, &rule_part(path)?).await,
-        (Place::HistoryRule, &Method::DELETE) => {
-            history::delete_rule(incoming, &rule_part(path)?).await
-        }
-        (Place::HistoryRule, _) => history::rule(incoming, &rule_part(path)?).await,
-        (Place::BatchCreate, _) => batch::create(incoming).await,
-        (Place::BatchUpsert, _) => batch::upsert(incoming).await,
-        (Place::BatchUpdate, _) => batch::update(incoming).await,
-        (Place::BatchMerge, _) => batch::merge(incoming).await,
-        (Place::BatchDelete, _) => batch::delete(incoming).await,
-        (Place::BatchQuery, _) => entities::query_by_body(incoming).await,
-        (Place::TemporalEntities, &Method::POST) => temporal::upsert(incoming).await,
-        (Place::TemporalEntities, _) => temporal::query(incoming).await,
-        (Place::TemporalEntity, &Method::DELETE) => temporal::delete(incoming, &part(1)?).await,
-        (Place::TemporalEntity, _) => temporal::retrieve(incoming, &part(1)?).await,
-        (Place::TemporalAttributes, _) => temporal::add(incoming, &part(1)?).await,
-        (Place::TemporalAttribute, _) => {
-            temporal::delete_attribute(incoming, &part(1)?, &part(3)?).await
-        }
-        (Place::TemporalInstance, &Method::PATCH) => {
-            temporal::modify_instance(incoming, &part(1)?, &part(3)?, &part(4)?).await
-        }
-        (Place::TemporalInstance, _) => {
-            temporal::delete_instance(incoming, &part(1)?, &part(3)?, &part(4)?).await
-        }
-        (Place::TemporalQuery, _) => temporal::query_by_body(incoming).await,
-        (Place::Types, _) => discovery::types(incoming).await,
-        (Place::Type, _) => discovery::entity_type(incoming, &part(0)?).await,
-        (Place::Attributes, _) => discovery::attributes(incoming).await,
-        (Place::Attribute, _) => discovery::attribute(incoming, &part(0)?).await,
-        (Place::Subscriptions | Place::CsourceSubscriptions, &Method::POST) => {
-            subscriptions::create(incoming, about(place)).await
-        }
-        (Place::Subscriptions | Place::CsourceSubscriptions, _) => {
-            subscriptions::query(incoming, about(place)).await
-        }
-        (Place::Subscription | Place::CsourceSubscription, &Method::PATCH) => {
-            subscriptions::update(incoming, about(place), &part(0)?).await
-        }
-        (Place::Subscription | Place::CsourceSubscription, &Method::DELETE) => {
-            subscriptions::delete(incoming, about(place), &part(0)?).await
-        }
-        (Place::Subscription | Place::CsourceSubscription, _) => {
-            subscriptions::retrieve(incoming, about(place), &part(0)?).await
-        }
-        (Place::CsourceRegistrations, &Method::POST) => registrations::create(incoming).await,
-        (Place::CsourceRegistrations, _) => registrations::query(incoming).await,
-        (Place::CsourceRegistration, &Method::PATCH) => {
-            registrations::update(incoming, &part(0)?).await
-        }
-        (Place::CsourceRegistration, &Method::DELETE) => {
-            registrations::delete(incoming, &part(0)?).await
-        }
-        (Place::CsourceRegistration, _) => registrations::retrieve(incoming, &part(0)?).await,
-        (Place::Contexts, &Method::POST) => contexts::add(incoming).await,
-        (Place::Contexts, _) => contexts::list(incoming).await,
-        (Place::Context, &Method::DELETE) => contexts::delete(incoming, &part(0)?).await,
-        (Place::Context, _) => contexts::serve(incoming, &part(0)?).await,
-        (Place::EntityMaps, &Method::POST) => entity_maps::create_by_body(incoming).await,
-        (Place::EntityMaps, _) => entity_maps::create(incoming).await,
-        (Place::EntityMap, &Method::PATCH) => entity_maps::update(incoming, &part(0)?).await,
-        (Place::EntityMap, &Method::DELETE) => entity_maps::delete(incoming, &part(0)?).await,
-        (Place::EntityMap, _) => entity_maps::retrieve(incoming, &part(0)?).await,
-        (Place::TemporalEntityMaps, &Method::POST) => {
-            entity_maps::create_temporal_by_body(incoming).await
-        }
-        (Place::TemporalEntityMaps, _) => entity_maps::create_temporal(incoming).await,
-        (Place::Snapshots, &Method::DELETE) => snapshots::purge(incoming).await,
-        (Place::Snapshots, _) => snapshots::create(incoming).await,
-        (Place::Snapshot, &Method::PATCH) => snapshots::update(incoming, &part(0)?).await,
-        (Place::Snapshot, &Method::DELETE) => snapshots::delete(incoming, &part(0)?).await,
-        (Place::Snapshot, _) => snapshots::retrieve(incoming, &part(0)?).await,
-        (Place::SnapshotClone, _) => snapshots::clone(incoming, &part(0)?).await,
-        (Place::SourceIdentity, _) => info::source_identity(incoming).await,
-        (Place::Derived, _) => derived::list(incoming).await,
-        (Place::DerivedEntity, _) => derived::explain(incoming, &derived::id(path)?).await,
-        (Place::Feeds, _) => feeds::list(incoming).await,
-        (Place::Feed, &Method::POST) => feeds::push(incoming, &feeds::name(path)?).await,
-        (Place::Feed, _) => feeds::show(incoming, &feeds::name(path)?).await,
-        (Place::FeedRejected, _) => feeds::rejected(incoming, &feeds::name(path)?).await,
-        (Place::Models, &Method::PATCH) => models::decide_all(incoming).await,
-        (Place::Models, _) => models::list(incoming).await,
-        (Place::ModelsCheck, _) => models::check(incoming).await,
-        (Place::ModelsFindings, _) => models::findings(incoming).await,
-        (Place::Model, &Method::PUT) => models::put(incoming, &models::name(path)?).await,
-        (Place::Model, &Method::PATCH) => models::decide(incoming, &models::name(path)?).await,
-        (Place::Model, &Method::DELETE) => models::delete(incoming, &models::name(path)?).await,
-        (Place::Model, _) => models::show(incoming, &models::name(path)?).await,
-        (Place::ModelSchema, _) => models::schema(incoming, &models::name(path)?).await,
-        (Place::ModelExample, _) => models::example(incoming, &models::name(path)?).await,
-        _ => Err(Problem::not_found("no operation of the API is here")),
-    }
+/// Makes the future of an operation where it is to lie: made on the caller's stack, those of all
+/// operations would need room there.
+fn work<F: Future<Output = HttpResponse> + 'static>(make: impl FnOnce() -> F) -> Work {
+    Box::pin(make())
 }
 
 /// What the subscriptions of a place are about.

@@ -99,7 +99,7 @@ impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let durability = Durability::Every(Duration::from_secs(60));
-        let settings = Settings { durability, ..Settings::new(&folder.path().join("data")) };
+        let settings = Settings { durability, ..Settings::new(folder.path().join("data")) };
         let store = Embedded::open(settings).expect("a store");
         let settings =
             config::Models { validation: Validation::Enforce, ..config::Models::default() };

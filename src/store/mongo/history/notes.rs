@@ -241,7 +241,7 @@ mod tests {
                 entity.attributes.iter().map(|(_, attribute)| attribute.instances().len()).sum();
             let scopes = usize::from(!entity.scopes.is_empty());
             prop_assert_eq!(note.rows.len(), instances + scopes);
-            prop_assert!(Note::read(&bytes[..place.index(bytes.len())]).is_err() || note.rows.len() > 0);
+            prop_assert!(Note::read(&bytes[..place.index(bytes.len())]).is_err() || !note.rows.is_empty());
             drop(Arc::new(change));
         }
     }

@@ -133,7 +133,9 @@ async fn what_recording_costs() {
     const STEPS: usize = 200;
     let own = Own::with(super::super::Settings { ..settings() }).await;
     let store = own.store();
-    (write(&own, create(0), at(0)).await, write(&own, create(1), at(0)).await);
+    for number in [0, 1] {
+        write(&own, create(number), at(0)).await;
+    }
     let none = json!({"record": "none"});
     let shelf = Shelf::of(&HERE, HISTORY_RULES);
     let log = own.inner().database.collection::<Document>("log");
