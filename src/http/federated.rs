@@ -17,6 +17,7 @@ use crate::model::{SubscriptionId, TenantId, Timestamp};
 
 /// A source tells of a subscription (5.8.6).
 pub async fn told(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
+    incoming.params()?.finish()?;
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
     incoming.broker.told_by_source(&call, &document).await?;

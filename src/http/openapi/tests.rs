@@ -127,6 +127,8 @@ fn request(described: &Described, query: &str) -> TestRequest {
             "{contextId}" => "unknown",
             "{instanceId}" => "urn:ngsi-ld:Instance:1",
             "{subscriptionId}" => "urn:ngsi-ld:Subscription:unknown",
+            "{entityMapId}" => "urn:ngsi-ld:EntityMap:unknown",
+            "{snapshotId}" => "urn:ngsi-ld:Snapshot:unknown",
             "{registrationId}" => "urn:ngsi-ld:ContextSourceRegistration:unknown",
             part => part,
         })
@@ -144,7 +146,7 @@ fn example(shape: &str) -> Value {
     if let Some(example) = shape["examples"].get(0) {
         return example.clone();
     }
-    let item = shape["items"]["$ref"].as_str().unwrap_or_default();
+    let item = shape["items"]["$ref"].as_str().expect("a body that has an example, or a list");
     Value::Array(vec![example(item.rsplit('/').next().unwrap_or_default())])
 }
 
