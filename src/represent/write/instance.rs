@@ -38,8 +38,8 @@ impl<'a> Writer<'_, 'a> {
             self.more(more);
         }
         if self.rendering.sys_attrs {
-            self.stamp(b"\"createdAt\":", instance.created_at);
-            self.stamp(b"\"modifiedAt\":", instance.modified_at);
+            self.system_stamp(b"\"createdAt\":", instance.created_at);
+            self.system_stamp(b"\"modifiedAt\":", instance.modified_at);
         }
         self.out.push(b'}');
     }

@@ -338,8 +338,8 @@ impl<'a> Writer<'_, 'a> {
         if let Some(time) = entity.expires_at {
             self.expires_at(time);
         }
-        self.stamp(b"\"createdAt\":", entity.created_at);
-        self.stamp(b"\"modifiedAt\":", entity.modified_at);
+        self.system_stamp(b"\"createdAt\":", entity.created_at);
+        self.system_stamp(b"\"modifiedAt\":", entity.modified_at);
     }
 
     fn expires_at(&mut self, time: Timestamp) {
@@ -350,11 +350,14 @@ impl<'a> Writer<'_, 'a> {
         }
     }
 
-    fn stamp(&mut self, key: &[u8], time: Timestamp) {
-        // Another broker did not tell when that was.
-        if time == Timestamp::from_micros(0) {
-            return;
+    /// Appends a time that the system keeps, unless another broker did not tell it.
+    fn system_stamp(&mut self, key: &[u8], time: Timestamp) {
+        if time != Timestamp::from_micros(0) {
+            self.stamp(key, time);
         }
+    }
+
+    fn stamp(&mut self, key: &[u8], time: Timestamp) {
         json::comma(self.out);
         self.out.extend_from_slice(key);
         json::time(self.out, time);

@@ -70,8 +70,8 @@ impl<'a> Writer<'_, 'a> {
         }
         self.previous(past);
         if self.rendering.sys_attrs {
-            self.stamp(b"\"createdAt\":", instance.created_at);
-            self.stamp(b"\"modifiedAt\":", instance.modified_at);
+            self.system_stamp(b"\"createdAt\":", instance.created_at);
+            self.system_stamp(b"\"modifiedAt\":", instance.modified_at);
             past.deleted_at.iter().for_each(|time| self.stamp(b"\"deletedAt\":", *time));
         }
         self.out.push(b'}');

@@ -130,8 +130,8 @@ impl<'a> Writer<'_, 'a> {
         }
         let shown = self.out.len() > start;
         if self.rendering.sys_attrs {
-            self.stamp(b"\"createdAt\":", chapter.created_at);
-            self.stamp(b"\"modifiedAt\":", chapter.modified_at);
+            self.system_stamp(b"\"createdAt\":", chapter.created_at);
+            self.system_stamp(b"\"modifiedAt\":", chapter.modified_at);
         }
         if let Some(at) = chapter.deleted_at.filter(|_| view.is_whole() || self.rendering.sys_attrs)
         {
@@ -318,8 +318,8 @@ impl<'a> Writer<'_, 'a> {
                 self.stamp(b"\"observedAt\":", at);
             }
             if self.rendering.sys_attrs && change.deleted_at.is_none() {
-                self.stamp(b"\"createdAt\":", change.created_at);
-                self.stamp(b"\"modifiedAt\":", change.modified_at);
+                self.system_stamp(b"\"createdAt\":", change.created_at);
+                self.system_stamp(b"\"modifiedAt\":", change.modified_at);
             }
             if let Some(at) = change.deleted_at {
                 self.stamp(b"\"deletedAt\":", at);

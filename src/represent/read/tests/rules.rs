@@ -45,7 +45,7 @@ fn entities_say_who_and_what_they_are() {
     refuse(
         json!({"id": "urn:a:1", "type": "9T"}),
         expect![[
-            r#"$.type: "9T" cannot be a name: begin with a letter and use letters, digits and _, perhaps after a prefix and a colon, or write a full IRI"#
+            r#"$.type: "9T" cannot be a name: begin with a letter and use letters, digits, _ and -, perhaps after a prefix and a colon, or write a full IRI"#
         ]],
     );
     refuse(
@@ -90,7 +90,7 @@ fn names_of_attributes_have_rules() {
     refuse(
         named("my attr"),
         expect![[
-            r#"$["my attr"]: "my attr" cannot be a name: begin with a letter and use letters, digits and _, perhaps after a prefix and a colon, or write a full IRI"#
+            r#"$["my attr"]: "my attr" cannot be a name: begin with a letter and use letters, digits, _ and -, perhaps after a prefix and a colon, or write a full IRI"#
         ]],
     );
     refuse(
@@ -126,7 +126,7 @@ fn names_of_attributes_have_rules() {
     refuse(
         named("@graph"),
         expect![[
-            r#"$["@graph"]: "@graph" cannot be a name: begin with a letter and use letters, digits and _, perhaps after a prefix and a colon, or write a full IRI"#
+            r#"$["@graph"]: "@graph" cannot be a name: begin with a letter and use letters, digits, _ and -, perhaps after a prefix and a colon, or write a full IRI"#
         ]],
     );
     refuse(
