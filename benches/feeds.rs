@@ -5,7 +5,7 @@
 //! processor time of the whole process is counted, the store's threads and the disk's included, so
 //! that the share of a core it comes to is what a machine would show.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark may end early")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints")]
 
 mod support;
 

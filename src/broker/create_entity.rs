@@ -1,6 +1,6 @@
 //! Create Entity (5.6.1).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Missing, Place, Settled, Telling, about};
 use super::{Broker, Call, Error};

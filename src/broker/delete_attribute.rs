@@ -1,6 +1,6 @@
 //! Delete Attribute (5.6.5).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Updated};
 use super::{Broker, Call, Error};

@@ -1,6 +1,6 @@
 //! Delete Entity (5.6.6).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Missing, Place, Settled, Telling, entity_path};
 use super::{Broker, Call, Error};

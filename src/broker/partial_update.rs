@@ -1,6 +1,6 @@
 //! Partial Attribute Update (5.6.4).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Updated};
 use super::{Broker, Call, Error};

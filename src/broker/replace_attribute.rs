@@ -1,6 +1,6 @@
 //! Replace Attribute (5.6.19).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Updated};
 use super::{Broker, Call, Error};

@@ -1,6 +1,6 @@
 //! Replace Entity (5.6.18).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Missing, Place, Settled, Telling, about, entity_path};
 use super::{Broker, Call, Error, check_same_id};

@@ -1,6 +1,6 @@
 //! Append Attributes (5.6.3) and Update Attributes (5.6.2).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Place, Telling, Updated, about, entity_path};
 use super::{Broker, Call, Error, check_same_id};

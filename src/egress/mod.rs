@@ -39,6 +39,9 @@ pub use hub::{Hub, Listener, Missed, NoRoom, Told};
 pub use mqtt::{Arrived, ListenedTopic, Listening, TopicListener};
 pub use target::{STREAM, Target, TargetError};
 
+/// How a question is asked.
+pub use reqwest::Method;
+
 use std::time::Duration;
 
 /// Why nothing was fetched.

@@ -134,7 +134,7 @@ fn told(reason: &str, ids: &[&str]) -> (String, Vec<String>) {
 #[actix_web::test]
 async fn a_subscription_is_created_shown_changed_and_deleted() {
     let broker = broker().await;
-    let sent = subscription("urn:s:1", "http://127.0.0.1:9/n", json!({"isActive": false}));
+    let sent = subscription("urn:s:1", "http://receiver.invalid/n", json!({"isActive": false}));
     let created = broker.body("POST", "/csourceSubscriptions/", sent.clone()).await;
     assert_eq!((created.status, created.text.as_str()), (201, ""));
     assert_eq!(created.header("location"), "/ngsi-ld/v1/csourceSubscriptions/urn:s:1");
@@ -169,7 +169,7 @@ async fn what_is_wrong_is_refused() {
         json!({"temporalQ": "always"}),
         json!({"notification": {"endpoint": {"uri": "http://a.example", "accept": "application/geo+json"}}}),
     ] {
-        let sent = subscription("urn:s:1", "http://127.0.0.1:9/n", members.clone());
+        let sent = subscription("urn:s:1", "http://receiver.invalid/n", members.clone());
         let answer = broker.body("POST", "/csourceSubscriptions", sent).await;
         assert_eq!(
             (answer.status, answer.problem().as_str()),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::egress::Method;
 use futures_util::future::BoxFuture;
-use reqwest::Method;
 
 use super::super::{Broker, Call};
 use super::Origin;

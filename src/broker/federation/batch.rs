@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::egress::Method;
 use futures_util::{FutureExt, StreamExt, stream};
-use reqwest::Method;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::{BatchOutcome, Broker, Call, Error, Existing};

@@ -2,8 +2,8 @@
 //! cannot be asked counts with what it registered; numbers are estimates, since nobody knows who
 //! else has the same entity.
 
+use crate::egress::Method;
 use futures_util::FutureExt;
-use reqwest::Method;
 use serde_json::Value;
 
 use super::super::{Broker, Call, Error};

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::egress::Method;
 use futures_util::FutureExt;
-use reqwest::Method;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::{Broker, Call, Error};

@@ -1,7 +1,7 @@
 //! Purging what sources have (5.6.21).
 
+use crate::egress::Method;
 use futures_util::FutureExt;
-use reqwest::Method;
 
 use super::super::{Broker, Call, Error, Purging, QueryTexts};
 use super::Origin;

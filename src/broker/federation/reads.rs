@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::egress::Method;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::Method;
 use rustc_hash::FxHashMap;
 
 use super::super::{Broker, Call, Error, QueryTexts};

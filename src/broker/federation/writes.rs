@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::egress::Method;
 use futures_util::FutureExt;
-use reqwest::Method;
 
 use super::super::{BatchOutcome, Broker, Call, Error};
 use super::Origin;

@@ -1,6 +1,6 @@
 //! Add Attributes to Temporal Evolution of an Entity (5.6.12).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::super::federation::{Body, Missing, Place, Telling, about, past_path};
 use super::super::{Broker, Call, Error, Settled, check_same_id};

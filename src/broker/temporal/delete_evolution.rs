@@ -1,6 +1,6 @@
 //! Delete Temporal Evolution of an Entity (5.6.16).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::super::federation::{Body, Missing, Place, Telling, past_path};
 use super::super::{Broker, Call, Error, Settled};

@@ -1,7 +1,7 @@
 //! Delete Attribute from Temporal Evolution of an Entity (5.6.13), and Delete Attribute Instance
 //! (5.6.15).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::super::federation::{Body, Place};
 use super::super::{Broker, Call, Error, Settled};

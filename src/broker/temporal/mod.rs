@@ -14,7 +14,7 @@ mod upsert_evolution;
 pub use plan::HistoryTexts;
 pub use range::{RangeSize, TimeRange};
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::federation::{Body, Missing, Place, Telling};
 use super::{Broker, Call, Error, MapUse, Settled};

@@ -1,6 +1,6 @@
 //! Modify Attribute Instance in Temporal Evolution of an Entity (5.6.14).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::super::federation::{Body, Place};
 use super::super::{Broker, Call, Error, Settled};

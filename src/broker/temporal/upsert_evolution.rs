@@ -1,6 +1,6 @@
 //! Create or Update Temporal Evolution of an Entity (5.6.11).
 
-use reqwest::Method;
+use crate::egress::Method;
 
 use super::super::federation::{Body, Missing, Place, Telling, about};
 use super::super::{Broker, Call, Error, Settled};

@@ -93,7 +93,9 @@ impl Feed {
     }
 
     fn is_elsewhere(&self) -> bool {
-        self.shared().broker.store().is_shared() && !self.is_held()
+        // What was pushed here while another broker runs the feed is known here alone.
+        let known_here = self.book.lock().dirty;
+        self.shared().broker.store().is_shared() && !self.is_held() && !known_here
     }
 
     fn file_key(&self, file: &str) -> String {
