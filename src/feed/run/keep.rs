@@ -36,6 +36,10 @@ impl Feed {
         match (status, rejected) {
             (Ok(status), Ok(rejected)) => {
                 let mut book = self.book.lock();
+                if book.dirty {
+                    // What was pushed here before the lease was had is not to be forgotten.
+                    return;
+                }
                 book.status = status.unwrap_or_default();
                 book.rejected = rejected.unwrap_or_default().into();
                 book.dirty = false;
