@@ -4,7 +4,7 @@
     cargo build --release --examples && cargo build --release
     bench/run.py                       # everything, about ten minutes
     bench/run.py --quick               # shorter measurements, 100 000 entities
-    bench/run.py --only small          # small | large | mongodb | notify | history
+    bench/run.py --only small          # small | large | mongodb | notify | history | federation
     bench/run.py --mongodb URL         # the broker on a MongoDB of this machine, too
 
 Needs wrk and taskset, Python 3.9 or newer, `pip install duckdb` for the comparison with it and
@@ -24,6 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import federation
 import history
 import notify
 
@@ -459,19 +460,22 @@ def main():
     parser.add_argument("--sink", default=release / "examples" / "sink")
     parser.add_argument("--readings", default=release / "examples" / "readings")
     parser.add_argument("--subscriptions", type=int, default=100_000)
+    parser.add_argument("--registrations", type=int, default=100_000)
     parser.add_argument("--readings-in-all", type=int, default=50_000_000)
     parser.add_argument("--stations", type=int, default=1_000, help="among which they are divided")
     parser.add_argument("--year-stations", type=int, default=100)
     parser.add_argument("--entities", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each shape")
-    parser.add_argument("--only", choices=["small", "large", "mongodb", "notify", "history"])
+    parser.add_argument("--only", choices=[
+        "small", "large", "mongodb", "notify", "history", "federation"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", help="where to put data; a temporary folder by default")
     options = parser.parse_args()
     if options.quick:
         options.entities = min(options.entities, 100_000)
         options.subscriptions = min(options.subscriptions, 10_000)
+        options.registrations = min(options.registrations, 10_000)
         options.readings_in_all = min(options.readings_in_all, 2_000_000)
         options.stations = min(options.stations, 100)
         options.year_stations = min(options.year_stations, 20)
@@ -493,6 +497,8 @@ def main():
             notify.measure(bench, sys.modules[__name__])
         if options.only in (None, "history"):
             history.measure(bench, sys.modules[__name__])
+        if options.only in (None, "federation"):
+            federation.measure(bench, sys.modules[__name__])
     finally:
         for process in Process.running:
             process.stop(signal.SIGKILL)
