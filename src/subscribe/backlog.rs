@@ -238,6 +238,11 @@ impl Backlog {
         self.items.iter().take_while(|item| item.last <= sequence || item.at < before).count()
     }
 
+    /// How many of the first items begin no later than an event.
+    pub fn begun_by(&self, sequence: u64) -> usize {
+        self.items.iter().take_while(|item| item.first <= sequence).count()
+    }
+
     /// The first items are done.
     pub fn pop(&mut self, count: usize, budget: &Budget) {
         for _ in 0..count {

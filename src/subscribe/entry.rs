@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustc_hash::FxHasher;
 
-use super::backlog::Backlog;
-use super::record::Kept;
+use super::backlog::{Backlog, Item};
+use super::record::{Kept, Sealed};
 use crate::egress::{Target, TargetError};
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::represent::subscription::{DeliveryReport, KeyValuePair, Subscription};
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub slot: usize,
     pub what: ArcSwap<What>,
     pub state: Mutex<State>,
+    /// Held while its record is written, so that an older one does not follow a newer one.
+    pub writing: tokio::sync::Mutex<()>,
 }
 
 /// What a subscription says.
@@ -47,6 +49,19 @@ pub(super) struct State {
     pub looked_up_to: u64,
     /// How many of the first items make up the notification that is being told.
     pub in_hand: Option<usize>,
+    /// The same by their places in the log.
+    pub sealed: Option<Sealed>,
+    /// The record is to say what is in hand before it is sent.
+    pub unrecorded: bool,
+    /// What was in hand when the record was written that was taken over; it is gathered again.
+    pub resealed: Option<Sealed>,
+    /// Changes up to this time may have been told one by one before the work was taken over.
+    pub alone_before: Option<Timestamp>,
+    /// The record says that nothing is sent that it does not name: what is not in hand then has to
+    /// be named first.
+    pub exact: bool,
+    /// The last change that was told, or given up.
+    pub told_up_to: u64,
     /// Since when it fails, and how.
     pub trouble: Option<Trouble>,
     /// No attempt before this time.
@@ -91,6 +106,38 @@ impl State {
             && self.tick.is_none()
             && self.beginning.is_none()
     }
+
+    /// Nothing is in hand any more; how many items were.
+    pub fn let_go(&mut self) -> Option<usize> {
+        self.unrecorded = false;
+        if let Some(sealed) = self.sealed.take() {
+            self.told_up_to = self.told_up_to.max(sealed.last);
+        }
+        self.in_hand.take()
+    }
+
+    /// Takes the first items in hand, so many at most, no two about the same entity: they are told
+    /// in one notification from now on, whatever happens.
+    pub fn seal(&mut self, most: usize) -> Vec<Item> {
+        let items = self.backlog.parcel(most);
+        self.backlog.seal(items.len());
+        self.in_hand = Some(items.len());
+        self.sealed = Sealed::of(&items);
+        items
+    }
+
+    /// All that was in hand when the record was written is gathered.
+    pub fn close_gathered(&mut self) {
+        if let Some(sealed) = self.resealed {
+            self.backlog.seal(self.backlog.begun_by(sealed.begins));
+        }
+    }
+
+    /// Whether what waits first may have been told by itself already, and has to be told so again
+    /// to be recognised.
+    pub fn is_told_alone(&self) -> bool {
+        self.alone_before.is_some_and(|before| self.backlog.oldest() <= Some(before))
+    }
 }
 
 impl Entry {
@@ -98,7 +145,14 @@ impl Entry {
     pub fn new(tenant: TenantId, what: What, slots: usize) -> Self {
         let id = what.subscription.id.clone();
         let slot = slot_of(&tenant, &id, slots);
-        Self { tenant, id, slot, what: ArcSwap::from_pointee(what), state: Mutex::default() }
+        Self {
+            tenant,
+            id,
+            slot,
+            what: ArcSwap::from_pointee(what),
+            state: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Whether it is about registrations.
@@ -109,9 +163,13 @@ impl Entry {
     /// Takes over what was kept, in place of what was known.
     pub fn restore(&self, kept: Kept) {
         let mut state = self.state.lock();
+        state.let_go();
         state.report = kept.report;
         state.kept = kept.behind;
         state.begun = kept.begun;
+        state.resealed = kept.sealed.filter(|_| kept.behind.is_some());
+        state.exact = kept.exact && kept.behind.is_some();
+        state.alone_before = (!state.exact).then(Timestamp::now);
         if let Some(after) = kept.behind {
             state.backlog = Backlog::after(after);
         }

@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::Inner;
-use super::entry::Entry;
+use super::entry::{Entry, State};
 use super::record::{Kept, SLOTS, SlotRecord, deliveries};
+use super::turn::CROWD;
 use crate::store::{READERS, Reached, Records, StoreError};
 
 /// How often positions are kept.
@@ -110,6 +111,17 @@ impl Sizes {
     }
 }
 
+/// Why a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Its counters or its cursor changed.
+    Changed,
+    /// The subscription lags, and gets a cursor.
+    Lags,
+    /// What is in hand is to be sent.
+    InHand,
+}
+
 impl Inner {
     /// Keeps what is to be kept, again and again.
     pub(super) async fn keep(self: Arc<Self>) {
@@ -195,7 +207,8 @@ impl Inner {
         let entries: Vec<(Arc<Entry>, bool)> = entries.into_values().collect();
         let mut failed = None;
         for some in entries.chunks(AT_ONCE) {
-            let writes = some.iter().map(|(entry, lags)| self.write_record(entry, *lags));
+            let why = |lags: &bool| if *lags { Why::Lags } else { Why::Changed };
+            let writes = some.iter().map(|(entry, lags)| self.write_record(entry, why(lags)));
             for (result, (entry, _)) in join_all(writes).await.into_iter().zip(some) {
                 if let Err(error) = result {
                     self.soil(entry, &mut entry.state.lock());
@@ -206,21 +219,63 @@ impl Inner {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn write_record(&self, entry: &Arc<Entry>, lags: bool) -> Result<(), StoreError> {
+    /// Has the record of a subscription say what is in hand, before it is sent: if it is told
+    /// again after a kill, that is in the same notification.
+    pub(super) async fn record(&self, entry: &Arc<Entry>) -> Result<(), StoreError> {
+        self.write_record(entry, Why::InHand).await
+    }
+
+    async fn write_record(&self, entry: &Arc<Entry>, why: Why) -> Result<(), StoreError> {
+        let _writing = entry.writing.lock().await;
         let kept = {
             let mut state = entry.state.lock();
+            state.dirty = false;
             if state.gone || !self.slots.is_held(entry.slot) {
-                state.dirty = false;
                 return Ok(());
             }
-            state.dirty = false;
-            let behind = state.backlog.done_up_to().filter(|_| lags || state.kept.is_some());
-            Kept { report: state.report, behind, begun: state.begun }
+            let kept = self.to_keep(entry, &mut state, why);
+            state.exact = kept.exact;
+            kept
         };
         let shelf = deliveries(&entry.tenant);
         self.store.put_record(&shelf, entry.id.as_str(), kept.to_json()).await?;
-        entry.state.lock().kept = kept.behind;
+        let mut state = entry.state.lock();
+        state.kept = kept.behind;
+        if why == Why::InHand {
+            state.unrecorded = false;
+        }
         Ok(())
+    }
+
+    /// What the record of a subscription is to say now.
+    fn to_keep(&self, entry: &Arc<Entry>, state: &mut State, why: Why) -> Kept {
+        let behind = match (state.backlog.done_up_to(), state.kept) {
+            (Some(done), None) => (why != Why::Changed).then_some(done),
+            (Some(done), Some(_)) => Some(done),
+            (None, None) => None,
+            // The cursor goes when the position of the slot has come as far.
+            (None, Some(kept)) => {
+                let reached = self.slots.kept(entry.slot).map_or(0, |record| record.position);
+                let told = state.told_up_to.max(kept);
+                (reached < told).then(|| {
+                    self.soil(entry, state);
+                    told
+                })
+            }
+        };
+        let throttled = entry.what.load().subscription.throttling().is_some();
+        let exact = match why {
+            _ if state.is_told_alone() => false,
+            Why::InHand => throttled || state.backlog.len() > CROWD,
+            Why::Lags | Why::Changed => throttled || state.exact || state.trouble.is_some(),
+        };
+        Kept {
+            report: state.report,
+            behind,
+            sealed: state.sealed.or(state.resealed).filter(|_| behind.is_some()),
+            exact: exact && behind.is_some(),
+            begun: state.begun,
+        }
     }
 
     /// Trims the log below what anyone needs, and lets go of the oldest if it is too large.

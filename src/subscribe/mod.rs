@@ -351,6 +351,7 @@ impl Notifier {
         self.inner.active.remove(&entry);
         // A flush that saw it alive must not write after this.
         let _flushing = self.inner.flushing.lock().await;
+        let _writing = entry.writing.lock().await;
         self.inner.store.take_record(&deliveries(tenant), id.as_str()).await?;
         self.drop_dead(tenant, &Pick::Of(id.clone())).await?;
         Ok(())

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backlog::Item;
 use crate::model::{TenantId, Timestamp};
 use crate::represent::subscription::{DeliveryReport, DeliveryStatus};
 use crate::store::Shelf;
@@ -15,12 +16,35 @@ pub(super) fn deliveries(tenant: &TenantId) -> Shelf {
 /// Where the records of the slots lie, by their numbers.
 pub(super) const SLOTS: Shelf = Shelf::shared("delivery-slots");
 
+/// The changes that one notification tells, by where they stand in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sealed {
+    /// Where its first item begins, and where its last one does.
+    pub first: u64,
+    pub begins: u64,
+    /// The last change in it.
+    pub last: u64,
+}
+
+impl Sealed {
+    /// Of the items of one notification; None if there are none.
+    pub fn of(items: &[Item]) -> Option<Self> {
+        let (first, begins) = (items.first()?.first, items.last()?.first);
+        let last = items.iter().map(|item| item.last).max()?;
+        Some(Self { first, begins, last })
+    }
+}
+
 /// What is kept of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Kept {
     pub report: DeliveryReport,
     /// What is after this event is still due, however far the slot has come.
     pub behind: Option<u64>,
+    /// What was on its way then, in one notification.
+    pub sealed: Option<Sealed>,
+    /// Nothing else that is after the cursor was ever sent.
+    pub exact: bool,
     /// The version of a subscription to registrations, by its `modifiedAt`, that was told of all
     /// that there were.
     pub begun: Option<Timestamp>,
@@ -51,13 +75,17 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     behind: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    sealed: Option<Sealed>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    exact: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     begun: Option<i64>,
 }
 
 impl Kept {
     /// As a record.
     pub fn to_json(self) -> serde_json::Value {
-        let Self { report, behind, begun } = self;
+        let Self { report, behind, sealed, exact, begun } = self;
         let bits = |time: Option<Timestamp>| time.map(Timestamp::bits);
         let written = Written {
             sent: report.times_sent,
@@ -67,6 +95,8 @@ impl Kept {
             failure: bits(report.last_failure),
             ok: report.status.map(|status| status == DeliveryStatus::Ok),
             behind,
+            sealed,
+            exact,
             begun: bits(begun),
         };
         serde_json::to_value(written).unwrap_or_default()
@@ -85,7 +115,8 @@ impl Kept {
             last_failure: time(written.failure),
             status: written.ok.map(status),
         };
-        Self { report, behind: written.behind, begun: time(written.begun) }
+        let Written { behind, sealed, exact, .. } = written;
+        Self { report, behind, sealed, exact, begun: time(written.begun) }
     }
 }
 
@@ -100,6 +131,8 @@ mod tests {
         kept.report.failed(Timestamp::from_micros(1_700_000_000_123_456));
         kept.report.succeeded(Timestamp::from_micros(1_700_000_001_000_000));
         kept.behind = Some(u64::MAX);
+        kept.sealed = Some(Sealed { first: 3, begins: 5, last: 9 });
+        kept.exact = true;
         kept.begun = Some(Timestamp::from_micros(1_700_000_002_000_000));
         assert_eq!(Kept::from_json(kept.to_json()), kept);
         assert_eq!(Kept::from_json(serde_json::json!([])), Kept::default());

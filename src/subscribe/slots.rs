@@ -276,6 +276,8 @@ impl Inner {
         self.slots.lose(slot);
         for entry in self.active.all().into_iter().filter(|entry| entry.slot == slot) {
             self.nudge(&entry, &mut entry.state.lock());
+            // A record that is being written must not follow those of whoever takes the slot.
+            drop(entry.writing.lock().await);
         }
         self.store.release(&lease(slot), &self.slots.holder).await
     }

@@ -336,6 +336,67 @@ async fn after_a_kill_nothing_is_missing_and_repeats_have_the_same_id() {
     assert_eq!(first, (0..100).collect::<Vec<_>>(), "in the order of the changes");
 }
 
+/// Under which ids a receiver was sent each value, whether it took it or not.
+fn ids_by_value(spy: &Spy, receiver: &str) -> HashMap<i64, BTreeSet<String>> {
+    let mut ids: HashMap<i64, BTreeSet<String>> = HashMap::new();
+    for body in spy.tried(receiver) {
+        for entity in body["data"].as_array().unwrap() {
+            let value = entity["a0"]["value"].as_i64().unwrap();
+            ids.entry(value).or_default().insert(body["id"].to_string());
+        }
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_told_together_is_told_together_again_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let throttled = subscription(2, json!({"throttling": 0.05}));
+    let all = [subscription(0, json!({})), subscription(1, json!({})), throttled];
+    let mut spy: Arc<Spy> = Arc::default();
+    spy.behave("r0", Manner::Slow(Duration::from_millis(7)));
+    spy.behave("r2", Manner::Slow(Duration::from_millis(3)));
+    let rounds = 12;
+    for round in 0..rounds {
+        // One of them is away every third time, and comes back.
+        let manner = if round % 3 == 1 { Manner::Answers(503) } else { Manner::Takes };
+        spy.behave("r1", manner);
+        let world = World::with(folder.path(), settings(), &all, spy).await;
+        for step in 0..4 {
+            for burst in 0..3 {
+                let first = round * 60 + step * 15 + burst * 5;
+                world
+                    .write(
+                        (first..first + 5).map(|value| set(value as usize % 13, value)).collect(),
+                    )
+                    .await;
+            }
+            tokio::time::sleep(Duration::from_millis(11 * (round as u64 % 5))).await;
+        }
+        if round + 1 == rounds {
+            world.spy.behave("r1", Manner::Takes);
+            for receiver in ["r0", "r1"] {
+                let count = |world: &World| {
+                    world.spy.values(receiver).into_iter().collect::<BTreeSet<_>>().len()
+                };
+                world.until("all are told", |world| count(world) == 60 * rounds as usize).await;
+            }
+            world
+                .until("the last", |world| world.spy.values("r2").contains(&(60 * rounds - 1)))
+                .await;
+        }
+        spy = world.kill().await;
+    }
+    for receiver in ["r0", "r1", "r2"] {
+        let ids = ids_by_value(&spy, receiver);
+        let torn: Vec<_> = ids.iter().filter(|(_, ids)| ids.len() > 1).collect();
+        assert!(torn.is_empty(), "{receiver}: {torn:?}");
+    }
+    let together =
+        spy.tried("r0").iter().filter(|body| body["data"].as_array().unwrap().len() > 1).count();
+    assert!(together > 0, "several were told together");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_is_tried_again_in_order_and_as_it_was() {
     let folder = tempfile::tempdir().unwrap();

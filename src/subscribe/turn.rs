@@ -28,7 +28,7 @@ const SLOW: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// When as many changes as this wait, several go into one notification.
-const CROWD: usize = 8;
+pub(super) const CROWD: usize = 8;
 
 /// How many merged changes go into one notification of a subscription that is throttled.
 const MERGED: usize = 1_000;
@@ -110,7 +110,12 @@ impl Inner {
             }
             Step::Tick(at) => self.tell_all(entry, what, at).await,
             Step::Begin(version) => self.tell_beginning(entry, what, version).await,
-            Step::Tell(items) => self.tell(entry, what, items).await,
+            Step::Tell(items) => {
+                if entry.state.lock().unrecorded {
+                    self.record(entry).await?;
+                }
+                self.tell(entry, what, items).await
+            }
         }
     }
 
@@ -134,6 +139,9 @@ impl Inner {
         if let Some(at) = state.tick {
             return Step::Tick(at);
         }
+        if let Some(again) = self.as_before(&mut state) {
+            return again;
+        }
         if state.backlog.is_empty() {
             return Step::Rest(self.rest(entry, &mut state));
         }
@@ -155,17 +163,33 @@ impl Inner {
         {
             return Step::Reread(after);
         }
-        let most = match (state.in_hand, throttling) {
-            // What failed is tried again as it was, so that it keeps its id.
-            (Some(count), _) => count,
-            (None, Some(_)) => MERGED,
-            (None, None) if state.backlog.len() > CROWD => self.settings.combine.max(1),
-            (None, None) => 1,
+        // What failed is tried again as it was, so that it keeps its id.
+        if let Some(count) = state.in_hand {
+            return Step::Tell(state.backlog.parcel(count));
+        }
+        let most = match throttling {
+            Some(_) => MERGED,
+            None if state.is_told_alone() => 1,
+            None if state.backlog.len() > CROWD => self.settings.combine.max(1),
+            None => 1,
         };
-        let items = state.backlog.parcel(most);
-        state.backlog.seal(items.len());
-        state.in_hand = Some(items.len());
-        Step::Tell(items)
+        // Single changes are told as such after a kill unless the record knows better.
+        state.unrecorded = most > 1 || state.exact;
+        Step::Tell(state.seal(most))
+    }
+
+    /// What was on its way when the last record was written is gathered as it was then, and tried
+    /// again: it may have arrived.
+    fn as_before(&self, state: &mut State) -> Option<Step> {
+        let sealed = state.resealed?;
+        if let Some(after) = state.backlog.behind().filter(|after| *after < sealed.last) {
+            return Some(Step::Reread(after));
+        }
+        state.resealed = None;
+        match state.backlog.begun_by(sealed.begins) {
+            0 => None,
+            count => Some(Step::Tell(state.seal(count))),
+        }
     }
 
     /// What has waited for too long, while its receiver failed all the time.
@@ -184,9 +208,8 @@ impl Inner {
             Some(trouble) => trouble.why.clone(),
             None => "the log of undelivered changes was full (notify.log)".to_owned(),
         };
-        let count = state.in_hand.take().unwrap_or(stale.min(self.settings.combine.max(1)));
-        let items = state.backlog.parcel(count);
-        state.backlog.seal(items.len());
+        let count = state.in_hand.unwrap_or(stale.min(self.settings.combine.max(1)));
+        let items = state.seal(count);
         Some(Step::Bury(items, why))
     }
 
@@ -208,7 +231,8 @@ impl Inner {
         state.replays.clear();
         state.tick = None;
         state.beginning = None;
-        state.in_hand = None;
+        state.let_go();
+        state.resealed = None;
         state.trouble = None;
         state.not_before = None;
         if !held {
@@ -254,11 +278,17 @@ impl Inner {
             state.backlog.passed(looked);
         }
         for (event, verdict) in judged {
+            // What comes later does not join what is gathered again.
+            if state.resealed.is_some_and(|sealed| event.sequence > sealed.last) {
+                state.close_gathered();
+            }
             match verdict {
                 Verdict::No => state.backlog.passed(event.sequence),
                 verdict => {
                     let ask = verdict == Verdict::Ask;
                     if !state.backlog.refill(event, ask, merge, &self.budget) {
+                        // There is no room to gather more than this.
+                        state.resealed = None;
                         break;
                     }
                 }
@@ -269,6 +299,9 @@ impl Inner {
         // Nobody can be passed over meanwhile: that takes this lock, after the reach has grown.
         if self.reach.load(Ordering::SeqCst) <= looked {
             state.backlog.caught_up();
+        }
+        if state.resealed.is_some_and(|sealed| looked >= sealed.last) {
+            state.close_gathered();
         }
         self.soil(entry, &mut state);
         Ok(Went::On(Met::Nobody))
@@ -332,7 +365,7 @@ impl Inner {
     pub(super) fn done(&self, entry: &Arc<Entry>, count: usize) {
         let mut state = entry.state.lock();
         // Whatever waited may have been given up meanwhile.
-        if state.in_hand.take().is_some() {
+        if state.let_go().is_some() {
             state.backlog.pop(count, &self.budget);
         }
         if state.kept.is_some() {
@@ -397,7 +430,7 @@ impl Inner {
         );
         let mut state = entry.state.lock();
         state.tick = None;
-        let count = state.in_hand.take().unwrap_or(1);
+        let count = state.let_go().unwrap_or(1);
         state.backlog.pop(count, &self.budget);
         Went::Wait(Met::Nobody, Instant::now() + STORE_PAUSE)
     }
