@@ -20,7 +20,8 @@ impl Broker {
         Ok(self.hub().listen(tenant, id, after)?)
     }
 
-    /// Whether another broker that shares the store tells the subscription.
+    /// Whether what happens has to be read in the log by who listens to a subscription: another
+    /// broker that shares the store tells it, or its receiver keeps it waiting.
     pub fn told_elsewhere(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
         !self.notifier().tells(tenant, id)
     }

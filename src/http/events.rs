@@ -165,8 +165,8 @@ impl Feed {
         }
     }
 
-    /// Where several brokers share a store, another may send the notifications of the subscription:
-    /// then the log is looked at, from this place.
+    /// Where several brokers share a store, another may send the notifications of the subscription,
+    /// and a receiver that fails holds them up: then the log is looked at, from this place.
     fn told_elsewhere(&self) -> Option<u64> {
         let (tenant, subscription) = self.listener.subscription();
         self.broker.told_elsewhere(tenant, subscription).then_some(self.last)

@@ -13,7 +13,7 @@ use super::backlog::{Backlog, Item};
 use super::record::{Kept, Sealed};
 use crate::egress::{Target, TargetError};
 use crate::model::{SubscriptionId, TenantId, Timestamp};
-use crate::represent::subscription::{DeliveryReport, KeyValuePair, Subscription};
+use crate::represent::subscription::{DeliveryReport, KeyValuePair, Subscription, Timing};
 
 /// A subscription and everything about it.
 pub(super) struct Entry {
@@ -158,6 +158,13 @@ impl Entry {
     /// Whether it is about registrations.
     pub fn is_about_sources(&self) -> bool {
         self.what.load().subscription.about_sources.is_some()
+    }
+
+    /// Whether its receiver fails to take what happened: who listens as well reads of it in the log
+    /// meanwhile.
+    pub fn keeps_listeners_waiting(&self) -> bool {
+        let on_change = matches!(self.what.load().subscription.timing, Timing::OnChange { .. });
+        on_change && self.state.lock().trouble.is_some()
     }
 
     /// Takes over what was kept, in place of what was known.

@@ -6,10 +6,13 @@ use super::Notifier;
 use crate::model::{SubscriptionId, TenantId};
 
 impl Notifier {
-    /// Whether this broker tells a subscription. Where several share a store, another may.
+    /// Whether listeners to a subscription are told here of what happens when it does. Where brokers
+    /// share a store another may tell the subscription, and a receiver that fails holds it up.
     pub fn tells(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
         let entry = self.inner.register.get(tenant, id);
-        entry.is_some_and(|entry| self.inner.slots.is_held(entry.slot))
+        entry.is_some_and(|entry| {
+            self.inner.slots.is_held(entry.slot) && !entry.keeps_listeners_waiting()
+        })
     }
 
     /// The place of the last change that was looked at.

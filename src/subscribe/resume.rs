@@ -1,7 +1,5 @@
 //! Telling a listener again what it missed, from the log.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 
 use super::Notifier;
@@ -39,8 +37,10 @@ impl Notifier {
         let inner = &self.inner;
         let Some(entry) = inner.register.get(tenant, id) else { return Ok(Resumed::default()) };
         let what = entry.what.load_full();
-        let mut resumed =
-            Resumed { told: Vec::new(), complete: after >= inner.trimmed.load(Ordering::Relaxed) };
+        // What comes before the first event that is left may have been forgotten.
+        let first = inner.store.events(0, 1).await?.first().map(|event| event.sequence);
+        let gone = first.map_or_else(|| inner.reached(), |first| first - 1);
+        let mut resumed = Resumed { told: Vec::new(), complete: after >= gone };
         let (mut next, mut looked) = (after, 0);
         loop {
             let page = inner.store.events(next, PAGE).await?;

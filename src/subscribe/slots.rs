@@ -254,9 +254,8 @@ impl Inner {
             }
         }
         for entry in &entries {
-            if let Some(kept) = kept.remove(&(entry.tenant.clone(), entry.id.as_str().to_owned())) {
-                entry.restore(kept);
-            }
+            let kept = kept.remove(&(entry.tenant.clone(), entry.id.as_str().to_owned()));
+            entry.restore(kept.unwrap_or_default());
         }
         self.reach.fetch_max(record.position, Ordering::SeqCst);
         self.slots.hold(slot, record, until);

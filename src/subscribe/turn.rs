@@ -343,7 +343,8 @@ impl Inner {
         }
     }
 
-    /// Sends a message to the receiver, and to whoever listens.
+    /// Sends a message to the receiver, and to whoever listens; what is tried again of the log is
+    /// nothing new to these.
     pub(super) async fn send(
         &self,
         entry: &Entry,
@@ -351,7 +352,7 @@ impl Inner {
         sequence: u64,
         message: &Message,
     ) -> Result<(), SendError> {
-        if self.listeners.wants(&entry.tenant, &entry.id) {
+        if self.listeners.wants(&entry.tenant, &entry.id) && !entry.keeps_listeners_waiting() {
             self.listeners.tell(&entry.tenant, &entry.id, sequence, &message.body);
         }
         if what.target.is_stream() {
@@ -391,7 +392,9 @@ impl Inner {
         let busy = *error == SendError::Busy;
         if !busy {
             state.report.failed(clock);
-            self.tallies.of(&entry.tenant).retried.fetch_add(1, Ordering::Relaxed);
+            if !error.is_permanent() {
+                self.tallies.of(&entry.tenant).retried.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let trouble = state.trouble.get_or_insert_with(|| Trouble {
             since: clock,

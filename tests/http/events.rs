@@ -7,12 +7,16 @@ use crate::support::TestBroker;
 const ID: &str = "urn:ngsi-ld:Subscription:listened";
 
 async fn subscribed(broker: &TestBroker) {
+    subscribed_for(broker, "lanna:events").await;
+}
+
+async fn subscribed_for(broker: &TestBroker, uri: &str) {
     let subscription = json!({
         "id": ID,
         "type": "Subscription",
         "entities": [{"type": "Vehicle"}],
         "watchedAttributes": ["speed"],
-        "notification": {"endpoint": {"uri": "lanna:events"}},
+        "notification": {"endpoint": {"uri": uri}},
     });
     let answer = broker.body("POST", "/subscriptions", subscription).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
@@ -111,6 +115,22 @@ async fn who_comes_back_is_told_what_it_missed() {
     let mut back = Events::of(&broker, "", Some(&last)).await;
     drives(&broker, 4).await;
     assert_eq!(back.speeds(3).await.0, [2, 3, 4]);
+}
+
+#[actix_web::test]
+async fn a_receiver_that_fails_does_not_keep_listeners_waiting() {
+    let broker = TestBroker::start().await;
+    subscribed_for(&broker, "http://receiver.invalid/").await;
+    let mut events = Events::of(&broker, "?lastEventId=0", None).await;
+    for speed in 1..=3 {
+        drives(&broker, speed).await;
+    }
+    assert_eq!(events.speeds(4).await.0, [0, 1, 2, 3], "each once, however often it is tried");
+    drives(&broker, 4).await;
+    assert_eq!(events.speeds(1).await.0, [4]);
+    let url = format!("/subscriptions/{ID}");
+    let report = broker.get(&url).await.json();
+    assert_eq!(report["notification"]["lastSuccess"], Value::Null, "{report}");
 }
 
 #[actix_web::test]
