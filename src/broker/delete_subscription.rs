@@ -18,8 +18,12 @@ impl Broker {
         if !all.records(&call.tenant, about).take(id.as_str()).await? {
             return Err(no_subscription(id));
         }
+        let context = all.notifier.context_of(&call.tenant, id);
         all.notifier.remove(&call.tenant, id).await?;
         self.hub.end(&call.tenant, id);
+        if let Some(context) = context {
+            all.forget_context(&call.tenant, &context).await;
+        }
         Ok(())
     }
 }

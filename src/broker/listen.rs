@@ -3,6 +3,7 @@
 use super::{Broker, Error};
 use crate::egress::Listener;
 use crate::model::{SubscriptionId, TenantId};
+use crate::store::StoreError;
 use crate::subscribe::Resumed;
 
 impl Broker {
@@ -24,6 +25,22 @@ impl Broker {
     /// broker that shares the store tells it, or its receiver keeps it waiting.
     pub fn told_elsewhere(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
         !self.notifier().tells(tenant, id)
+    }
+
+    /// Whether there is such a tenant.
+    ///
+    /// # Errors
+    /// If there is none, and [`TenantId::DEFAULT`] is not meant.
+    pub async fn check_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
+        match *tenant == TenantId::DEFAULT || self.store.tenants().await?.contains(tenant) {
+            true => Ok(()),
+            false => Err(StoreError::UnknownTenant(tenant.clone()).into()),
+        }
+    }
+
+    /// Whether a subscription is told when something changes, not by the clock.
+    pub fn tells_changes(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
+        self.notifier().tells_changes(tenant, id)
     }
 
     /// The place of the last change that was looked at.

@@ -182,6 +182,16 @@ impl Subscriptions {
         Ok((request.clone(), address))
     }
 
+    /// Forgets a context that was hosted for notifications, unless others still name it.
+    pub(super) async fn forget_context(&self, tenant: &TenantId, address: &str) {
+        if self.notifier.names_context(address) {
+            return;
+        }
+        if let Err(error) = self.contexts.forget_implicit(&tenant.home(), address).await {
+            tracing::warn!(address, %error, "a context that nothing names any more is left");
+        }
+    }
+
     /// Tells the notifier of every subscription that is kept, and returns how many there are. One
     /// that cannot be read, or sent to, is left out and said so.
     pub(super) async fn load(&self, now: Timestamp) -> Result<usize, StoreError> {

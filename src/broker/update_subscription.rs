@@ -52,6 +52,8 @@ impl Broker {
                 .await?;
         }
         all.records(&call.tenant, about).put(id.as_str(), &after.record()).await?;
-        Ok(all.notifier.put(&call.tenant, Arc::new(after))?)
+        all.notifier.put(&call.tenant, Arc::new(after))?;
+        all.forget_context(&call.tenant, &before.context_address).await;
+        Ok(())
     }
 }

@@ -53,8 +53,9 @@ pub const STREAM: &str = "lanna:events";
 
 /// How many pairs of `receiverInfo` there may be, and how many bytes they may have together: what
 /// web servers take by default is about twice that.
-const MOST_PAIRS: usize = 64;
-const MOST_BYTES: usize = 4096;
+pub const RECEIVER_INFO_PAIRS: usize = 64;
+/// See [`RECEIVER_INFO_PAIRS`].
+pub const RECEIVER_INFO_BYTES: usize = 4096;
 
 /// Headers that are the broker's: how a message is framed, what it is, whose it is.
 const RESERVED: [&str; 19] = [
@@ -165,9 +166,9 @@ fn web(url: Url, receiver: &[(String, String)]) -> Result<Web, TargetError> {
 /// The pairs of `receiverInfo` as headers: both sides legal, none of them the broker's.
 fn checked(receiver: &[(String, String)]) -> Result<Vec<(HeaderName, HeaderValue)>, TargetError> {
     let bytes: usize = receiver.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    if receiver.len() > MOST_PAIRS || bytes > MOST_BYTES {
+    if receiver.len() > RECEIVER_INFO_PAIRS || bytes > RECEIVER_INFO_BYTES {
         return Err(TargetError(format!(
-            "receiverInfo has more than {MOST_PAIRS} pairs or {MOST_BYTES} bytes"
+            "receiverInfo has more than {RECEIVER_INFO_PAIRS} pairs or {RECEIVER_INFO_BYTES} bytes"
         )));
     }
     let pairs = receiver.iter().map(|(key, value)| {

@@ -31,6 +31,7 @@ pub async fn subscriptions(incoming: Incoming<'_>) -> Result<HttpResponse, Probl
     let failing = params.take_flag("failing")?.unwrap_or(false);
     let page = Page::take(&mut params, incoming.broker)?;
     params.finish()?;
+    incoming.broker.check_tenant(&tenant).await?;
     let notifier = incoming.broker.notifier();
     let found = match failing {
         false => notifier.overview(&tenant, page.after.as_deref(), page.limit + 1),
@@ -72,6 +73,7 @@ pub async fn dead_letters(incoming: Incoming<'_>) -> Result<HttpResponse, Proble
     let of = params.take("subscription").map(|id| subscription_id(&id)).transpose()?;
     let page = Page::take(&mut params, incoming.broker)?;
     params.finish()?;
+    incoming.broker.check_tenant(&tenant).await?;
     let notifier = incoming.broker.notifier();
     let after = page.after.as_deref();
     let found = notifier.dead_letters(&tenant, of.as_ref(), after, page.limit + 1).await;

@@ -120,10 +120,16 @@ impl Feed {
         };
         match missed {
             Missed::Unasked => {}
-            Missed::All(told) => feed.tell(told),
-            Missed::Unknown => feed.resume = after,
+            Missed::All(told) if feed.is_told_of_changes() => feed.tell(told),
+            Missed::All(_) | Missed::Unknown => feed.resume = after,
         }
         feed
+    }
+
+    /// Whether notifications have places of their own; those by the clock have not.
+    fn is_told_of_changes(&self) -> bool {
+        let (tenant, subscription) = self.listener.subscription();
+        self.broker.tells_changes(tenant, subscription)
     }
 
     /// As the body of an answer.
@@ -178,15 +184,12 @@ impl Feed {
         let (tenant, subscription) = self.listener.subscription();
         match self.broker.missed(tenant, subscription, after, PAGE).await {
             Ok(missed) => {
-                let more = missed.told.len() == PAGE;
-                let last = missed.told.last().map(|(place, _)| *place);
-                self.tell(missed.told);
-                self.resumed = last.or(self.resumed);
-                match (missed.complete, more, last) {
-                    (true, ..) => {}
-                    (false, true, Some(last)) => self.resume = Some(last),
-                    (false, ..) => self.ready.push_back(gap(after)),
+                if missed.gap {
+                    self.ready.push_back(gap(after));
                 }
+                self.resumed = missed.told.last().map(|(place, _)| *place).or(self.resumed);
+                self.tell(missed.told);
+                self.resume = missed.next;
             }
             Err(error) => {
                 tracing::warn!(%error, "what a listener missed cannot be read");

@@ -35,21 +35,40 @@ async fn health(state: Data<State>) -> HttpResponse {
     body.insert("specification".into(), format!("ETSI GS CIM 009 V{SPECIFICATION}").into());
     body.insert("startedAt".into(), state.started_at.to_string().into());
     body.insert("uptimeSeconds".into(), state.uptime().as_secs().into());
-    body.insert("limits".into(), limits(&state.config));
+    body.insert("limits".into(), limits(&state.config, "limits"));
+    let bounds = BOUNDING.map(|section| (section.to_owned(), limits(&state.config, section)));
+    body.insert("bounds".into(), Map::from_iter(bounds).into());
+    body.insert("fixed".into(), fixed());
     body.extend(state.report.health());
     HttpResponse::Ok().json(body)
 }
 
-/// Every limit under its name in the configuration, as it is written there.
-fn limits(config: &Config) -> Value {
-    let keys = Config::keys().filter(|key| key.section == "limits");
-    let value = |key: &Key| match config.get(key) {
-        Some(toml::Value::Integer(number)) => number.into(),
-        Some(toml::Value::String(text)) => text.into(),
-        Some(other) => other.to_string().into(),
-        None => Value::Null,
+/// The sections of the configuration, beside `limits`, that bound what a request or a subscription
+/// may cost.
+const BOUNDING: [&str; 5] = ["notify", "stream", "post", "egress", "mqtt"];
+
+/// Every number, size and time of a section under its name, as it is written there.
+fn limits(config: &Config, section: &str) -> Value {
+    let keys = Config::keys().filter(|key| key.section == section);
+    let value = |key: &Key| match config.get(key)? {
+        toml::Value::Integer(number) => Some(number.into()),
+        toml::Value::String(text) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+            Some(text.into())
+        }
+        _ => None,
     };
-    keys.map(|key| (key.name.to_owned(), value(key))).collect::<Map<_, _>>().into()
+    keys.filter_map(|key| Some((key.name.to_owned(), value(key)?))).collect::<Map<_, _>>().into()
+}
+
+/// What no configuration changes, since it belongs to what is kept or sent.
+fn fixed() -> Value {
+    json!({
+        "identifierBytes": crate::model::MAX_IDENTIFIER_BYTES,
+        "instancesOfAnAttribute": crate::represent::MAX_INSTANCES,
+        "receiverInfoPairs": crate::egress::RECEIVER_INFO_PAIRS,
+        "receiverInfoBytes": crate::egress::RECEIVER_INFO_BYTES,
+        "deadLetterBodyBytes": crate::subscribe::DEAD_LETTER_BODY_BYTES,
+    })
 }
 
 async fn ready(state: Data<State>) -> HttpResponse {

@@ -13,7 +13,7 @@ pub struct NotAUri {
 }
 
 /// The longest identifier that is taken, in bytes.
-const MAX_LENGTH: usize = 2_048;
+pub const MAX_IDENTIFIER_BYTES: usize = 2_048;
 
 /// The identifier of an Entity, a URI (4.5.1); IRIs, Thai ones included, are taken as they are.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +90,7 @@ uri_type!(RegistrationId);
 /// of the characters that no URI may hold.
 pub fn check_uri(text: &str) -> Result<(), NotAUri> {
     let refuse = |reason| Err(NotAUri { text: text.chars().take(100).collect(), reason });
-    if text.len() > MAX_LENGTH {
+    if text.len() > MAX_IDENTIFIER_BYTES {
         return refuse("it is longer than 2048 bytes");
     }
     let Some((scheme, rest)) = text.split_once(':') else {

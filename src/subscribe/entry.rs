@@ -160,11 +160,15 @@ impl Entry {
         self.what.load().subscription.about_sources.is_some()
     }
 
+    /// Whether it is told when something changes, not by the clock.
+    pub fn is_on_change(&self) -> bool {
+        matches!(self.what.load().subscription.timing, Timing::OnChange { .. })
+    }
+
     /// Whether its receiver fails to take what happened: who listens as well reads of it in the log
     /// meanwhile.
     pub fn keeps_listeners_waiting(&self) -> bool {
-        let on_change = matches!(self.what.load().subscription.timing, Timing::OnChange { .. });
-        on_change && self.state.lock().trouble.is_some()
+        self.is_on_change() && self.state.lock().trouble.is_some()
     }
 
     /// Takes over what was kept, in place of what was known.

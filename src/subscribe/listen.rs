@@ -15,6 +15,12 @@ impl Notifier {
         })
     }
 
+    /// Whether a subscription is told when something changes, not by the clock.
+    pub fn tells_changes(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
+        let entry = self.inner.register.get(tenant, id);
+        entry.is_some_and(|entry| entry.is_on_change())
+    }
+
     /// The place of the last change that was looked at.
     pub fn reach(&self) -> u64 {
         self.inner.reach.load(Ordering::Acquire)

@@ -45,7 +45,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 
-pub use dead::{DeadLetter, Pick};
+pub use dead::{DEAD_LETTER_BODY_BYTES, DeadLetter, Pick};
 pub use numbers::{Counts, Overview};
 pub use resume::Resumed;
 pub use sources::REGISTRATIONS;
@@ -384,7 +384,7 @@ impl Notifier {
             let begun = Instant::now();
             for pause in OTHERS {
                 tokio::time::sleep(pause).await;
-                match inner.send(&entry, &what, 0, &message).await {
+                match inner.send(&entry, &what, inner.reached(), &message).await {
                     Ok(()) => {
                         inner.succeeded(&entry, begun);
                         return;
@@ -399,6 +399,18 @@ impl Notifier {
             }
         }));
         Ok(())
+    }
+
+    /// The address of the context that the notifications of a subscription name.
+    pub fn context_of(&self, tenant: &TenantId, id: &SubscriptionId) -> Option<Arc<str>> {
+        let entry = self.inner.register.get(tenant, id)?;
+        Some(entry.what.load().subscription.context_address.clone())
+    }
+
+    /// Whether the notifications of any subscription name a context.
+    pub fn names_context(&self, address: &str) -> bool {
+        let all = self.inner.register.all();
+        all.iter().any(|entry| *entry.what.load().subscription.context_address == *address)
     }
 
     /// How the notifications of a subscription went.

@@ -7,6 +7,7 @@ use super::backlog::{Held, Item};
 use super::follow::PAGE;
 use super::matching::{Happened, Verdict};
 use crate::model::{SubscriptionId, TenantId};
+use crate::represent::subscription::Timing;
 use crate::store::StoreError;
 
 /// How many events are looked through for a listener at most.
@@ -15,10 +16,12 @@ const MOST: usize = 16 * PAGE;
 /// What a listener missed.
 #[derive(Debug, Clone, Default)]
 pub struct Resumed {
+    /// Some of it can not be told any more.
+    pub gap: bool,
     /// Notifications of one change each, with the sequences of these.
     pub told: Vec<(u64, Bytes)>,
-    /// Whether the log still had everything since then, and it was all looked through.
-    pub complete: bool,
+    /// After which event to go on, if not all was looked through.
+    pub next: Option<u64>,
 }
 
 impl Notifier {
@@ -40,7 +43,11 @@ impl Notifier {
         // What comes before the first event that is left may have been forgotten.
         let first = inner.store.events(0, 1).await?.first().map(|event| event.sequence);
         let gone = first.map_or_else(|| inner.reached(), |first| first - 1);
-        let mut resumed = Resumed { told: Vec::new(), complete: after >= gone };
+        let mut resumed = Resumed { gap: after < gone, ..Resumed::default() };
+        if !matches!(what.subscription.timing, Timing::OnChange { .. }) {
+            // What is told by the clock is not in the log.
+            return Ok(Resumed { gap: true, ..resumed });
+        }
         let (mut next, mut looked) = (after, 0);
         loop {
             let page = inner.store.events(next, PAGE).await?;
@@ -56,14 +63,14 @@ impl Notifier {
                 item.held = Some(Held::new(event, event));
                 for parcel in inner.parcels(&entry, &what, &[item]).await? {
                     if resumed.told.len() == limit {
-                        resumed.complete = false;
+                        resumed.next = resumed.told.last().map(|(sequence, _)| *sequence);
                         return Ok(resumed);
                     }
                     resumed.told.push((event.sequence, parcel.message.body));
                 }
             }
             if looked >= MOST {
-                resumed.complete = false;
+                resumed.next = Some(next);
                 return Ok(resumed);
             }
         }

@@ -118,6 +118,44 @@ async fn who_comes_back_is_told_what_it_missed() {
 }
 
 #[actix_web::test]
+async fn what_is_forgotten_is_said_to_be_missing_and_the_rest_is_told() {
+    let broker = TestBroker::with(|config| config.notify.keep = 0).await;
+    subscribed(&broker).await;
+    let changes = 1_200;
+    for speed in 1..=changes {
+        drives(&broker, speed).await;
+    }
+    // The log is trimmed now and then, a few hundred events at a time.
+    for _ in 0..600 {
+        let mut events = Events::of(&broker, "", Some("1")).await;
+        let (_, name, data) = events.next().await.expect("an event");
+        if name == "gap" {
+            assert_eq!(data["after"], 1);
+            drives(&broker, 0).await;
+            while events.next().await.expect("an event").2["data"][0]["speed"]["value"] != 0 {}
+            return;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the log was never trimmed");
+}
+
+#[actix_web::test]
+async fn who_was_away_while_the_clock_told_hears_that_something_is_missing() {
+    let broker = TestBroker::start().await;
+    let subscription = json!({
+        "id": ID,
+        "type": "Subscription",
+        "entities": [{"type": "Vehicle"}],
+        "timeInterval": 3600,
+        "notification": {"endpoint": {"uri": "lanna:events"}},
+    });
+    assert_eq!(broker.body("POST", "/subscriptions", subscription).await.status, 201);
+    let mut back = Events::of(&broker, "", Some("0")).await;
+    assert_eq!(back.next().await.expect("an event").1, "gap");
+}
+
+#[actix_web::test]
 async fn a_receiver_that_fails_does_not_keep_listeners_waiting() {
     let broker = TestBroker::start().await;
     subscribed_for(&broker, "http://receiver.invalid/").await;

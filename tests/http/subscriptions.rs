@@ -188,6 +188,37 @@ async fn names_are_those_of_the_reader() {
 }
 
 #[actix_web::test]
+async fn a_hosted_context_is_there_for_receivers_as_long_as_a_notification_names_it() {
+    let broker = TestBroker::start().await;
+    let mut places = Vec::new();
+    for id in ["urn:s:1", "urn:s:2"] {
+        let mut sent = subscription(id, json!({"watchedAttributes": ["speed"]}));
+        sent["@context"] = json!({"speed": "https://example.org/speed"});
+        let create = broker
+            .request("POST", "/subscriptions")
+            .header("NGSILD-Tenant", "Lampang")
+            .header("content-type", "application/ld+json")
+            .body(sent.to_string());
+        assert_eq!(broker.send(create).await.status, 201);
+        let path = format!("/subscriptions/{id}");
+        let shown = broker.request("GET", &path).header("NGSILD-Tenant", "Lampang");
+        let address = broker.send(shown).await.json()["jsonldContext"].clone();
+        let (_, context) = address.as_str().expect("an address").rsplit_once('/').expect("a path");
+        places.push(format!("/jsonldContexts/{context}"));
+    }
+    assert_eq!(places[0], places[1], "the same for both");
+    // Who processes JSON-LD follows a link and names no tenant.
+    let fetched = broker.get(&places[0]).await;
+    assert_eq!(fetched.json(), json!({"@context": {"speed": "https://example.org/speed"}}));
+    for (id, left) in [("urn:s:1", 200), ("urn:s:2", 404)] {
+        let path = format!("/subscriptions/{id}");
+        let delete = broker.request("DELETE", &path).header("NGSILD-Tenant", "Lampang");
+        assert_eq!(broker.send(delete).await.status, 204);
+        assert_eq!(broker.get(&places[0]).await.status, left, "{id}");
+    }
+}
+
+#[actix_web::test]
 async fn subscriptions_are_listed_in_pages() {
     let broker = TestBroker::start().await;
     for id in ["urn:s:1", "urn:s:2", "urn:s:3"] {

@@ -272,6 +272,13 @@ impl Documents {
             .filter(|entry| entry.is_visible_to(tenant))
     }
 
+    /// What is hosted under a local id, whoever had it hosted.
+    pub(super) fn hosted(&self, id: &str) -> Option<Arc<Entry>> {
+        let id = id.strip_prefix(HOSTED_PATH).unwrap_or(id);
+        let entry = self.entries.read().by_id.get(id).cloned();
+        entry.filter(|entry| entry.kind != ContextKind::Cached)
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Entry>> {
         self.entries.read().by_id.values().cloned().collect()
     }

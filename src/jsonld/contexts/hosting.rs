@@ -153,14 +153,30 @@ impl Contexts {
         Some(details)
     }
 
-    /// The value of a hosted `@context`, as JSON text (5.13.4). Counts as a use.
+    /// Forgets a context that was made for a notification, if it is one of the tenant's: nothing
+    /// names it any more.
+    pub async fn forget_implicit(&self, tenant: &TenantId, url: &str) -> Result<(), ShelfError> {
+        let made = |entry: &&Arc<Entry>| {
+            *entry.url == *url
+                && entry.kind == ContextKind::ImplicitlyCreated
+                && entry.tenant.as_ref() == Some(tenant)
+        };
+        match self.documents.all().iter().find(made) {
+            Some(entry) => self.documents.remove(entry).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The value of a hosted `@context`, as JSON text (5.13.4). Counts as a use. Whoever knows its
+    /// id may have it: a JSON-LD processor follows a `Link` without naming a tenant.
     pub fn serve(
         &self,
         tenant: &TenantId,
         id: &str,
         now: Timestamp,
     ) -> Result<Arc<str>, ServeError> {
-        let entry = self.find(tenant, id, now).ok_or(ServeError::Unknown)?;
+        let found = self.find(tenant, id, now).or_else(|| self.documents.hosted(id));
+        let entry = found.ok_or(ServeError::Unknown)?;
         if entry.kind == ContextKind::Cached {
             return Err(ServeError::OnlyCached);
         }

@@ -10,7 +10,7 @@ use crate::model::{
 use crate::represent::terms::{Term, check_attribute_term};
 
 /// How many instances one attribute may have in one document: they are compared with each other.
-const MAX_INSTANCES: usize = 1_000;
+pub const MAX_INSTANCES: usize = 1_000;
 
 /// Whether an attribute object may leave its datum out.
 #[derive(Clone, Copy, PartialEq, Eq)]

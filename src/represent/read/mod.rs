@@ -12,6 +12,7 @@ mod simplified;
 mod value;
 
 pub use evolved::Evolved;
+pub use instance::MAX_INSTANCES;
 
 use super::ReadError;
 use super::terms::{Term, check_attribute_term, check_name};
