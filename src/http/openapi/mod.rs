@@ -30,7 +30,7 @@ use super::root::page;
 
 use self::{
     answers::responses,
-    operations::{Described, OPERATIONS, TAGS},
+    operations::{Described, TAGS, operations},
 };
 
 /// Mounts both.
@@ -71,7 +71,7 @@ pub fn describe() -> OpenApi {
         .iter()
         .map(|(name, about)| TagBuilder::new().name(*name).description(Some(*about)).build());
     let mut paths = PathsBuilder::new();
-    for described in OPERATIONS {
+    for described in operations() {
         let item = PathItem::new(method(described), operation(described));
         paths = paths.path(described.place.template(), item);
     }

@@ -34,6 +34,11 @@ const NAMES: Values = Pattern("^[A-Za-z][A-Za-z0-9_-]*(,[A-Za-z][A-Za-z0-9_-]*)*
 const URIS: Values =
     Pattern("^[A-Za-z][A-Za-z0-9+.-]*:[^,\\s]+(,[A-Za-z][A-Za-z0-9+.-]*:[^,\\s]+)*$");
 
+/// How long, by ISO 8601.
+const DURATION: Values = Pattern(
+    "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.,][0-9]{1,6})?S)?)?)$",
+);
+
 const GEOMETRIES: &[&str] =
     &["Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon"];
 
@@ -173,9 +178,7 @@ const QUERY: &[Row] = &[
     ),
     (
         "aggrPeriodDuration",
-        Pattern(
-            "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.,][0-9]{1,6})?S)?)?)$",
-        ),
+        DURATION,
         "P1D",
         "How long each period is, by the calendar; the whole time if absent or zero.",
     ),
@@ -198,9 +201,7 @@ const QUERY: &[Row] = &[
     ),
     (
         "entityMapLifetime",
-        Pattern(
-            "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.,][0-9]{1,6})?S)?)?)$",
-        ),
+        DURATION,
         "PT15M",
         "How long the entity map is kept, with `entityMap=true`; no longer than allowed.",
     ),
@@ -227,10 +228,10 @@ const QUERY: &[Row] = &[
     ),
 ];
 
-/// Parameters that mean something else in one operation than in the others.
-const SPECIAL: &[(&str, Row)] = &[
+/// Parameters that mean something else in some operations than in the others.
+const SPECIAL: &[(&[&str], Row)] = &[
     (
-        "queryEvolution",
+        OF_HISTORY,
         (
             "format",
             Words(&["normalized", "temporalValues", "aggregatedValues"]),
@@ -239,7 +240,7 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
-        "queryEvolution",
+        OF_HISTORY,
         (
             "options",
             Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
@@ -248,115 +249,26 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
-        "retrieveEvolution",
-        (
-            "format",
-            Words(&["normalized", "temporalValues", "aggregatedValues"]),
-            "temporalValues",
-            "The representation.",
-        ),
-    ),
-    (
-        "retrieveEvolution",
-        (
-            "options",
-            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
-            "sysAttrs",
-            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
-        ),
-    ),
-    (
-        "queryEvolutionByBody",
-        (
-            "format",
-            Words(&["normalized", "temporalValues", "aggregatedValues"]),
-            "temporalValues",
-            "The representation.",
-        ),
-    ),
-    (
-        "createTemporalEntityMapByBody",
-        (
-            "format",
-            Words(&["normalized", "temporalValues", "aggregatedValues"]),
-            "temporalValues",
-            "The representation.",
-        ),
-    ),
-    (
-        "createTemporalEntityMap",
-        (
-            "format",
-            Words(&["normalized", "temporalValues", "aggregatedValues"]),
-            "temporalValues",
-            "The representation.",
-        ),
-    ),
-    (
-        "queryEvolutionByBody",
-        (
-            "options",
-            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
-            "sysAttrs",
-            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
-        ),
-    ),
-    (
-        "createTemporalEntityMapByBody",
-        (
-            "options",
-            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
-            "sysAttrs",
-            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
-        ),
-    ),
-    (
-        "createTemporalEntityMap",
-        (
-            "options",
-            Pattern("^(sysAttrs|normalized|temporalValues|aggregatedValues)(,(sysAttrs|count))*$"),
-            "sysAttrs",
-            "`sysAttrs` shows system attributes; representations here are the older spelling of `format`.",
-        ),
-    ),
-    (
-        "queryEvolution",
+        &["queryEvolution", "createTemporalEntityMap"],
         ("orderBy", Pattern("^id(;(asc|desc))?$"), "id;desc", "Histories are ordered by id alone."),
     ),
     (
-        "createTemporalEntityMap",
-        ("orderBy", Pattern("^id(;(asc|desc))?$"), "id;desc", "Histories are ordered by id alone."),
-    ),
-    (
-        "deleteAttributeEvolution",
+        &["deleteAttributeEvolution"],
         ("datasetId", Uri, "", "Whose instances are deleted; those without one if absent."),
     ),
     (
-        "querySubscriptions",
+        &[
+            "querySubscriptions",
+            "retrieveSubscription",
+            "queryRegistrations",
+            "retrieveRegistration",
+            "querySourceSubscriptions",
+            "retrieveSourceSubscription",
+        ],
         ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
     ),
     (
-        "retrieveSubscription",
-        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
-    ),
-    (
-        "queryRegistrations",
-        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
-    ),
-    (
-        "retrieveRegistration",
-        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
-    ),
-    (
-        "querySourceSubscriptions",
-        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
-    ),
-    (
-        "retrieveSourceSubscription",
-        ("options", Words(&["sysAttrs"]), "sysAttrs", "Shows `createdAt` and `modifiedAt`."),
-    ),
-    (
-        "mergeEntity",
+        &["mergeEntity"],
         (
             "format",
             Words(&["simplified", "keyValues"]),
@@ -365,11 +277,11 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
-        "mergeEntity",
+        &["mergeEntity"],
         ("options", Words(&["simplified", "keyValues"]), "", "The older spelling of `format`."),
     ),
     (
-        "mergeEntity",
+        &["mergeEntity"],
         (
             "lang",
             Pattern("^[a-z]{2,3}(-[A-Z]{2})?$"),
@@ -378,7 +290,7 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
-        "appendAttributes",
+        &["appendAttributes", "batchUpdate"],
         (
             "options",
             Words(&["noOverwrite"]),
@@ -387,16 +299,7 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
-        "batchUpdate",
-        (
-            "options",
-            Words(&["noOverwrite"]),
-            "noOverwrite",
-            "Leave attributes alone that are there.",
-        ),
-    ),
-    (
-        "batchUpsert",
+        &["batchUpsert"],
         (
             "options",
             Words(&["replace", "update"]),
@@ -405,14 +308,23 @@ const SPECIAL: &[(&str, Row)] = &[
         ),
     ),
     (
-        "deleteAttribute",
+        &["deleteAttribute"],
         ("datasetId", Uri, "", "Which instance is deleted; the default one if absent."),
     ),
     (
-        "purgeSnapshots",
+        &["purgeSnapshots"],
         ("q", Text, "snapshotPriority<3", "A condition on members of snapshots, and needed."),
     ),
-    ("purgeEntities", ("attrs", NAMES, "pm25", "Attributes of which an entity must have one.")),
+    (&["purgeEntities"], ("attrs", NAMES, "pm25", "Attributes of which an entity must have one.")),
+];
+
+/// Operations whose answers are histories.
+const OF_HISTORY: &[&str] = &[
+    "queryEvolution",
+    "retrieveEvolution",
+    "queryEvolutionByBody",
+    "createTemporalEntityMap",
+    "createTemporalEntityMapByBody",
 ];
 
 const PATH: &[Row] = &[
@@ -481,7 +393,8 @@ pub(super) fn of(described: &Described) -> Vec<Parameter> {
         Some(one(find(PATH, name), ParameterIn::Path))
     });
     let query = described.parameters.iter().flat_map(|bundle| bundle.iter()).map(|name| {
-        let special = SPECIAL.iter().find(|(id, row)| *id == described.id && row.0 == *name);
+        let special =
+            SPECIAL.iter().find(|(ids, row)| ids.contains(&described.id) && row.0 == *name);
         one(special.map_or_else(|| find(QUERY, name), |(_, row)| row), ParameterIn::Query)
     });
     let headers = described.headers.iter().map(|name| one(find(HEADER, name), ParameterIn::Header));

@@ -11,6 +11,7 @@ mod report;
 mod sources;
 #[cfg(test)]
 mod tests;
+pub(super) mod values;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -22,13 +23,6 @@ pub use record::SubscriptionRecord;
 pub use report::{DeliveryReport, DeliveryStatus};
 pub use sources::AboutSources;
 pub use write::Showing;
-
-/// How single members are read, here and in registrations.
-pub(super) mod values {
-    pub(in crate::represent) use super::read::{
-        attributes, boolean, datasets, expected, items, milliseconds, object, pairs, string, texts,
-    };
-}
 
 use super::{
     ReadError,

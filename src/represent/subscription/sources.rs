@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::read::{object, string};
+use super::values::{object, string};
 use super::{Accept, Draft, ReadLimits, Setting, Subscription, SubscriptionError};
 use super::{SubscriptionRecord, Timing};
 use crate::jsonld::Context;

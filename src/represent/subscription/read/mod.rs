@@ -1,25 +1,23 @@
 //! What the members of a Subscription mean, and whether they are what they should be (5.2.12 to
 //! 5.2.15, 5.2.21, 5.2.22, 5.2.33).
 
-use std::{sync::Arc, time::Duration};
+mod notification;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::accept::context_of;
-use super::{
-    Accept, Draft, Endpoint, KeyValuePair, NotificationParams, ReadLimits, Subscription,
-    SubscriptionError, Timing, Trigger, Triggers,
-};
+use super::values::{attributes, boolean, expected, ids, items, object, seconds, string, texts};
+use super::{Draft, ReadLimits, Subscription, SubscriptionError, Timing, Trigger, Triggers};
 use crate::jsonld::Context;
-use crate::model::{
-    AttrName, DatasetId, EntityId, Name, SubscriptionId, Timestamp, TypeSelection, check_uri,
-};
+use crate::model::{AttrName, SubscriptionId, Timestamp, TypeSelection, check_uri};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, LanguageFilter, Order, OrderParams,
-    Page, Pattern, Projection, ScopeFilter, Selector, Term, parse_types,
+    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Page, Pattern,
+    ScopeFilter, Selector, Term, parse_types,
 };
 use crate::represent::ReadError;
-use crate::represent::write::{Format, GeoJson, Join, JoinForm, Rendering, SpecVersion};
+use crate::represent::write::{Join, JoinForm, Rendering};
 
 /// What a Subscription has that its members do not say.
 #[derive(Debug, Clone)]
@@ -325,184 +323,6 @@ impl Reading<'_> {
             throttling,
         })
     }
-
-    fn notification(&self) -> Result<NotificationParams, SubscriptionError> {
-        let value = self.draft.required("notification", "a Subscription needs it")?;
-        let looks = self.looks()?;
-        self.params(value, looks).map_err(|error| error.within("notification"))
-    }
-
-    /// NotificationParams (5.2.14).
-    fn params(
-        &self,
-        value: &Value,
-        looks: Rendering,
-    ) -> Result<NotificationParams, SubscriptionError> {
-        let members = object(value, "NotificationParams are a JSON object")?;
-        let member = |name: &'static str| Member(name, members.get(name));
-        let endpoint = member("endpoint").required("notifications need an endpoint")?;
-        let endpoint = endpoint_of(endpoint).map_err(|error| error.within("endpoint"))?;
-        let format = member("format").read(format)?.unwrap_or_default();
-        let show_changes = member("showChanges").read(boolean)?.unwrap_or(false);
-        if show_changes && format == Format::Simplified {
-            let why = "it cannot be true where format is keyValues or simplified";
-            return Err(ReadError::new(why).within("showChanges").into());
-        }
-        let list = |name| -> Result<Option<String>, ReadError> {
-            Ok(member(name).read(texts)?.map(|texts| texts.join(",")))
-        };
-        let attributes = member("attributes").read(attributes)?;
-        let attributes = attributes.map(|names| {
-            let names: Vec<String> = names.iter().map(|name| format!("<{name}>")).collect();
-            names.join(",")
-        });
-        let projection = Projection::parse(
-            list("pick")?.as_deref(),
-            list("omit")?.as_deref(),
-            attributes.as_deref(),
-            &self.core,
-            &self.limits.query,
-        )?;
-        let join = self.join(&member)?;
-        let level = join.as_ref().map_or(0, |join| join.level as usize);
-        if projection.link_depth() > level {
-            let why = "a projection into linked entities needs a join that reaches them";
-            return Err(ReadError::new(why).within("join").into());
-        }
-        let rendering = Rendering {
-            format,
-            sys_attrs: member("sysAttrs").read(boolean)?.unwrap_or(false),
-            projection,
-            join,
-            geojson: (endpoint.accept == Accept::GeoJson).then(GeoJson::default),
-            ..looks
-        };
-        Ok(NotificationParams { rendering, show_changes, endpoint })
-    }
-
-    /// What the Subscription itself says of looks.
-    fn looks(&self) -> Result<Rendering, SubscriptionError> {
-        let lang = self.draft.optional("lang", string)?;
-        let lang = lang.map(|text| LanguageFilter::parse(text, &self.limits.query)).transpose();
-        let version = self.draft.optional("ngsildConformance", |value| {
-            let version = string(value)?.parse::<SpecVersion>();
-            version.map_err(|why| ReadError::new(why.to_string()))
-        })?;
-        Ok(Rendering {
-            lang: lang.map_err(|error| SubscriptionError::from(error).within("lang"))?,
-            version: version.map(|version| version.min(SpecVersion::OURS)),
-            datasets: self.draft.optional("datasetId", datasets)?.unwrap_or_default(),
-            ..Rendering::default()
-        })
-    }
-
-    fn join<'v>(
-        &self,
-        member: &dyn Fn(&'static str) -> Member<'v>,
-    ) -> Result<Option<Join>, SubscriptionError> {
-        let form = member("join").read(|value| match string(value)? {
-            "flat" => Ok(Some(JoinForm::Flat)),
-            "inline" => Ok(Some(JoinForm::Inline)),
-            "@none" => Ok(None),
-            other => Err(ReadError::new(format!("use flat, inline or @none, not {other:?}"))),
-        })?;
-        let form = form.flatten();
-        let most = self.limits.join_level as u64;
-        let level = member("joinLevel").read(|value| match value.as_u64() {
-            Some(level) if (1..=most).contains(&level) => Ok(level as u32),
-            _ => Err(ReadError::new(format!("it has to be a whole number from 1 to {most}"))),
-        })?;
-        let contained_by = member("containedBy").read(ids)?;
-        let Some(form) = form else {
-            let given = [("joinLevel", level.is_some()), ("containedBy", contained_by.is_some())];
-            return match given.iter().find(|(_, given)| *given) {
-                Some((name, _)) => Err(ReadError::new("it needs a join").within(name).into()),
-                None => Ok(None),
-            };
-        };
-        Ok(Some(Join {
-            form,
-            level: level.unwrap_or(1),
-            contained_by: contained_by.unwrap_or_default(),
-            limit: self.limits.join_entities,
-        }))
-    }
-}
-
-/// A member of an object, perhaps absent.
-struct Member<'v>(&'static str, Option<&'v Value>);
-
-impl<'v> Member<'v> {
-    fn read<T>(
-        &self,
-        read: impl FnOnce(&'v Value) -> Result<T, ReadError>,
-    ) -> Result<Option<T>, ReadError> {
-        self.1.map(read).transpose().map_err(|error| error.within(self.0))
-    }
-
-    fn required(&self, why: &str) -> Result<&'v Value, ReadError> {
-        self.1.ok_or_else(|| ReadError::new(why).within(self.0))
-    }
-}
-
-/// An Endpoint (5.2.15).
-fn endpoint_of(value: &Value) -> Result<Endpoint, ReadError> {
-    let members = object(value, "an Endpoint is a JSON object")?;
-    let member = |name: &'static str| Member(name, members.get(name));
-    let uri = string(member("uri").required("an endpoint needs one")?);
-    let uri = uri.and_then(|text| match check_uri(text) {
-        Ok(()) => Ok(text),
-        Err(why) => Err(ReadError::new(why.to_string())),
-    });
-    let uri = uri.map_err(|error| error.within("uri"))?;
-    let accept = member("accept").read(|value| {
-        let text = string(value)?;
-        let known = Accept::ALL.into_iter().find(|accept| accept.media_type() == text);
-        known.ok_or_else(|| {
-            ReadError::new(format!(
-                "use application/json, application/ld+json or application/geo+json, not {text:?}"
-            ))
-        })
-    })?;
-    let accept = accept.unwrap_or_default();
-    let scheme = uri.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    if accept == Accept::GeoJson && matches!(scheme.as_str(), "mqtt" | "mqtts") {
-        let why = "MQTT carries application/json and application/ld+json only (7.2)";
-        return Err(ReadError::new(why).within("accept"));
-    }
-    Ok(Endpoint {
-        uri: uri.into(),
-        accept,
-        receiver_info: member("receiverInfo").read(pairs)?.unwrap_or_default(),
-        notifier_info: member("notifierInfo").read(pairs)?.unwrap_or_default(),
-        timeout: member("timeout").read(milliseconds)?,
-        cooldown: member("cooldown").read(milliseconds)?,
-    })
-}
-
-pub(in crate::represent) fn pairs(value: &Value) -> Result<Vec<KeyValuePair>, ReadError> {
-    let Value::Array(pairs) = value else { return Err(expected("an array", value)) };
-    let pair = |value: &Value| {
-        let members = object(value, "a KeyValuePair is a JSON object")?;
-        let text = |name: &'static str| {
-            let text = Member(name, members.get(name)).required("a KeyValuePair needs it")?;
-            match text {
-                Value::String(text) => Ok(text.as_str().into()),
-                other => Err(expected("a string", other).within(name)),
-            }
-        };
-        Ok(KeyValuePair { key: text("key")?, value: text("value")? })
-    };
-    let each = pairs.iter().enumerate();
-    each.map(|(place, one)| pair(one).map_err(|error: ReadError| error.within_item(place)))
-        .collect()
-}
-
-fn format(value: &Value) -> Result<Format, ReadError> {
-    let word = string(value)?;
-    Format::from_keyword(word).ok_or_else(|| {
-        ReadError::new(format!("use normalized, concise, simplified or keyValues, not {word:?}"))
-    })
 }
 
 fn triggers(value: &Value) -> Result<Triggers, ReadError> {
@@ -516,100 +336,4 @@ fn triggers(value: &Value) -> Result<Triggers, ReadError> {
     });
     let triggers: Vec<Trigger> = each.collect::<Result<_, _>>()?;
     Ok(Triggers::of(&triggers))
-}
-
-/// Names of attributes, which are IRIs here.
-pub(in crate::represent) fn attributes(value: &Value) -> Result<Vec<AttrName>, ReadError> {
-    let texts = texts(value)?;
-    texts
-        .iter()
-        .map(|iri| Name::intern(iri).map_err(|error| ReadError::new(error.to_string())))
-        .collect()
-}
-
-pub(in crate::represent) fn datasets(value: &Value) -> Result<Vec<Option<DatasetId>>, ReadError> {
-    let texts = texts(value)?;
-    let each = texts.iter().enumerate().map(|(place, text)| match *text {
-        "@none" => Ok(None),
-        text => DatasetId::parse(text)
-            .map(Some)
-            .map_err(|why| ReadError::new(why.to_string()).within_item(place)),
-    });
-    each.collect()
-}
-
-/// One id, or an array of ids.
-fn ids(value: &Value) -> Result<Vec<EntityId>, ReadError> {
-    let id = |text: &str| EntityId::parse(text).map_err(|why| ReadError::new(why.to_string()));
-    match value {
-        Value::Array(_) => {
-            let texts = texts(value)?;
-            let each = texts.iter().enumerate();
-            each.map(|(place, text)| id(text).map_err(|error| error.within_item(place))).collect()
-        }
-        single => Ok(vec![id(string(single)?)?]),
-    }
-}
-
-fn seconds(value: &Value) -> Result<Duration, ReadError> {
-    positive(value, 1.0, "seconds")
-}
-
-pub(in crate::represent) fn milliseconds(value: &Value) -> Result<Duration, ReadError> {
-    positive(value, 1e-3, "milliseconds")
-}
-
-/// The longest time that a Subscription may speak of, in seconds: a hundred years.
-const LONGEST: f64 = 100.0 * 365.0 * 86_400.0;
-
-fn positive(value: &Value, unit: f64, what: &str) -> Result<Duration, ReadError> {
-    let number = value.as_f64().map(|number| number * unit);
-    match number {
-        Some(number) if number > 0.0 && number <= LONGEST => Ok(Duration::from_secs_f64(number)),
-        _ => Err(expected(&format!("a number of {what} above zero, and below a century"), value)),
-    }
-}
-
-pub(in crate::represent) fn boolean(value: &Value) -> Result<bool, ReadError> {
-    value.as_bool().ok_or_else(|| expected("true or false", value))
-}
-
-pub(in crate::represent) fn string(value: &Value) -> Result<&str, ReadError> {
-    match value.as_str() {
-        Some("") => Err(ReadError::new("it is empty")),
-        Some(text) => Ok(text),
-        None => Err(expected("a string", value)),
-    }
-}
-
-pub(in crate::represent) fn object<'v>(
-    value: &'v Value,
-    why: &str,
-) -> Result<&'v serde_json::Map<String, Value>, ReadError> {
-    value.as_object().ok_or_else(|| ReadError::new(why))
-}
-
-pub(in crate::represent) fn items(value: &Value) -> Result<&[Value], ReadError> {
-    match value {
-        Value::Array(items) if items.is_empty() => Err(ReadError::new("the array is empty")),
-        Value::Array(items) => Ok(items),
-        other => Err(expected("an array", other)),
-    }
-}
-
-pub(in crate::represent) fn texts(value: &Value) -> Result<Vec<&str>, ReadError> {
-    let each = items(value)?.iter().enumerate();
-    each.map(|(place, item)| string(item).map_err(|error| error.within_item(place))).collect()
-}
-
-pub(in crate::represent) fn expected(what: &str, value: &Value) -> ReadError {
-    let kind = match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::String(_) => "a string".to_owned(),
-        Value::Array(_) => "an array".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    };
-    ReadError::new(format!("it has to be {what}, not {kind}"))
 }
