@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ended(import::run(&config, *import)),
             Err(why) => refuse(&why),
         },
-        Command::Models(asked) => ended(models::run(asked)),
+        Command::Models(asked) => ended(models::run(&config, asked)),
         Command::Feeds(asked) => ended(feeds::run(&config, asked)),
         Command::Explain(explain) => match logging::start(&config.log) {
             Ok(()) => ended(explain::run(&config, &explain)),

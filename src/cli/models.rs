@@ -3,11 +3,13 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use lanna::broker::{FolderError, ModelRef, Models as Known};
+use lanna::config::Config;
 use lanna::import::normalize;
 use lanna::jsonld::{Context, Document, shipped_context};
-use lanna::model::{Kind, Violation};
+use lanna::model::{Kind, TenantId, Violation};
 use lanna::represent::{Reader, Reading};
-use lanna::schema::{ModelError, shipped, shipped_for, unit};
+use lanna::schema::{ModelError, unit};
 use serde_json::Value;
 
 /// What is asked about models.
@@ -32,23 +34,25 @@ pub enum Failure {
     NotJson(#[from] serde_json::Error),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     #[error("{bad} of {all} entities are not as their models say")]
     Unfit { bad: usize, all: usize },
 }
 
-/// Answers on standard output.
-pub fn run(asked: Models) -> Result<(), Failure> {
+/// Answers on standard output, of the models that are shipped and those of the configured folder.
+pub fn run(config: &Config, asked: Models) -> Result<(), Failure> {
+    let known = Known::new(&config.models)?;
     let mut out = io::stdout().lock();
     match asked {
-        Models::List => list(&mut out),
-        Models::Show(name) => show(&mut out, &name),
-        Models::Check(file) => check(&mut out, &entities(file.as_deref())?),
+        Models::List => list(&mut out, &known),
+        Models::Show(name) => show(&mut out, &known, &name),
+        Models::Check(file) => check(&mut out, &known, &entities(file.as_deref())?),
     }
 }
 
-fn list(out: &mut impl Write) -> Result<(), Failure> {
-    for shipped in shipped() {
-        let model = shipped.model();
+fn list(out: &mut impl Write, known: &Known) -> Result<(), Failure> {
+    for model in known.list(&TenantId::DEFAULT).into_iter().map(|entry| entry.model) {
         let label = |language| model.labels.get(language).map_or("", String::as_str);
         let domain = model.domain.as_deref().unwrap_or("");
         writeln!(out, "{:<28} {domain:<12} {} · {}", model.name, label("en"), label("th"))?;
@@ -56,10 +60,11 @@ fn list(out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(out: &mut impl Write, name: &str) -> Result<(), Failure> {
-    let found = shipped().iter().find(|shipped| shipped.name == name);
-    let shipped = found.ok_or_else(|| Failure::NoSuchModel(name.to_owned()))?;
-    let model = shipped.model();
+fn show(out: &mut impl Write, known: &Known, name: &str) -> Result<(), Failure> {
+    let mut all = known.list(&TenantId::DEFAULT).into_iter();
+    let found = all.find(|entry| *entry.model.name == *name);
+    let entry = found.ok_or_else(|| Failure::NoSuchModel(name.to_owned()))?;
+    let model = &entry.model;
     writeln!(out, "{}\n{}", model.name, model.type_name.as_str())?;
     for property in model.properties() {
         let must = if model.required.contains(&property.term) { "*" } else { " " };
@@ -72,7 +77,10 @@ fn show(out: &mut impl Write, name: &str) -> Result<(), Failure> {
             false => writeln!(out, " · {}", units.join(" or "))?,
         }
     }
-    writeln!(out, "* has to be there\n\n{}", serde_json::to_string_pretty(&shipped.example())?)?;
+    writeln!(out, "* has to be there")?;
+    if let Some(example) = entry.example() {
+        writeln!(out, "\n{}", serde_json::to_string_pretty(&example)?)?;
+    }
     Ok(())
 }
 
@@ -80,12 +88,12 @@ fn unit_in_words(code: &str) -> String {
     unit(code).map_or_else(|| code.to_owned(), |unit| format!("{} ({code})", unit.symbol))
 }
 
-fn check(out: &mut impl Write, entities: &[Value]) -> Result<(), Failure> {
+fn check(out: &mut impl Write, known: &Known, entities: &[Value]) -> Result<(), Failure> {
     let context = shipped_context("mae-moh").unwrap_or_else(Context::core);
     let mut bad = 0;
     for entity in entities {
         let id = entity["id"].as_str().unwrap_or("(no id)");
-        let told = match violations(entity, &context) {
+        let told = match violations(known, entity, &context) {
             Err(why) => vec![why],
             Ok(None) => {
                 writeln!(out, "{id}: no model of its type is known")?;
@@ -108,7 +116,11 @@ fn check(out: &mut impl Write, entities: &[Value]) -> Result<(), Failure> {
 }
 
 /// What the models of an entity's types find; nothing if there are none.
-fn violations(entity: &Value, context: &Context) -> Result<Option<Vec<Violation>>, String> {
+fn violations(
+    known: &Known,
+    entity: &Value,
+    context: &Context,
+) -> Result<Option<Vec<Violation>>, String> {
     let mut members = entity.as_object().cloned().ok_or("an entity is a JSON object")?;
     members.remove("@context");
     let written_out = match members.values().any(is_written_out) {
@@ -119,11 +131,13 @@ fn violations(entity: &Value, context: &Context) -> Result<Option<Vec<Violation>
     let document = Document::from_json(&written_out);
     let entity = Reader::new(context, Reading::Whole).entity(&document);
     let entity = entity.map_err(|why| why.to_string())?;
-    let models: Vec<_> = entity.types.as_slice().iter().filter_map(|n| shipped_for(*n)).collect();
+    let names = entity.types.as_slice().iter();
+    let models: Vec<ModelRef> =
+        names.filter_map(|name| known.of_type(&TenantId::DEFAULT, *name)).collect();
     if models.is_empty() {
         return Ok(None);
     }
-    Ok(Some(models.iter().flat_map(|shipped| shipped.model().check(&entity)).collect()))
+    Ok(Some(models.iter().flat_map(|model| model.check(&entity)).collect()))
 }
 
 /// Whether a member is an attribute as the normalized representation has it.

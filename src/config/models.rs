@@ -13,7 +13,8 @@ settings! {
         #[flag = "validation"]
         validation: Validation = Validation::Warn,
         /// A folder with further models, each a JSON Schema in a file of its own; they come before
-        /// the ones that are shipped.
+        /// the ones that are shipped. Those in a folder within it are for the tenant that it is
+        /// called like.
         folder: Option<PathBuf> = None,
         /// How many models of its own a tenant may have.
         tenant_models: usize = 500,

@@ -8,7 +8,7 @@ mod rules;
 mod tests;
 mod warned;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -25,18 +25,29 @@ use self::warned::Warned;
 use crate::config;
 use crate::config::Validation;
 use crate::jsonld::Context;
-use crate::model::{Entity, Refusal, TenantId, Timestamp, TypeName, Violation};
+use crate::model::{Entity, NotATenant, Refusal, TenantId, Timestamp, TypeName, Violation};
 use crate::schema::{Model, ModelError, shipped_for};
 use crate::store::Guard;
 
 /// The models of all tenants, and what applies to whom. Entities are shown to it by the store.
 pub struct Models {
     settings: config::Models,
-    /// From the folder, by every name of their types.
-    installed: FxHashMap<TypeName, Arc<Model>>,
+    /// From the folder.
+    installed: Installed,
     tenants: ArcSwap<FxHashMap<TenantId, Arc<TenantRules>>>,
     findings: Mutex<Findings>,
     warned: Warned,
+}
+
+/// Models by every name of their types.
+type ByType = FxHashMap<TypeName, Arc<Model>>;
+
+/// The models of a folder: those in it are for all tenants, those in a folder within it for the
+/// tenant that it is called like.
+#[derive(Default)]
+struct Installed {
+    all: ByType,
+    tenants: FxHashMap<TenantId, ByType>,
 }
 
 /// Why the models of a folder cannot be used.
@@ -48,6 +59,8 @@ pub enum FolderError {
     NotJson { file: String, why: serde_json::Error },
     #[error("{file} is no model: {why}")]
     NotAModel { file: String, why: ModelError },
+    #[error("the folder {folder} is called like no tenant: {why}")]
+    NotATenant { folder: String, why: NotATenant },
 }
 
 impl Models {
@@ -57,8 +70,8 @@ impl Models {
     /// If a file of the folder is no model.
     pub fn new(settings: &config::Models) -> Result<Self, FolderError> {
         let installed = match &settings.folder {
-            None => FxHashMap::default(),
-            Some(folder) => read_folder(folder)?,
+            None => Installed::default(),
+            Some(folder) => Installed::read(folder)?,
         };
         Ok(Self {
             findings: Mutex::new(Findings::new(settings.findings)),
@@ -72,18 +85,29 @@ impl Models {
     /// What applies to an entity of a type: its model, and what follows from it.
     fn applying(
         &self,
+        tenant: &TenantId,
         rules: Option<&TenantRules>,
         name: TypeName,
     ) -> Option<(ModelRef, Validation)> {
-        let model = self.model_of(rules, name)?;
+        let model = self.model_of(tenant, rules, name)?;
         let decided = rules.and_then(|rules| rules.validation(&model.name));
         Some((model, decided.unwrap_or(self.settings.validation)))
     }
 
+    /// The model that a tenant has of a type.
+    pub fn of_type(&self, tenant: &TenantId, name: TypeName) -> Option<ModelRef> {
+        self.model_of(tenant, self.rules(tenant).as_deref(), name)
+    }
+
     /// The model of a type: the tenant's own, or of the folder, or a shipped one.
-    fn model_of(&self, rules: Option<&TenantRules>, name: TypeName) -> Option<ModelRef> {
+    fn model_of(
+        &self,
+        tenant: &TenantId,
+        rules: Option<&TenantRules>,
+        name: TypeName,
+    ) -> Option<ModelRef> {
         let own = rules.and_then(|rules| rules.own.get(&name));
-        match own.or_else(|| self.installed.get(&name)) {
+        match own.or_else(|| self.installed.of(tenant, name)) {
             Some(model) => Some(ModelRef::Added(model.clone())),
             None => shipped_for(name).map(ModelRef::Shipped),
         }
@@ -140,7 +164,7 @@ impl Guard for Models {
             return Ok(());
         }
         for name in after.types.as_slice() {
-            let Some((model, validation)) = self.applying(rules, *name) else { continue };
+            let Some((model, validation)) = self.applying(tenant, rules, *name) else { continue };
             if validation == Validation::Off {
                 continue;
             }
@@ -160,13 +184,48 @@ impl Guard for Models {
     }
 }
 
-/// The models of a folder, by every name of their types. Files that are not `.json` are left alone.
-fn read_folder(folder: &Path) -> Result<FxHashMap<TypeName, Arc<Model>>, FolderError> {
+impl Installed {
+    /// The model of a type that a tenant has from the folder.
+    fn of(&self, tenant: &TenantId, name: TypeName) -> Option<&Arc<Model>> {
+        let own = self.tenants.get(tenant).and_then(|models| models.get(&name));
+        own.or_else(|| self.all.get(&name))
+    }
+
+    /// All that a tenant has from the folder, its own last.
+    fn seen_by(&self, tenant: &TenantId) -> impl Iterator<Item = &Arc<Model>> {
+        let own = self.tenants.get(tenant).into_iter().flat_map(FxHashMap::values);
+        self.all.values().chain(own)
+    }
+
+    fn read(folder: &Path) -> Result<Self, FolderError> {
+        let (all, folders) = read_folder(folder)?;
+        let mut tenants = FxHashMap::default();
+        for own in folders {
+            let name = own.file_name().unwrap_or_default().to_string_lossy();
+            let tenant = TenantId::named(&name).map_err(|why| FolderError::NotATenant {
+                folder: own.display().to_string(),
+                why,
+            })?;
+            tenants.insert(tenant, read_folder(&own)?.0);
+        }
+        Ok(Self { all, tenants })
+    }
+}
+
+/// The models of a folder, and the folders in it. Files that are not `.json` and whatever is hidden
+/// are left alone.
+fn read_folder(folder: &Path) -> Result<(ByType, Vec<PathBuf>), FolderError> {
     let unreadable = |why| FolderError::Unreadable { folder: folder.display().to_string(), why };
-    let mut files = Vec::new();
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(path);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
             files.push(path);
         }
     }
@@ -181,5 +240,5 @@ fn read_folder(folder: &Path) -> Result<FxHashMap<TypeName, Arc<Model>>, FolderE
             .map_err(|why| FolderError::NotAModel { file, why })?;
         rules::add(&mut models, Arc::new(model));
     }
-    Ok(models)
+    Ok((models, folders))
 }

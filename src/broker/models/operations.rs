@@ -133,7 +133,7 @@ impl Broker {
     pub fn check_entity(&self, tenant: &TenantId, entity: &Entity) -> Checked {
         let rules = self.models.rules(tenant);
         let models = entity.types.as_slice().iter().filter_map(|name| {
-            let model = self.models.model_of(rules.as_deref(), *name)?;
+            let model = self.models.model_of(tenant, rules.as_deref(), *name)?;
             Some((model.name.clone(), model.check(entity)))
         });
         Checked { id: entity.id.clone(), models: models.collect() }
@@ -183,13 +183,14 @@ impl Models {
         Ok(())
     }
 
-    fn list(&self, tenant: &TenantId) -> Vec<ModelEntry> {
+    /// Every model that a tenant sees, by short name.
+    pub fn list(&self, tenant: &TenantId) -> Vec<ModelEntry> {
         let rules = self.rules(tenant);
         let mut entries: BTreeMap<Box<str>, (ModelRef, bool)> = shipped()
             .iter()
             .map(|shipped| (shipped.name.into(), (ModelRef::Shipped(shipped), false)))
             .collect();
-        for model in self.installed.values() {
+        for model in self.installed.seen_by(tenant) {
             entries.insert(model.name.clone(), (ModelRef::Added(model.clone()), false));
         }
         for model in rules.iter().flat_map(|rules| rules.own.values()) {

@@ -260,3 +260,41 @@ fn whatever_is_done_what_is_kept_is_as_its_model_says() {
     assert!(kept.load(Ordering::Relaxed) > 400, "{kept:?}");
     assert!(refused.load(Ordering::Relaxed) > 200, "{refused:?}");
 }
+
+#[test]
+fn a_folder_has_models_for_all_tenants_and_for_one_and_faulty_ones_stop_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate =
+        |required: &str| json!({ "title": "Gate", "type": "object", "required": [required] });
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, text).expect("a file");
+    };
+    write("Gate.json", &gate("open").to_string());
+    write("lampang/Gate.json", &gate("width").to_string());
+    write("lampang/.git/x.json", "no model");
+    let settings = config::Models {
+        folder: Some(folder.path().to_owned()),
+        validation: Validation::Enforce,
+        ..config::Models::default()
+    };
+    let models = Models::new(&settings).expect("models");
+    let gate = json!({ "id": "urn:x:gate", "type": "Gate", "open": true });
+    let document = Document::from_json(&gate);
+    let entity = Reader::new(&Context::core(), Reading::Whole).entity(&document).expect("one");
+    let check = |tenant: &TenantId| crate::store::Guard::check(&models, tenant, &entity);
+    assert_eq!(check(&HERE), Ok(()));
+    let lampang = TenantId::named("lampang").expect("a name");
+    let refusal = check(&lampang).expect_err("it has no width").to_string();
+    assert!(refusal.contains("width"), "{refusal}");
+    for (name, text, why) in [
+        ("Fault.json", r#"{"title": "Fault", "type": "objekt"}"#, "is no model"),
+        ("Fault.json", r#"{"title": "Fault""#, "is no JSON"),
+        ("Fault.json", r#"{"title": "Fault", "$ref": "https://example.org/x"}"#, "is no model"),
+    ] {
+        write(name, text);
+        let told = Models::new(&settings).err().expect(why).to_string();
+        assert!(told.contains(name) && told.contains(why), "{told}");
+    }
+}
