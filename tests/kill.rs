@@ -5,10 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
+#[path = "support/killed.rs"]
+mod killed;
+
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -128,8 +129,7 @@ fn writer() {
                     let past = vec![readings(task, step)];
                     let told = store.commit_history(&TenantId::DEFAULT, past, Timestamp::now());
                     told.await.unwrap().remove(0).unwrap();
-                    let line = format!("done {task} {step}\n");
-                    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+                    killed::say_done(task, step);
                 }
             })
         });
@@ -141,37 +141,13 @@ fn writer() {
 
 /// Lets a writer write for a while, kills it, and returns the last step acknowledged to each task.
 fn write_and_kill(folder: &Path, round: u64) -> HashMap<u64, u64> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "writer", "--ignored", "--nocapture"])
-        .env(FOLDER, folder)
-        .env(ROUND, round.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let number = round.to_string();
+    let mut writer = killed::writer(&[(FOLDER, folder.to_str().unwrap()), (ROUND, &number)]);
     // Somewhere within the first few batches, or well after.
     let patience = Duration::from_millis((round * 37) % 120);
-    let mut until = None;
-    let mut done = HashMap::new();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        // The last line may be cut short by the kill; then it says nothing.
-        if lines.read_line(&mut line).unwrap() == 0 {
-            break;
-        }
-        let Some(said) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("done ")) else {
-            continue;
-        };
-        let (task, step) = said.split_once(' ').unwrap();
-        done.insert(task.parse().unwrap(), step.parse().unwrap());
-        if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + patience) {
-            child.kill().unwrap();
-        }
-    }
-    child.wait().unwrap();
+    let done = killed::killed_after(writer.spawn().unwrap(), patience);
     assert!(!done.is_empty(), "the writer wrote nothing in round {round}");
-    done
+    done.into_iter().collect()
 }
 
 #[test]
