@@ -4,6 +4,8 @@
 //! 20 000 meters every 15 minutes, as messages of a topic that are gathered for 200 ms each. The
 //! processor time of the whole process is counted, the store's threads and the disk's included, so
 //! that the share of a core it comes to is what a machine would show.
+//!
+//! `LANNA_BENCH_ROUNDS` (30) documents of stations, `LANNA_BENCH_MESSAGES` (5000) of meters.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -17,6 +19,10 @@ use lanna::config::Config;
 use lanna::feed::{Input, Mapping, Writer, shipped_feeds};
 use lanna::model::Timestamp;
 use serde_json::{Value, json};
+use support::{processor_time, setting};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const STATIONS: usize = 200;
 const METERS: usize = 20_000;
@@ -59,7 +65,7 @@ fn writer(config: &Config, broker: &Arc<Broker>, name: &str) -> (Arc<Mapping>, W
 /// The processor time of a record, of documents whose readings all change.
 async fn stations(config: &Config, broker: &Arc<Broker>) -> Duration {
     let (mapping, writer) = writer(config, broker, "air4thai");
-    let rounds = support::setting("ROUNDS", 30);
+    let rounds = setting("LANNA_BENCH_ROUNDS", 30);
     let sample: Value = serde_json::from_slice(
         shipped_feeds().iter().find(|feed| feed.name == "air4thai").unwrap().sample,
     )
@@ -92,7 +98,7 @@ async fn stations(config: &Config, broker: &Arc<Broker>) -> Duration {
 /// The processor time of a record, of messages that come a few at a time.
 async fn meters(config: &Config, broker: &Arc<Broker>) -> Duration {
     let (mapping, writer) = writer(config, broker, "meter-mqtt");
-    let messages = support::setting("MESSAGES", 5_000);
+    let messages = setting("LANNA_BENCH_MESSAGES", 5_000);
     let now = Timestamp::now();
     let before = processor_time();
     let mut records = Vec::new();
@@ -117,13 +123,4 @@ async fn meters(config: &Config, broker: &Arc<Broker>) -> Duration {
 async fn settled(before: Duration, records: usize) -> Duration {
     tokio::time::sleep(Duration::from_secs(1)).await;
     (processor_time() - before) / records as u32
-}
-
-/// The processor time of this process, all threads together.
-fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    // The kernel counts in hundredths of a second everywhere it runs.
-    Duration::from_millis(ticks * 10)
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use lanna::config::Config;
+use lanna::broker::{FolderError, Models};
+use lanna::config::{Config, Validation};
 use lanna::feed::{
     FeedsError, IssueKind, Mapped, Mapping, Refused, ShippedFeed, mapping::Faults, read_mapping,
     read_mappings, shipped_feeds,
@@ -14,7 +15,6 @@ use lanna::feed::{Input, NotReadable};
 use lanna::jsonld::{Context, Document, shipped_context};
 use lanna::model::{Timestamp, Violation};
 use lanna::represent::{Reader, Reading};
-use lanna::schema::shipped_for;
 use serde_json::{Map, Value};
 
 /// What is asked about feeds.
@@ -47,6 +47,8 @@ pub enum Failure {
     Faults(#[from] Faults),
     #[error("{0}")]
     Feeds(#[from] FeedsError),
+    #[error(transparent)]
+    Models(#[from] FolderError),
     #[error("there is no feed {0}, and no file of that name; `lanna feeds list` names them")]
     NoSuchFeed(String),
     #[error("{0} comes with no sample: name one with --sample")]
@@ -121,12 +123,16 @@ fn attempt(out: &mut impl Write, config: &Config, sample: &Sample) -> Result<(),
     let input = Input { bytes: &bytes, topic, file };
     mapping.map(input, Timestamp::now(), |record| records.push(record))?;
     let context = shipped_context(&mapping.context).unwrap_or_else(Context::core);
+    let models = Models::new(&config.models)?;
     let (mut stored, mut refused) = (0, 0);
     for record in records {
         match record {
             Ok(mapped) => {
-                stored += 1;
-                tell(out, &mapped, &context)?;
+                let fits = tell(out, &models, &mapping, &mapped, &context)?;
+                match fits || config.models.validation != Validation::Enforce {
+                    true => stored += 1,
+                    false => refused += 1,
+                }
             }
             Err(record) => {
                 refused += 1;
@@ -141,8 +147,14 @@ fn attempt(out: &mut impl Write, config: &Config, sample: &Sample) -> Result<(),
     if refused > 0 { Err(Failure::Refused(refused)) } else { Ok(()) }
 }
 
-/// Prints an entity, what was left out of it, and what its models say.
-fn tell(out: &mut impl Write, mapped: &Mapped, context: &Context) -> Result<(), Failure> {
+/// Prints an entity, what was left out of it, and what its models say; whether it is as they say.
+fn tell(
+    out: &mut impl Write,
+    models: &Models,
+    mapping: &Mapping,
+    mapped: &Mapped,
+    context: &Context,
+) -> Result<bool, Failure> {
     let text = serde_json::to_string_pretty(&mapped.entity).unwrap_or_default();
     writeln!(out, "{text}")?;
     for issue in &mapped.issues {
@@ -153,22 +165,30 @@ fn tell(out: &mut impl Write, mapped: &Mapped, context: &Context) -> Result<(), 
         };
         writeln!(out, "  {what}: {}: {}", issue.attribute, issue.why)?;
     }
-    match violations(&mapped.entity, context) {
-        Ok(found) => {
-            for violation in found {
-                writeln!(out, "  not as its model says: {violation}")?;
-            }
+    let found = match violations(models, mapping, &mapped.entity, context) {
+        Ok(found) => found,
+        Err(why) => {
+            writeln!(out, "  no entity: {why}")?;
+            return Ok(false);
         }
-        Err(why) => writeln!(out, "  no entity: {why}")?,
+    };
+    for violation in &found {
+        writeln!(out, "  not as its model says: {violation}")?;
     }
-    Ok(())
+    Ok(found.is_empty())
 }
 
-fn violations(entity: &Map<String, Value>, context: &Context) -> Result<Vec<Violation>, String> {
+fn violations(
+    models: &Models,
+    mapping: &Mapping,
+    entity: &Map<String, Value>,
+    context: &Context,
+) -> Result<Vec<Violation>, String> {
     let entity = Value::Object(entity.clone());
     let document = Document::from_json(&entity);
     let read = Reader::new(context, Reading::Whole).entity(&document);
     let read = read.map_err(|why| why.to_string())?;
-    let models = read.types.as_slice().iter().filter_map(|name| shipped_for(*name));
-    Ok(models.flat_map(|shipped| shipped.model().check(&read)).collect())
+    let names = read.types.as_slice().iter();
+    let models = names.filter_map(|name| models.of_type(&mapping.tenant, *name));
+    Ok(models.flat_map(|model| model.check(&read)).collect())
 }

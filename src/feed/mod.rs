@@ -29,4 +29,4 @@ pub use sample::load_samples;
 pub use shipped::{ShippedFeed, shipped_feeds};
 pub use status::{Rejected, Status, Tally};
 pub use walk::NotReadable;
-pub use writer::{Writer, Written};
+pub use writer::{NotTaken, Writer, Written};

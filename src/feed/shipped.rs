@@ -38,8 +38,10 @@ feeds! {
 }
 
 /// Files that the mappings name.
-const BESIDE: &[(&str, &[u8])] =
-    &[("pea-meters.csv", include_bytes!("../../feeds/pea-meters.csv"))];
+const BESIDE: &[(&str, &[u8])] = &[
+    ("pea-meters.csv", include_bytes!("../../feeds/pea-meters.csv")),
+    ("mae-moh-tambons.csv", include_bytes!("../../feeds/mae-moh-tambons.csv")),
+];
 
 /// All of them.
 pub fn shipped_feeds() -> &'static [ShippedFeed] {

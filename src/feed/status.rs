@@ -91,13 +91,25 @@ pub struct Rejected {
     pub record: Value,
 }
 
-/// What is kept while a feed runs.
+/// What happened to a feed, in some stretch of time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Account {
+    pub status: Status,
+    /// The oldest first.
+    pub rejected: VecDeque<Rejected>,
+}
+
+/// What a broker knows of a feed: what the store has, and what happened here since.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    pub status: Status,
-    pub rejected: VecDeque<Rejected>,
-    /// Whether anything changed since it was last kept.
+    /// As the store has it; nothing while another broker runs the feed.
+    pub kept: Account,
+    /// What happened here and is not in the store yet.
+    pub new: Account,
+    /// Whether anything did.
     pub dirty: bool,
+    /// Parts of other brokers that are in what is kept, and may still lie in the store beside it.
+    pub gathered: Vec<String>,
 }
 
 impl Status {
@@ -111,46 +123,115 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Adds what came later.
+    fn add(&mut self, later: &Status) {
+        let (own, more) = (&mut self.tally, &later.tally);
+        own.runs += more.runs;
+        own.failures += more.failures;
+        own.records += more.records;
+        own.stored += more.stored;
+        own.unchanged += more.unchanged;
+        own.late += more.late;
+        own.rejected += more.rejected;
+        own.left_out += more.left_out;
+        own.impossible += more.impossible;
+        own.suspect += more.suspect;
+        if more.runs > 0 {
+            // Whoever failed, and did not succeed before, goes on failing.
+            let before = if later.last_success.is_none() { self.failures_in_a_row } else { 0 };
+            self.failures_in_a_row = before.saturating_add(later.failures_in_a_row);
+            self.error.clone_from(&later.error);
+        }
+        self.last_run = newest(self.last_run.take(), &later.last_run);
+        self.last_success = newest(self.last_success.take(), &later.last_success);
+        self.last_new = newest(self.last_new.take(), &later.last_new);
+        self.newest_observation = newest(self.newest_observation.take(), &later.newest_observation);
+    }
+}
+
+fn newest(one: Option<String>, other: &Option<String>) -> Option<String> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok();
+    if time(&one) < time(other) { other.clone() } else { one }
+}
+
+impl Account {
+    /// Adds what came later, or meanwhile at another broker; of what was refused the last is left.
+    pub fn add(&mut self, later: &Self, most: usize) {
+        self.status.add(&later.status);
+        let merges = self.rejected.back().zip(later.rejected.front());
+        let in_order = merges.is_none_or(|(last, first)| last.at <= first.at);
+        self.rejected.extend(later.rejected.iter().cloned());
+        if !in_order {
+            let time = |one: &Rejected| one.at.parse::<Timestamp>().ok();
+            self.rejected.make_contiguous().sort_by_cached_key(time);
+        }
+        let over = self.rejected.len().saturating_sub(most);
+        self.rejected.drain(..over);
+    }
+}
+
 impl Book {
+    /// How the feed fares, with what is not in the store yet.
+    pub fn status(&self) -> Status {
+        let mut status = self.kept.status.clone();
+        status.add(&self.new.status);
+        status
+    }
+
+    /// Everything that is known.
+    pub fn all(&self, most: usize) -> Account {
+        let mut all = self.kept.clone();
+        all.add(&self.new, most);
+        all
+    }
+
+    /// What could not be laid down is new again.
+    pub fn take_back(&mut self, part: Account, most: usize) {
+        let since = std::mem::replace(&mut self.new, part);
+        self.new.add(&since, most);
+        self.dirty = true;
+    }
+
     /// A run begins.
     pub fn begin(&mut self, now: Timestamp) {
         self.dirty = true;
-        self.status.last_run = Some(now.to_string());
+        self.new.status.last_run = Some(now.to_string());
     }
 
     /// It went well.
     pub fn succeed(&mut self, now: Timestamp) {
         self.dirty = true;
-        self.status.tally.runs += 1;
-        self.status.last_success = Some(now.to_string());
-        self.status.error = None;
-        self.status.failures_in_a_row = 0;
+        self.new.status.tally.runs += 1;
+        self.new.status.last_success = Some(now.to_string());
+        self.new.status.error = None;
+        self.new.status.failures_in_a_row = 0;
     }
 
     /// It failed.
     pub fn fail(&mut self, why: &str) {
         self.dirty = true;
-        self.status.tally.runs += 1;
-        self.status.tally.failures += 1;
-        self.status.failures_in_a_row = self.status.failures_in_a_row.saturating_add(1);
-        self.status.error = Some(why.chars().take(500).collect());
+        self.new.status.tally.runs += 1;
+        self.new.status.tally.failures += 1;
+        self.new.status.failures_in_a_row = self.new.status.failures_in_a_row.saturating_add(1);
+        self.new.status.error = Some(why.chars().take(500).collect());
     }
 
     /// What became of records.
     pub fn written(&mut self, written: &Written, now: Timestamp) {
-        let tally = &mut self.status.tally;
+        let tally = &mut self.new.status.tally;
         tally.stored += written.stored;
         tally.unchanged += written.unchanged;
         tally.late += written.late;
         tally.rejected += written.refused.len() as u64;
         if written.stored + written.late > 0 {
-            self.status.last_new = Some(now.to_string());
+            self.new.status.last_new = Some(now.to_string());
         }
         if let Some(newest) = written.newest {
-            let before = self.status.newest_observation.as_ref();
+            let before = self.new.status.newest_observation.as_ref();
             let before: Option<Timestamp> = before.and_then(|text| text.parse().ok());
             if before.is_none_or(|before| before < newest) {
-                self.status.newest_observation = Some(newest.to_string());
+                self.new.status.newest_observation = Some(newest.to_string());
             }
         }
         self.dirty = true;
@@ -160,7 +241,7 @@ impl Book {
     pub fn issues(&mut self, mapped: &Mapped, from: Option<&str>, now: Timestamp, most: usize) {
         for issue in &mapped.issues {
             let Issue { attribute, why, kind } = issue;
-            let tally = &mut self.status.tally;
+            let tally = &mut self.new.status.tally;
             let outcome = match kind {
                 IssueKind::LeftOut => {
                     tally.left_out += 1;
@@ -188,7 +269,7 @@ impl Book {
 
     /// Counts a record that nothing was made of, and keeps it.
     pub fn refused(&mut self, refused: Refused, from: Option<&str>, now: Timestamp, most: usize) {
-        self.status.tally.rejected += 1;
+        self.new.status.tally.rejected += 1;
         let rejected = Rejected {
             number: Some(refused.number),
             line: refused.line,
@@ -204,10 +285,10 @@ impl Book {
         if most == 0 {
             return;
         }
-        while self.rejected.len() >= most {
-            self.rejected.pop_front();
+        while self.new.rejected.len() >= most {
+            self.new.rejected.pop_front();
         }
-        self.rejected.push_back(rejected);
+        self.new.rejected.push_back(rejected);
     }
 }
 
@@ -254,7 +335,50 @@ mod tests {
                 Refused { number, line: None, id: None, why: "no".into(), excerpt: Value::Null };
             book.refused(refused, Some("f.csv"), now, 3);
         }
-        assert_eq!((book.status.tally.rejected, book.rejected.len()), (5, 3));
-        assert_eq!(book.rejected[0].number, Some(2));
+        assert_eq!((book.status().tally.rejected, book.all(3).rejected.len()), (5, 3));
+        assert_eq!(book.all(2).rejected[0].number, Some(3));
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn refused(number: u64) -> Refused {
+        Refused { number, line: None, id: None, why: "no".into(), excerpt: Value::Null }
+    }
+
+    #[test]
+    fn accounts_of_two_brokers_are_one_account() {
+        let (mut here, mut there) = (Book::default(), Book::default());
+        let stored = |newest| Written { stored: 2, newest: Some(newest), ..Written::default() };
+        here.begin(at(1));
+        here.refused(refused(1), None, at(1), 10);
+        here.written(&stored(at(0)), at(1));
+        here.succeed(at(1));
+        here.refused(refused(3), None, at(5), 10);
+        there.begin(at(3));
+        there.refused(refused(2), None, at(3), 10);
+        there.written(&stored(at(2)), at(3));
+        there.fail("it broke");
+        let mut all = here.all(10);
+        all.add(&there.new, 10);
+        let numbers: Vec<Option<u64>> = all.rejected.iter().map(|one| one.number).collect();
+        assert_eq!(numbers, [Some(1), Some(2), Some(3)], "in the order of time");
+        let tally = all.status.tally;
+        assert_eq!((tally.runs, tally.failures, tally.stored, tally.rejected), (2, 1, 4, 3));
+        assert_eq!(all.status.last_run, Some(at(3).to_string()));
+        assert_eq!(all.status.newest_observation, Some(at(2).to_string()));
+        assert_eq!(
+            (all.status.error.as_deref(), all.status.failures_in_a_row),
+            (Some("it broke"), 1)
+        );
+        all.add(&Account::default(), 2);
+        assert_eq!(all.status.failures_in_a_row, 1, "nothing happened, so nothing changed");
+        assert_eq!(all.rejected.len(), 2);
+        let mut again = Book::default();
+        again.begin(at(9));
+        again.succeed(at(9));
+        all.add(&again.new, 10);
+        assert_eq!((all.status.error, all.status.failures_in_a_row), (None, 0));
     }
 }

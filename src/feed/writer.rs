@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::mapper::{FLAGS, Mapped};
 use super::mapping::Mapping;
+use super::mapping::source::Way;
 use crate::broker::{Broker, shipped_context};
 use crate::config::Config;
 use crate::import::{
@@ -33,6 +34,8 @@ pub struct Writer {
     sink: LocalSink,
     past: LocalSink,
     known: Mutex<Known>,
+    /// Whether other brokers write the same entities at the same time.
+    others_write: bool,
 }
 
 /// What became of records.
@@ -44,10 +47,20 @@ pub struct Written {
     pub unchanged: u64,
     /// Records that were older than what is there, and went into its history.
     pub late: u64,
-    /// Records that the broker refused: their number, id and why.
-    pub refused: Vec<(u64, String, String)>,
+    /// Records that the broker refused.
+    pub refused: Vec<NotTaken>,
     /// The time of the newest record that was stored.
     pub newest: Option<Timestamp>,
+}
+
+/// A record that the broker refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotTaken {
+    pub number: u64,
+    pub id: String,
+    pub why: String,
+    /// The entity that was made of it.
+    pub made: Value,
 }
 
 /// What is known of entities, to write only what is new.
@@ -86,7 +99,9 @@ impl Writer {
             let choice = ContextChoice::Url(context.clone());
             LocalSink::new(broker.clone(), mapping.tenant.clone(), choice, mode)
         };
+        let others_write = broker.store().is_shared() && mapping.source.way == Way::Push;
         Ok(Self {
+            others_write,
             sink: sink(mode)?,
             past: sink(Mode::History)?,
             known: Mutex::new(Known { last: HashMap::new(), most: config.feeds.known.max(1) }),
@@ -174,7 +189,11 @@ impl Writer {
         let mut known = self.known.lock();
         for ((record, last), verdict) in current.into_iter().zip(verdicts) {
             match verdict {
-                Verdict::Refused(why) => written.refused.push((record.number, record.id, why)),
+                Verdict::Refused(why) => {
+                    let Mapped { number, id, entity, .. } = record;
+                    let made = Value::Object(entity);
+                    written.refused.push(NotTaken { number, id, why, made });
+                }
                 _ => {
                     written.stored += 1;
                     written.newest = written.newest.max(record.at);
@@ -226,7 +245,9 @@ impl Writer {
         };
         for ((number, id, count), verdict) in numbers.into_iter().zip(verdicts) {
             match verdict {
-                Verdict::Refused(why) => written.refused.push((number, id, why)),
+                Verdict::Refused(why) => {
+                    written.refused.push(NotTaken { number, id, why, made: Value::Null });
+                }
                 _ => written.late += count,
             }
         }
@@ -263,7 +284,7 @@ impl Writer {
         there.fold(0, |had, (place, _)| had | (1 << place))
     }
 
-    /// Looks up what the store has of entities that are not known yet.
+    /// Looks up what the store has of entities that are not known yet, or that others write, too.
     async fn learn(
         &self,
         ids: impl Iterator<Item = &String>,
@@ -271,7 +292,7 @@ impl Writer {
     ) -> Result<(), SinkError> {
         let unknown: Vec<EntityId> = {
             let known = self.known.lock();
-            let new = ids.filter(|id| !known.last.contains_key(*id));
+            let new = ids.filter(|id| self.others_write || !known.last.contains_key(*id));
             new.filter_map(|id| EntityId::parse(id).ok()).collect()
         };
         if unknown.is_empty() {
@@ -295,19 +316,54 @@ impl Writer {
             .collect();
         let mut known = self.known.lock();
         for stored in found {
-            let last = last_of(&stored, &names);
-            known.keep(stored.id.as_str().to_owned(), last);
+            let mut last = last_of(&stored, &names);
+            let id = stored.id.as_str();
+            match known.last.get(id) {
+                // It is as it was left.
+                Some(own) if own.at == last.at => {
+                    (last.hash, last.fresh) = (own.hash, own.fresh);
+                }
+                // Somebody else told something new of it.
+                Some(_) => last.fresh = Some(now),
+                None => {}
+            }
+            known.keep(id.to_owned(), last);
         }
         Ok(())
     }
 
+    /// Forgets what is known: others may have written since.
+    pub fn forget(&self) {
+        self.known.lock().last.clear();
+    }
+
     /// How many entities are known, and which have told nothing new since a time.
-    pub fn quiet_since(&self, since: Timestamp, most: usize) -> (usize, Vec<String>) {
-        let known = self.known.lock();
-        let quiet = known.last.iter().filter(|(_, last)| last.fresh.is_some_and(|at| at < since));
-        let mut quiet: Vec<String> = quiet.map(|(id, _)| id.clone()).take(most).collect();
+    pub async fn quiet_since(
+        &self,
+        since: Timestamp,
+        most: usize,
+        now: Timestamp,
+    ) -> (usize, Vec<String>) {
+        let (all, mut quiet) = {
+            let known = self.known.lock();
+            let old = |last: &Last| last.fresh.is_some_and(|at| at < since);
+            let quiet = known.last.iter().filter(|(_, last)| old(last));
+            let quiet: Vec<String> = quiet.map(|(id, _)| id.clone()).take(most).collect();
+            (known.last.len(), quiet)
+        };
+        if self.others_write && !quiet.is_empty() {
+            let ids: Vec<EntityId> =
+                quiet.iter().filter_map(|id| EntityId::parse(id).ok()).collect();
+            let store = self.broker.store();
+            let found = store.get_many(&self.mapping.tenant, &ids, now).await.unwrap_or_default();
+            let told = |id: &String| {
+                let own = found.iter().find(|stored| stored.id.as_str() == id);
+                own.is_some_and(|stored| stored.entity.modified_at >= since)
+            };
+            quiet.retain(|id| !told(id));
+        }
         quiet.sort();
-        (known.last.len(), quiet)
+        (all, quiet)
     }
 }
 

@@ -18,8 +18,8 @@ const PAGE: usize = 500;
 const ROWS: usize = 50_000;
 
 /// What all tenants share. Who delivers what, and how far, begins anew in another store.
-const SHARED: [&str; 6] =
-    ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "ending"];
+const SHARED: [&str; 7] =
+    ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "feed-parts", "ending"];
 /// What each tenant has of its own.
 const OWN: [&str; 14] = [
     "models",

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use lanna::broker::Broker;
-use lanna::config::{Config, Validation};
+use lanna::config::{Config, MongoUrl, Validation, Value as _};
 use lanna::feed::{Feeds, Status, shipped_feeds};
-use lanna::model::{EntityId, Stored, TenantId, Timestamp};
+use lanna::model::{EntityId, Stored, TenantId, Timestamp, Value};
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
 
 use server::Mosquitto;
@@ -28,6 +28,10 @@ struct Running {
 
 impl Running {
     async fn start(folder: &Path, run: &[&str]) -> Self {
+        Self::with(folder, run, |_| {}).await
+    }
+
+    async fn with(folder: &Path, run: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.store.data = folder.join("data");
         config.egress.allow_private = true;
@@ -36,6 +40,7 @@ impl Running {
         config.feeds.run = run.iter().map(|name| name.to_string()).collect();
         config.feeds.retry_first = Duration::from_millis(100);
         config.feeds.retry_last = Duration::from_millis(500);
+        change(&mut config);
         let config = Arc::new(config);
         let broker = Arc::new(Broker::open(&config).await.unwrap());
         let feeds = Feeds::open(config, broker.clone()).await.unwrap();
@@ -82,11 +87,10 @@ fn mapping(folder: &Path, name: &str, changes: &[(&str, &str)]) {
     let feeds = folder.join("feeds");
     std::fs::create_dir_all(&feeds).unwrap();
     std::fs::write(feeds.join(format!("{name}.toml")), text).unwrap();
-    std::fs::copy(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("feeds/pea-meters.csv"),
-        feeds.join("pea-meters.csv"),
-    )
-    .unwrap();
+    for beside in ["pea-meters.csv", "mae-moh-tambons.csv"] {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("feeds").join(beside);
+        std::fs::copy(shipped, feeds.join(beside)).unwrap();
+    }
 }
 
 fn sample(name: &str) -> &'static [u8] {
@@ -263,6 +267,130 @@ async fn messages_of_meters_are_stored_and_none_is_lost_while_the_broker_is_away
     again.wait("meter-mqtt", "what came meanwhile", |s| s.tally.stored >= 3).await;
     assert!(again.entity("urn:ngsi-ld:EnergyMeter:19").await.is_some());
     again.stop().await;
+}
+
+#[actix_web::test]
+async fn of_two_brokers_that_share_a_mongodb_one_runs_a_feed_and_the_other_takes_it_over() {
+    let url = std::env::var("TEST_MONGODB").expect("scripts/test starts a MongoDB");
+    let database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+    let folder = tempfile::tempdir().unwrap();
+    let (port, asked) = agency().await;
+    let address = format!("http://127.0.0.1:{port}/stations");
+    let every = "every = \"1s\"\nheaders = { API-Key = \"${CARGO_MANIFEST_DIR}\" }";
+    mapping(
+        folder.path(),
+        "air4thai",
+        &[
+            ("http://air4thai.pcd.go.th/services/getNewAQI_JSON.php", &address),
+            ("every = \"10m\"", every),
+        ],
+    );
+    let share = |config: &mut Config| {
+        config.store.url = Some(MongoUrl::from_text(&url).unwrap());
+        config.mongodb.database = database.clone();
+        config.feeds.lease = Duration::from_secs(3);
+    };
+    let one = Running::with(folder.path(), &["air4thai"], share).await;
+    one.wait("air4thai", "an answer", |s| s.tally.stored >= 4).await;
+    let two = Running::with(folder.path(), &["air4thai"], share).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (here, there) = (one.feeds.overview().await, two.feeds.overview().await);
+    assert!(here[0].runs_here && !there[0].runs_here);
+    assert_eq!(two.status("air4thai").tally.runs, 0, "only one of them asks");
+    one.feeds.close().await;
+    let before = asked.load(Ordering::SeqCst);
+    let begun = Instant::now();
+    while asked.load(Ordering::SeqCst) < before + 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody took the feed over");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let overview = two.feeds.overview().await;
+    assert!(overview[0].runs_here);
+    assert!(overview[0].status.tally.stored >= 4, "what the first counted is known");
+    two.stop().await;
+    one.broker.close().await.unwrap();
+}
+
+const GATES: &str = r#"
+about = "Gates that tell how many people went through"
+[source]
+kind = "push"
+[read]
+format = "json"
+[time]
+from = "at"
+zone = "Asia/Bangkok"
+[entity]
+id = "urn:ngsi-ld:Gate:{gate}"
+type = "Gate"
+[attributes]
+count = { from = "count", as = "integer", unit = "none" }
+[provenance]
+source = "https://gates.example.org"
+provider = "Example"
+class = "operator"
+"#;
+
+#[actix_web::test]
+async fn what_is_sent_to_one_of_two_brokers_is_known_at_both_and_counted_once() {
+    let url = std::env::var("TEST_MONGODB").expect("scripts/test starts a MongoDB");
+    let database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("feeds")).unwrap();
+    std::fs::write(folder.path().join("feeds/gates.toml"), GATES).unwrap();
+    let share = |config: &mut Config| {
+        config.store.url = Some(MongoUrl::from_text(&url).unwrap());
+        config.mongodb.database = database.clone();
+        config.feeds.lease = Duration::from_secs(3);
+    };
+    let one = Running::with(folder.path(), &["gates"], share).await;
+    let begun = Instant::now();
+    while !one.feeds.overview().await[0].runs_here {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody runs the feed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let two = Running::with(folder.path(), &["gates"], share).await;
+    let push = async |running: &Running, at: &str, count: i64| {
+        let text = serde_json::json!([
+            {"gate": "north", "at": format!("2026-03-14T{at}:00"), "count": count},
+            {"gate": "south", "at": "never", "count": count},
+        ]);
+        let feed = running.feeds.feed("gates").unwrap();
+        feed.push(text.to_string().into()).await.unwrap().unwrap()
+    };
+    assert_eq!(push(&one, "09:00", 5).await.stored, 1);
+    assert_eq!(push(&two, "09:30", 7).await.stored, 1);
+    let late = push(&one, "09:15", 6).await;
+    assert_eq!((late.stored, late.late), (0, 1), "the other broker took a newer one");
+    assert_eq!(push(&two, "09:30", 7).await.unchanged, 1);
+    let gate = one.entity("urn:ngsi-ld:Gate:north").await.unwrap();
+    let (_, count) =
+        gate.entity.attributes.iter().find(|(name, _)| name.as_str().ends_with("/count")).unwrap();
+    assert_eq!(count.instances()[0].datum, lanna::model::Datum::Property(Value::from(7)));
+
+    let known = async |running: &Running| {
+        let tally = running.feeds.overview().await[0].status.tally;
+        let refused = running.feeds.rejected("gates", 100).await.unwrap();
+        (tally.runs, tally.records, tally.stored, tally.late, tally.rejected, refused.len())
+    };
+    let whole = (4, 8, 2, 1, 4, 4);
+    let begun = Instant::now();
+    while (known(&one).await, known(&two).await) != (whole, whole) {
+        let both = (known(&one).await, known(&two).await);
+        assert!(begun.elapsed() < Duration::from_secs(60), "{both:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(two.feeds.statuses().is_empty(), "only who runs it counts it for Prometheus");
+    one.stop().await;
+    let begun = Instant::now();
+    while !two.feeds.overview().await[0].runs_here {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody took the feed over");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(known(&two).await, whole, "nothing is counted twice when it is taken over");
+    assert_eq!(two.feeds.statuses()[0].1.tally.rejected, 4);
+    two.stop().await;
 }
 
 #[actix_web::test]

@@ -12,8 +12,8 @@ use super::{Shared, resolve};
 use crate::feed::mapper::{Input, Mapped, Refused};
 use crate::feed::mapping::Mapping;
 use crate::feed::mapping::source::{Source, Way};
-use crate::feed::status::{Book, Rejected, Status};
-use crate::feed::writer::Writer;
+use crate::feed::status::{Account, Book, Rejected, Status};
+use crate::feed::writer::{NotTaken, Writer};
 use crate::import::SinkError;
 use crate::model::Timestamp;
 
@@ -27,6 +27,8 @@ pub struct Feed {
     /// What the last answer of a web server said of its version.
     pub(super) seen: Mutex<crate::egress::Seen>,
     pub(super) kept: Mutex<Option<Instant>>,
+    /// Whoever reads or writes what the store has of it, one at a time.
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 /// What became of a document.
@@ -112,6 +114,7 @@ impl Feed {
             held: Mutex::new(None),
             seen: Mutex::default(),
             kept: Mutex::new(None),
+            turn: tokio::sync::Mutex::default(),
         })
     }
 
@@ -242,7 +245,7 @@ impl Feed {
         let most = self.shared.config.feeds.rejected;
         let from = document.from();
         let mut book = self.book.lock();
-        book.status.tally.records += records.len() as u64;
+        book.new.status.tally.records += records.len() as u64;
         taken.records += records.len() as u64;
         for record in records {
             match record {
@@ -293,11 +296,12 @@ impl Feed {
         let most = self.shared.config.feeds.rejected;
         let mut book = self.book.lock();
         book.written(&written, now);
-        for (number, id, why) in written.refused {
+        for NotTaken { number, id, why, made } in written.refused {
             taken.reject(number, Some(&id), &why);
             let rejected = Rejected {
                 number: Some(number),
                 id: Some(id),
+                record: made,
                 ..Rejected::new("record", None, &why, "refused", now)
             };
             book.keep(rejected, most);
@@ -320,18 +324,15 @@ impl Feed {
 
     /// How it fares, as far as this broker knows.
     pub fn status(&self) -> Status {
-        self.book.lock().status.clone()
+        self.book.lock().status()
     }
 
     /// How it fares, for those who operate it.
     pub async fn overview(&self) -> Overview {
         let runs_here = self.is_held();
-        let status = self.known_status().await;
-        let (mapping, source) = (&self.mapping, self.source());
         let now = Timestamp::now();
-        let expect = i64::try_from(source.expect.as_micros()).unwrap_or(i64::MAX);
-        let (entities, quiet_entities) =
-            self.writer.quiet_since(now.plus_micros(expect.saturating_neg()), QUIET);
+        let (status, entities, quiet_entities) = self.known(now).await;
+        let (mapping, source) = (&self.mapping, self.source());
         let state = match () {
             () if self.resolved().is_err() => "waiting",
             () if status.failures_in_a_row > 0 => "failing",
@@ -355,6 +356,12 @@ impl Feed {
         }
     }
 
+    /// How many entities it is known to tell of, and those of them that are quiet.
+    pub(super) async fn quiet(&self, now: Timestamp) -> (usize, Vec<String>) {
+        let expect = i64::try_from(self.source().expect.as_micros()).unwrap_or(i64::MAX);
+        self.writer.quiet_since(now.plus_micros(expect.saturating_neg()), QUIET, now).await
+    }
+
     /// Whether this broker runs it.
     pub(super) fn is_held(&self) -> bool {
         self.held.lock().is_some_and(|until| until > Instant::now())
@@ -369,14 +376,25 @@ impl Feed {
         let store = shared.broker.store();
         match store.claim(&self.lease_name(), &shared.holder, ttl).await {
             Ok(true) => {
-                let before = self.held.lock().replace(until);
-                if before.is_none() && store.is_shared() {
-                    self.restore().await;
+                if !self.is_held() && store.is_shared() {
+                    // Another may have run it meanwhile.
+                    if !self.restore().await {
+                        return;
+                    }
+                    self.writer.forget();
                     tracing::info!(feed = self.name(), "this broker runs the feed");
                 }
+                *self.held.lock() = Some(until);
             }
-            Ok(false) => *self.held.lock() = None,
+            Ok(false) => self.lose(),
             Err(error) => tracing::warn!(feed = self.name(), %error, "a lease cannot be renewed"),
+        }
+    }
+
+    /// Another broker runs it: what is kept is known to that one, what is new is passed on to it.
+    fn lose(&self) {
+        if self.held.lock().take().is_some() {
+            self.book.lock().kept = Account::default();
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) async fn step(
             false => take(feed, file, most).await?,
         };
         if !done {
+            // It does not come again, so what was refused of it is kept first.
+            feed.keep(true).await;
             feed.mark_done(&file.name, &file.mark).await.map_err(broken)?;
         }
         if finish(folder, file, refused.as_deref()).await {

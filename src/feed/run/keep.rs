@@ -1,12 +1,15 @@
 //! What is kept of a feed in the store: its state, what it refused, and which files are done. So a
 //! restart forgets nothing, and brokers that share a store know of each other's feeds.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::Feed;
-use crate::feed::status::{Rejected, Status};
+use crate::feed::mapping::source::Way;
+use crate::feed::status::{Account, Rejected, Status};
+use crate::model::Timestamp;
 use crate::store::{Records, Shelf, StoreError};
 
 /// The state of feeds, by their names.
@@ -16,8 +19,26 @@ const REJECTED: Shelf = Shelf::shared("feed-rejected");
 /// Files that are done, by feed and name.
 const FILES: Shelf = Shelf::shared("feed-files");
 
+/// What brokers that do not run a feed took of it, until the one that does takes it into its account;
+/// by the name of the feed and a number.
+const PARTS: Shelf = Shelf::shared("feed-parts");
+
 /// How often the state of a feed is kept at most.
 const EVERY: Duration = Duration::from_secs(10);
+/// The same where others wait to see it: something was refused, or several brokers are sent to.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The state of a feed, as it is kept.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct State {
+    #[serde(flatten)]
+    status: Status,
+    /// Parts that are in it.
+    gathered: Vec<String>,
+    entities: usize,
+    quiet_entities: Vec<String>,
+}
 
 /// What a file was when it was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,79 +48,172 @@ pub(super) struct FileMark {
 }
 
 impl Feed {
-    /// Takes up what was kept.
-    pub(super) async fn restore(&self) {
-        let store = &**self.shared().broker.store();
-        let status: Result<Option<Status>, _> = Records::on(store, STATES).get(self.name()).await;
-        let rejected: Result<Option<Vec<Rejected>>, _> =
-            Records::on(store, REJECTED).get(self.name()).await;
-        match (status, rejected) {
-            (Ok(status), Ok(rejected)) => {
+    /// Takes up what was kept; false if it cannot be read.
+    pub(super) async fn restore(&self) -> bool {
+        let _turn = self.turn.lock().await;
+        match self.load().await {
+            Ok((state, rejected)) => {
                 let mut book = self.book.lock();
-                if book.dirty {
-                    // What was pushed here before the lease was had is not to be forgotten.
-                    return;
-                }
-                book.status = status.unwrap_or_default();
-                book.rejected = rejected.unwrap_or_default().into();
-                book.dirty = false;
+                book.kept = Account { status: state.status, rejected };
+                book.gathered = state.gathered;
+                true
             }
-            (Err(error), _) | (_, Err(error)) => {
+            Err(error) => {
                 tracing::warn!(feed = self.name(), %error, "the state of a feed cannot be read");
+                false
             }
         }
     }
 
-    /// Keeps the state, if it changed and was not kept just now.
+    async fn load(&self) -> Result<(State, VecDeque<Rejected>), StoreError> {
+        let store = &**self.shared().broker.store();
+        let state = Records::on(store, STATES).get(self.name()).await?;
+        let rejected = Records::on(store, REJECTED).get(self.name()).await?;
+        Ok((state.unwrap_or_default(), rejected.unwrap_or_default()))
+    }
+
+    /// Keeps what happened, unless that was done just now: whoever runs the feed keeps all that is
+    /// known of it, others what came to them.
     pub(super) async fn keep(&self, at_once: bool) {
-        let early = self.kept.lock().is_some_and(|kept| kept.elapsed() < EVERY);
-        if (early && !at_once) || !self.is_held() {
+        let shared = self.shared().broker.store().is_shared();
+        let every = match shared && self.source().way == Way::Push {
+            false if self.book.lock().new.rejected.is_empty() => EVERY,
+            _ => SOON,
+        };
+        if !at_once && self.kept.lock().is_some_and(|kept| kept.elapsed() < every) {
             return;
         }
-        let (status, rejected) = {
-            let mut book = self.book.lock();
-            if !std::mem::take(&mut book.dirty) {
-                return;
-            }
-            (book.status.clone(), Vec::from(book.rejected.clone()))
-        };
         *self.kept.lock() = Some(Instant::now());
-        let store = &**self.shared().broker.store();
-        let state = Records::on(store, STATES).put(self.name(), &status).await;
-        let refused = Records::on(store, REJECTED).put(self.name(), &rejected).await;
-        if let Err(error) = state.and(refused) {
-            self.book.lock().dirty = true;
+        let _turn = self.turn.lock().await;
+        let kept = match (self.is_held(), shared) {
+            (true, false) => self.write_down(Vec::new()).await,
+            (true, true) => self.gather().await,
+            (false, true) => self.pass_on().await,
+            // The lease comes in a moment.
+            (false, false) => Ok(()),
+        };
+        if let Err(error) = kept {
             tracing::warn!(feed = self.name(), %error, "the state of a feed cannot be kept");
         }
     }
 
-    /// The state: of this broker if it runs the feed, as it was kept otherwise.
-    pub(super) async fn known_status(&self) -> Status {
-        if !self.is_elsewhere() {
-            return self.status();
+    /// Lays down what happened here, for the broker that runs the feed.
+    async fn pass_on(&self) -> Result<(), StoreError> {
+        let part = {
+            let mut book = self.book.lock();
+            if !std::mem::take(&mut book.dirty) {
+                return Ok(());
+            }
+            std::mem::take(&mut book.new)
+        };
+        let key = format!("{}/{}", self.name(), uuid::Uuid::now_v7().simple());
+        let laid = Records::on(&**self.shared().broker.store(), PARTS).put(&key, &part).await;
+        if laid.is_err() {
+            self.book.lock().take_back(part, self.shared().config.feeds.rejected);
         }
+        laid
+    }
+
+    /// Keeps what is known, with the parts that others laid down.
+    async fn gather(&self) -> Result<(), StoreError> {
+        let parts = self.parts().await?;
+        let keys: Vec<String> = parts.iter().map(|(key, _)| key.clone()).collect();
+        self.write_down(parts).await?;
+        let shelf: Records<'_, Account> = Records::on(&**self.shared().broker.store(), PARTS);
+        for key in keys {
+            shelf.take(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// The parts of this feed that lie in the store.
+    async fn parts(&self) -> Result<Vec<(String, Account)>, StoreError> {
+        let own = format!("{}/", self.name());
+        let shelf: Records<'_, Account> = Records::on(&**self.shared().broker.store(), PARTS);
+        let mut all = shelf.all().await?;
+        all.retain(|(key, _)| key.starts_with(&own));
+        Ok(all)
+    }
+
+    /// Keeps what is known, if anything is new.
+    async fn write_down(&self, parts: Vec<(String, Account)>) -> Result<(), StoreError> {
+        let most = self.shared().config.feeds.rejected;
+        let (entities, quiet_entities) = self.quiet(Timestamp::now()).await;
+        let (before, new, rejected, state) = {
+            let mut book = self.book.lock();
+            let dirty = std::mem::take(&mut book.dirty);
+            let more = parts.iter().filter(|(key, _)| !book.gathered.contains(key));
+            let more: Vec<&Account> = more.map(|(_, part)| part).collect();
+            if !dirty && more.is_empty() {
+                return Ok(());
+            }
+            let new = std::mem::take(&mut book.new);
+            let mut all = book.kept.clone();
+            all.add(&new, most);
+            more.into_iter().for_each(|part| all.add(part, most));
+            let gathered: Vec<String> = parts.into_iter().map(|(key, _)| key).collect();
+            let (status, rejected) = (all.status.clone(), all.rejected.clone());
+            let state = State { status, gathered: gathered.clone(), entities, quiet_entities };
+            let before = (
+                std::mem::replace(&mut book.kept, all),
+                std::mem::replace(&mut book.gathered, gathered),
+            );
+            (before, new, rejected, state)
+        };
         let store = &**self.shared().broker.store();
-        let kept: Result<Option<Status>, _> = Records::on(store, STATES).get(self.name()).await;
-        kept.ok().flatten().unwrap_or_default()
+        // What was refused first: a kill in between repeats some of it, and counts nothing twice.
+        let mut kept = Records::on(store, REJECTED).put(self.name(), &rejected).await;
+        if kept.is_ok() {
+            kept = Records::on(store, STATES).put(self.name(), &state).await;
+        }
+        if kept.is_err() {
+            let held = self.is_held();
+            let mut book = self.book.lock();
+            if held {
+                (book.kept, book.gathered) = before;
+            }
+            book.take_back(new, most);
+        }
+        kept
+    }
+
+    /// All that is known, by whichever broker: what happened, how many entities the feed tells of,
+    /// and those that are quiet.
+    pub(super) async fn known(&self, now: Timestamp) -> (Status, usize, Vec<String>) {
+        let (account, seen) = self.account().await;
+        let (entities, quiet) = match seen {
+            Some(seen) => seen,
+            None => self.quiet(now).await,
+        };
+        (account.status, entities, quiet)
     }
 
     /// What was refused last, newest first.
     pub async fn rejected(&self, limit: usize) -> Vec<Rejected> {
-        let all: Vec<Rejected> = match self.is_elsewhere() {
-            false => self.book.lock().rejected.iter().cloned().collect(),
-            true => {
-                let store = &**self.shared().broker.store();
-                let kept = Records::on(store, REJECTED).get(self.name()).await;
-                kept.ok().flatten().unwrap_or_default()
-            }
-        };
-        all.into_iter().rev().take(limit).collect()
+        self.account().await.0.rejected.into_iter().rev().take(limit).collect()
     }
 
-    fn is_elsewhere(&self) -> bool {
-        // What was pushed here while another broker runs the feed is known here alone.
-        let known_here = self.book.lock().dirty;
-        self.shared().broker.store().is_shared() && !self.is_held() && !known_here
+    /// All that is known of what happened, and, if another broker runs the feed, what that one knows
+    /// of entities.
+    async fn account(&self) -> (Account, Option<(usize, Vec<String>)>) {
+        let most = self.shared().config.feeds.rejected;
+        if !self.shared().broker.store().is_shared() {
+            return (self.book.lock().all(most), None);
+        }
+        // Parts first: what is gathered after that is in the state that is read then.
+        let parts = self.parts().await.unwrap_or_default();
+        let (mut all, gathered, seen) = if self.is_held() {
+            let book = self.book.lock();
+            (book.all(most), book.gathered.clone(), None)
+        } else {
+            let (state, rejected) = self.load().await.unwrap_or_default();
+            let mut all = Account { status: state.status, rejected };
+            all.add(&self.book.lock().new, most);
+            (all, state.gathered, Some((state.entities, state.quiet_entities)))
+        };
+        let more = parts.iter().filter(|(key, _)| !gathered.contains(key));
+        more.for_each(|(_, part)| all.add(part, most));
+        (all, seen)
     }
 
     fn file_key(&self, file: &str) -> String {

@@ -143,7 +143,10 @@ impl Feeds {
                 return Err(FeedsError::NoSuchFeed { name: name.clone(), hint });
             };
             let feed = Feed::new(mapping, shared.clone())?;
-            feed.restore().await;
+            // Where brokers share a store, whoever comes to run it takes up what was kept.
+            if !shared.broker.store().is_shared() {
+                feed.restore().await;
+            }
             all.insert(name.clone(), Arc::new(feed));
         }
         Ok(Arc::new(Self { all, shared, thread: Mutex::new(None) }))
@@ -200,10 +203,13 @@ impl Feeds {
         all
     }
 
-    /// How each of them fares, as far as this broker knows.
+    /// How those fare that this broker runs. Another that shares the store knows of the others, so
+    /// that sums over all brokers count everything once.
     pub fn statuses(&self) -> Vec<(&str, Status, bool, Duration)> {
         let now = Timestamp::now();
-        let each = self.all.values().map(|feed| {
+        let shared = self.shared.broker.store().is_shared();
+        let own = self.all.values().filter(|feed| !shared || feed.is_held());
+        let each = own.map(|feed| {
             let status = feed.status();
             let expect = feed.source().expect;
             let quiet = status.is_quiet(expect, self.shared.started, now);
@@ -253,6 +259,7 @@ async fn work(feed: Arc<Feed>) {
         let mut pause = Pause::new(&shared.config.feeds);
         while !shared.is_closing() {
             if !feed.is_held() {
+                feed.keep(false).await;
                 shared.rest(Duration::from_millis(200)).await;
                 continue;
             }
@@ -292,7 +299,7 @@ async fn step(feed: &Arc<Feed>) -> Result<Duration, String> {
         Way::Folder(folder) => folder::step(feed, folder, source.most).await,
         Way::Mqtt(mqtt) => mqtt::step(feed, mqtt, source.most).await,
         // What comes is taken when it comes; there is only its state to be kept.
-        Way::Push => Ok(Duration::from_secs(5)),
+        Way::Push => Ok(Duration::from_secs(1)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod air4thai;
 mod shipped;
+mod tambon;
 
 use serde_json::Value;
 

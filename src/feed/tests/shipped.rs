@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::config::{Config, Validation};
+use crate::feed::load_samples;
 use crate::feed::shipped::shipped_feeds;
 use crate::jsonld::{Document, shipped_context};
+use crate::model::{TenantId, Timestamp};
 use crate::represent::{Reader, Reading};
 use crate::schema::shipped_for;
 
@@ -46,4 +52,37 @@ fn every_reading_carries_its_source_its_time_and_its_unit() {
         }
         assert!(readings > 0, "{}", shipped.name);
     }
+}
+
+#[tokio::test]
+async fn the_samples_are_taken_whole_where_models_are_enforced_and_twice_is_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = Config::default();
+    config.store.data = folder.path().join("data");
+    config.models.validation = Validation::Enforce;
+    let broker = Arc::new(Broker::open(&config).await.expect("the folder is empty"));
+    let taken = load_samples(&config, broker.clone()).await.expect("they are taken");
+    assert_eq!(taken, 4 + 3 + 3 + 2 + 192 + 2 + 2);
+    let census = || broker.store().census(&TenantId::DEFAULT, Timestamp::now());
+    let counts = |census: crate::store::Census| -> Vec<(String, u64)> {
+        let types = census.types.into_iter();
+        types
+            .map(|of| (of.name.as_str().rsplit('/').next().unwrap_or("").into(), of.entities))
+            .collect()
+    };
+    let first = counts(census().await.expect("the store is well"));
+    let mut named: Vec<(&str, u64)> = first.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    named.sort_unstable();
+    assert_eq!(
+        named,
+        [
+            ("AirQualityObserved", 7),
+            ("EnergyMeter", 3),
+            ("Hotspot", 3),
+            ("WaterObserved", 2),
+            ("WeatherObserved", 2),
+        ]
+    );
+    load_samples(&config, broker.clone()).await.expect("they are taken");
+    assert_eq!(counts(census().await.expect("the store is well")), first);
 }
