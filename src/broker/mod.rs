@@ -64,7 +64,7 @@ pub use registrations::{RegistrationPage, RegistrationTexts, Registry, RegistryF
 pub use retrieve_entity::Answer;
 pub use source_identity::SourceIdentity;
 pub use subscriptions::{About, Subscribed, Subscriptions};
-pub use temporal::{History, HistoryTexts, RangeSize, TimeRange};
+pub use temporal::{AskedHistory, History, HistoryTexts, KeptHistory, RangeSize, TimeRange};
 pub use view::ViewTexts;
 
 use self::entity_maps::EntityMaps;
@@ -88,6 +88,7 @@ pub struct Broker {
     limits: Limits,
     query_limits: query::Limits,
     pages: pages::Pages,
+    kept_histories: temporal::KeptHistories,
     started_at: Timestamp,
     subscriptions: Arc<Subscriptions>,
     registry: Arc<Registry>,
@@ -130,6 +131,7 @@ impl Broker {
     ) -> Self {
         let Telling { subscriptions, hub, carrier } = telling;
         let query_limits = query_limits(&limits);
+        let kept_most = limits.temporal_kept;
         let tidy = Arc::new(Tidy::new(store.clone()));
         let entity_maps = EntityMaps::new(store.clone(), tidy.clone(), config::Maps::default());
         let snapshots = Snapshots::new(store.clone(), tidy.clone(), config::Snapshots::default());
@@ -140,6 +142,7 @@ impl Broker {
             limits,
             query_limits,
             pages: pages::Pages::default(),
+            kept_histories: temporal::KeptHistories::new(kept_most.bytes() as u64),
             started_at: Timestamp::now(),
             subscriptions,
             registry,

@@ -51,6 +51,9 @@ settings! {
         temporal_periods: usize = 100_000,
         /// How many values distinctCount tells apart, about 16 bytes each.
         temporal_distinct: usize = 1_000_000,
+        /// How much memory answers of the temporal API about one entity may take that are kept in
+        /// case the same is asked again before anything changes.
+        temporal_kept: ByteSize = ByteSize::mebi(32),
         /// How many distinct names (attributes, types, vocabulary) are remembered: each stays in
         /// memory, about 100 bytes, as long as the broker runs.
         names: usize = 4_000_000,

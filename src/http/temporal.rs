@@ -4,6 +4,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
+use bytes::Bytes;
 
 use super::answer::{RESULTS_COUNT, created, done, dressed, warn};
 use super::entities::{take_page, take_query};
@@ -16,8 +17,8 @@ use super::request::Incoming;
 use super::tables;
 use super::viewing::Viewing;
 use crate::broker::{
-    Call, Error, History, HistoryTexts, PageTexts, QueryTexts, RangeSize, Settled, TimeRange,
-    delete_instances,
+    Call, Error, History, HistoryTexts, KeptHistory, PageTexts, QueryTexts, RangeSize, Settled,
+    TimeRange, delete_instances,
 };
 use crate::model::Timestamp;
 use crate::represent::{TemporalForm, write_evolution, write_evolutions};
@@ -50,11 +51,27 @@ pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, 
     let call = incoming.call().await?;
     let id = incoming.entity_id(id)?;
     let broker = incoming.broker;
+    let question = (incoming.http.uri().query(), viewing.media, viewing.texts.version);
+    let asked = match viewing.media {
+        Media::Json | Media::LdJson if !map.any() => broker.asked_history(&call, &id, question),
+        _ => None,
+    };
+    if let Some(kept) = asked.and_then(|asked| broker.kept_history(asked)) {
+        return Ok(again(&call, &viewing, kept));
+    }
     let mut history = broker.retrieve_evolution(&call, &id, &texts, &viewing.texts, &map).await?;
     let map = history.map.take();
     let mut response = match viewing.media {
         Media::Csv | Media::Arrow => tables::answer(&incoming, call, &viewing, history)?,
-        _ => one(&call, &viewing, &history)?,
+        _ => {
+            let answer = one(&call, &viewing, &history)?;
+            if let Some(asked) = asked {
+                broker.keep_history(asked, answer.clone());
+            }
+            let mut response = again(&call, &viewing, answer);
+            warn(response.headers_mut(), &history.warnings);
+            response
+        }
     };
     name_map(&mut response, map.as_ref());
     Ok(response)
@@ -195,7 +212,7 @@ fn put_page(
 }
 
 /// The evolution of one entity.
-fn one(call: &Call, viewing: &Viewing, history: &History) -> Result<HttpResponse, Problem> {
+fn one(call: &Call, viewing: &Viewing, history: &History) -> Result<KeptHistory, Problem> {
     let Some(evolution) = history.told.evolutions.first() else {
         return Err(Problem::internal("a history was found and is not there"));
     };
@@ -205,11 +222,17 @@ fn one(call: &Call, viewing: &Viewing, history: &History) -> Result<HttpResponse
     if written.empty {
         return Err(Problem::not_found("the history has none of the members that were asked for"));
     }
-    let mut response = dressed(call, viewing, written.altered, body);
-    put_range(&mut response, history.range);
-    put_thinned(&mut response, history.thinned);
-    warn(response.headers_mut(), &history.warnings);
-    Ok(response)
+    let (body, altered) = (Bytes::from(body), written.altered);
+    Ok(KeptHistory { body, altered, range: history.range, thinned: history.thinned })
+}
+
+/// The answer that tells of one entity.
+fn again(call: &Call, viewing: &Viewing, answer: KeptHistory) -> HttpResponse {
+    let KeptHistory { body, altered, range, thinned } = answer;
+    let mut response = dressed(call, viewing, altered, body);
+    put_range(&mut response, range);
+    put_thinned(&mut response, thinned);
+    response
 }
 
 /// The evolutions of a page of entities.

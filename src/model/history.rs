@@ -20,6 +20,19 @@ pub struct NotAnInstanceId(pub String);
 
 const INSTANCE_PREFIX: &str = "urn:ngsi-ld:Instance:";
 
+impl InstanceId {
+    /// Appends the URI.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        out.extend_from_slice(INSTANCE_PREFIX.as_bytes());
+        let mut text = [0; 32];
+        for (two, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0.to_be_bytes()) {
+            *two = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        }
+        out.extend_from_slice(&text);
+    }
+}
+
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{INSTANCE_PREFIX}{:032x}", self.0)

@@ -17,6 +17,7 @@ use crate::model::{HistoryChange, HistoryWrite, Timestamp, TypeName, Write};
 use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 
 pub use events::{Event, Note, READERS, Reached, RecordEdit, Topic, Watch};
+pub(crate) use generations::Generations;
 pub use guard::Guard;
 pub use history::{
     Archive, Archives, EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries,
@@ -26,6 +27,7 @@ pub use history::{
 /// The store within this process, on a folder.
 pub mod embedded;
 mod events;
+mod generations;
 mod guard;
 /// Copying from one store to another.
 pub mod migrate;
@@ -100,6 +102,13 @@ pub trait Store: Send + Sync + 'static {
         plan: &HistoryPlan,
         now: Timestamp,
     ) -> Result<FoundHistory, StoreError>;
+
+    /// A number that is another one whenever anything changed that the history of an entity tells,
+    /// and perhaps when nothing did; None if the store does not know.
+    fn history_stamp(&self, tenant: &TenantId, id: &EntityId) -> Option<u64> {
+        let _ = (tenant, id);
+        None
+    }
 
     /// What is held of the history of the entities that a plan selects by ids and types: a page
     /// of them, in the order of their ids.

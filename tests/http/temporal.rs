@@ -198,6 +198,52 @@ async fn instances_are_changed_and_deleted_by_their_ids() {
 }
 
 #[actix_web::test]
+async fn an_answer_is_given_again_until_anything_changes() {
+    let broker = with_station().await;
+    let path = format!("{PATH}?attrs=pm25&lastN=2&format=temporalValues&options=sysAttrs");
+    let mut before = String::new();
+    let changes = [
+        ("nothing", "POST", "/temporal/entities".to_owned(), Value::Null),
+        ("a late reading", "POST", format!("{PATH}/attrs"), json!({"pm25": [reading(20, 3)]})),
+        (
+            "a write",
+            "PATCH",
+            format!("/entities/{ID}/attrs/pm25"),
+            json!({"type": "Property", "value": 60, "observedAt": "2026-01-01T05:00:00Z"}),
+        ),
+        (
+            "a batch",
+            "POST",
+            "/entityOperations/merge".to_owned(),
+            json!([{"id": ID, "pm25": reading(70, 6)}]),
+        ),
+        ("another attribute", "PATCH", format!("/entities/{ID}"), json!({"pm10": reading(1, 1)})),
+        ("a deletion", "DELETE", format!("/entities/{ID}/attrs/pm25"), Value::Null),
+        ("the end", "DELETE", format!("/entities/{ID}"), Value::Null),
+    ];
+    for (what, method, path_of_change, body) in changes {
+        wait_a_millisecond().await;
+        let done = match (method, &body) {
+            ("POST", Value::Null) => 204,
+            ("DELETE", _) => broker.delete(&path_of_change).await.status,
+            _ => broker.body(method, &path_of_change, body).await.status,
+        };
+        assert_eq!(done, 204, "{what}");
+        let first = broker.get(&path).await;
+        let second = broker.get(&path).await;
+        assert_eq!((first.status, &first.text), (200, &second.text), "{what}");
+        assert_eq!(first.header("link"), second.header("link"));
+        assert_ne!(first.text, before, "{what}");
+        before = first.text;
+    }
+    let cut = broker.get(PATH).await;
+    assert_eq!(
+        (cut.status, cut.header("content-range")),
+        (206, broker.get(PATH).await.header("content-range"))
+    );
+}
+
+#[actix_web::test]
 async fn a_body_asks_what_a_url_asks() {
     let broker = with_station().await;
     let query = json!({

@@ -1,6 +1,7 @@
 //! The temporal API (5.6.11 to 5.6.16, 5.7.3, 5.7.4).
 
 mod add_instances;
+mod again;
 mod batch_evolve;
 mod delete_evolution;
 mod delete_instances;
@@ -11,8 +12,11 @@ mod range;
 mod retrieve_evolution;
 mod upsert_evolution;
 
+pub use again::{AskedHistory, KeptHistory};
 pub use plan::HistoryTexts;
 pub use range::{RangeSize, TimeRange};
+
+pub(super) use again::KeptHistories;
 
 use crate::egress::Method;
 

@@ -17,8 +17,8 @@ pub(super) struct Gathering<'p> {
     backwards: bool,
     /// Only this instant, if only one is told.
     instant: Option<Timestamp>,
-    /// The times of what was taken, the farthest on top.
-    times: BinaryHeap<Far>,
+    /// The times of what was taken.
+    times: Times,
     /// What lies here or farther does not fit.
     pub(super) bound: Option<Timestamp>,
     taken: usize,
@@ -48,6 +48,42 @@ impl Far {
     }
 }
 
+/// Times that are put in order only once there are too many.
+enum Times {
+    Few(Vec<Far>),
+    /// The farthest on top.
+    Many(BinaryHeap<Far>),
+}
+
+impl Times {
+    /// Adds a time; the farthest, which goes, if there are more than the limit.
+    fn add(&mut self, far: Far, limit: usize) -> Option<Far> {
+        match self {
+            Times::Few(few) => {
+                few.push(far);
+                if few.len() <= limit {
+                    return None;
+                }
+                let mut many = BinaryHeap::from(std::mem::take(few));
+                let farthest = many.pop();
+                *self = Times::Many(many);
+                farthest
+            }
+            Times::Many(many) => {
+                many.push(far);
+                many.pop()
+            }
+        }
+    }
+
+    fn all(&self, holds: impl Fn(Far) -> bool) -> bool {
+        match self {
+            Times::Few(few) => few.iter().all(|far| holds(*far)),
+            Times::Many(many) => many.iter().all(|far| holds(*far)),
+        }
+    }
+}
+
 impl<'p> Gathering<'p> {
     pub(super) fn new(plan: &'p HistoryPlan) -> Self {
         Self {
@@ -55,7 +91,7 @@ impl<'p> Gathering<'p> {
             limit: plan.limits.instances,
             backwards: plan.last_n.is_some(),
             instant: None,
-            times: BinaryHeap::new(),
+            times: Times::Few(Vec::new()),
             bound: None,
             taken: 0,
             entities: Vec::new(),
@@ -72,7 +108,7 @@ impl<'p> Gathering<'p> {
 
     /// Whether nothing but one instant lies before the bound: the answer would be empty.
     pub(super) fn is_crowded(&self) -> bool {
-        self.bound.is_some() && self.times.iter().all(|far| self.is_beyond(far.at()))
+        self.bound.is_some() && self.times.all(|far| self.is_beyond(far.at()))
     }
 
     fn far(&self, at: Timestamp) -> Far {
@@ -176,10 +212,7 @@ impl<'p> Gathering<'p> {
         }
         line.push((at, recorded));
         self.taken += 1;
-        self.times.push(far);
-        if self.times.len() > self.limit
-            && let Some(farthest) = self.times.pop()
-        {
+        if let Some(farthest) = self.times.add(far, self.limit) {
             self.bound = Some(farthest.at());
         }
         if self.taken > self.limit.saturating_mul(2) {

@@ -173,8 +173,9 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn instance_id(&mut self, recorded: &Recorded) {
-        self.out.extend_from_slice(b",\"instanceId\":");
-        json::string(self.out, &recorded.id.to_string());
+        self.out.extend_from_slice(b",\"instanceId\":\"");
+        recorded.id.write_to(self.out);
+        self.out.push(b'"');
     }
 
     /// The instance that stands for a deletion: Null as the datum, and when.

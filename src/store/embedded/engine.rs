@@ -1,9 +1,9 @@
 //! The engine: ordered bytes on disk, written in atomic batches. The only file that knows fjall.
 //!
-//! Five keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
-//! in the order they were created. `events`: sequence → record. `tails` and `blocks`: what was
-//! recorded of each series of history, as it came and packed. `rest`: a letter and a key →
-//! everything else.
+//! Six keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
+//! in the order they were created. `events`: sequence → record. `log`, `tails` and `blocks`: what
+//! was recorded in history, as groups of writes recorded it, by series, and packed. `rest`: a letter
+//! and a key → everything else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -69,13 +69,19 @@ pub(super) enum Rest {
     ChapterType = b'y',
 }
 
-/// The two keyspaces of history.
+/// The keyspaces of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Past {
-    /// Series, sequence → what one write recorded.
+    /// Sequence → what one group of writes recorded, until it is laid down by series.
+    Log,
+    /// Series, sequence → a few rows that are to be packed with others.
     Tails,
     /// Series, first time → packed rows.
     Blocks,
+}
+
+impl Past {
+    const ALL: [Past; 3] = [Past::Log, Past::Tails, Past::Blocks];
 }
 
 impl Rest {
@@ -93,6 +99,7 @@ pub(super) struct Batch {
     entities: Vec<(EntityKey, Option<Vec<u8>>)>,
     rest: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
     events: Vec<(u64, Option<Vec<u8>>)>,
+    log: Pairs,
     tails: Pairs,
     blocks: Pairs,
 }
@@ -137,6 +144,7 @@ impl Batch {
     /// The batch's part of a keyspace of history, to be changed.
     pub fn past_mut(&mut self, past: Past) -> &mut Pairs {
         match past {
+            Past::Log => &mut self.log,
             Past::Tails => &mut self.tails,
             Past::Blocks => &mut self.blocks,
         }
@@ -145,6 +153,7 @@ impl Batch {
     /// The batch's part of a keyspace of history.
     pub fn past(&self, past: Past) -> &Pairs {
         match past {
+            Past::Log => &self.log,
             Past::Tails => &self.tails,
             Past::Blocks => &self.blocks,
         }
@@ -155,7 +164,7 @@ impl Batch {
     }
 
     fn len(&self) -> usize {
-        let past = self.tails.len() + self.blocks.len();
+        let past: usize = Past::ALL.iter().map(|past| self.past(*past).len()).sum();
         self.entities.len() + self.rest.len() + self.events.len() + past
     }
 }
@@ -198,6 +207,7 @@ struct Open {
     database: Database,
     entities: Keyspace,
     events: Keyspace,
+    log: Keyspace,
     tails: Keyspace,
     blocks: Keyspace,
     rest: Keyspace,
@@ -270,6 +280,7 @@ impl Engine {
             }
             let pairs = [
                 (&open.rest, &batch.rest),
+                (&open.log, &batch.log),
                 (&open.tails, &batch.tails),
                 (&open.blocks, &batch.blocks),
             ];
@@ -299,7 +310,7 @@ impl Engine {
             let value = self.with(|open| open.rest.get(key))?;
             undo.rest.insert(key.clone(), value.map(|value| value.to_vec()));
         }
-        for past in [Past::Tails, Past::Blocks] {
+        for past in Past::ALL {
             for key in batch.past(past).keys() {
                 let value = self.with(|open| open.past(past).get(key))?;
                 undo.past_mut(past).insert(key.clone(), value.map(|value| value.to_vec()));
@@ -499,6 +510,7 @@ fn each(
 impl Open {
     fn past(&self, past: Past) -> &Keyspace {
         match past {
+            Past::Log => &self.log,
             Past::Tails => &self.tails,
             Past::Blocks => &self.blocks,
         }
@@ -517,7 +529,9 @@ impl Open {
             let events = database.keyspace("events", || {
                 KeyspaceCreateOptions::default().max_memtable_size(32 << 20)
             })?;
-            // Most of it is packed before it would leave memory.
+            // Most of it is laid down before it would leave memory.
+            let log = database
+                .keyspace("log", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE))?;
             let tails = database.keyspace("tails", || {
                 KeyspaceCreateOptions::default().max_memtable_size(32 << 20)
             })?;
@@ -526,7 +540,7 @@ impl Open {
             })?;
             let rest = database
                 .keyspace("rest", || KeyspaceCreateOptions::default().max_memtable_size(8 << 20))?;
-            Ok(Self { database, entities, events, tails, blocks, rest })
+            Ok(Self { database, entities, events, log, tails, blocks, rest })
         };
         open().map_err(|error: fjall::Error| match store_error(&error) {
             StoreError::Broken(why) => StoreError::Unusable(format!(

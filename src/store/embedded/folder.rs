@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// The format this version writes. A change of what is on disk takes the next number and a step
 /// in [`Folder::migrate`].
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A data folder that is ours until it is dropped.
 #[derive(Debug)]
@@ -104,6 +104,10 @@ impl Folder {
 
     /// Turns data of this format into data of the next.
     fn migrate(&self, format: u32) -> Result<(), StoreError> {
+        if format == 1 {
+            // From 2 on what was recorded lately lies in a log: nothing does yet.
+            return Ok(());
+        }
         Err(StoreError::Unusable(format!(
             "the data folder {} is of format {format}, which no version ever wrote",
             self.path.display()
@@ -143,12 +147,21 @@ mod tests {
     fn data_of_a_newer_version_are_left_alone() {
         let place = tempfile::tempdir().unwrap();
         drop(Folder::open(place.path()).unwrap());
-        fs::write(place.path().join("format"), "2\n").unwrap();
+        fs::write(place.path().join("format"), "3\n").unwrap();
         let refusal = Folder::open(place.path()).unwrap_err().to_string();
         assert!(refusal.contains("written by a newer version"), "{refusal}");
         for wrong in ["0\n", "first\n", ""] {
             fs::write(place.path().join("format"), wrong).unwrap();
             assert!(Folder::open(place.path()).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn data_of_the_first_format_become_those_of_this() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("format"), "1\n").unwrap();
+        drop(Folder::open(place.path()).unwrap());
+        let format = fs::read_to_string(place.path().join("format")).unwrap();
+        assert_eq!(format.trim(), FORMAT.to_string());
     }
 }

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use super::Inner;
 use super::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
 use super::events::Told;
-use super::history::{Notes, Recorder};
+use super::history::{Notes, Recorder, Stripe};
 use super::index::{Sort, Wish};
 use super::names::{Dictionary, Names};
 use super::queue::{Job, RecordChange, RecordJob, Results};
@@ -18,7 +18,6 @@ use super::tenants::{State, Tenant};
 use crate::model::{
     Action, Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
 };
-use crate::store::history::SeriesKey;
 use crate::store::record::{Damaged, encode, is_storable};
 use crate::store::weight::weigh;
 use crate::store::{Event, HISTORY_RULES, Note, StoreError};
@@ -97,8 +96,6 @@ pub(super) struct Group<'a> {
     notes: Notes,
     /// Tenants whose rules of history changed.
     ruled: Vec<u32>,
-    /// Series whose tails are to grow before they are packed, with the rows they have.
-    later: Vec<(SeriesKey, u32)>,
     events: Vec<Event>,
     answers: Answers,
 }
@@ -117,7 +114,6 @@ impl<'a> Group<'a> {
             told: Told::default(),
             notes: Notes::default(),
             ruled: Vec::new(),
-            later: Vec::new(),
             events: Vec::new(),
             answers: Vec::new(),
         }
@@ -157,9 +153,9 @@ impl<'a> Group<'a> {
                 }));
             }
             Job::Pack { packed, answer } => {
-                self.add_packed(*packed);
+                let result = self.add_packed(*packed);
                 self.answers.push(Box::new(move |done| {
-                    let _ = answer.send(done);
+                    let _ = answer.send(done.and(result));
                 }));
             }
             Job::Forget { first, last, answer } => {
@@ -420,18 +416,21 @@ impl<'a> Group<'a> {
         let written = if self.batch.is_empty() {
             Ok(())
         } else {
-            self.inner.engine.write(&self.batch, depth)
+            let write = || self.inner.engine.write(&self.batch, depth);
+            self.inner.history.newest.around(&self.batch, write)
         };
         let come = self.new_tenants.values().filter(|new| written.is_ok() && new.comes);
         let last_new_tenant = come.map(|new| new.tenant.number + 1).max();
         self.writer.next_tenant = last_new_tenant.unwrap_or(self.first_new_tenant);
         if written.is_ok() {
+            let touched = self.touched();
             self.writer.dictionary.all_kept();
             self.finish_history();
             for (_, new) in self.new_tenants.drain().filter(|(_, new)| new.comes) {
                 self.inner.tenants.add(new.tenant);
             }
             self.publish();
+            self.inner.history.stamps.changed(&touched);
         } else {
             self.writer.ceiling = ceiling;
             self.writer.next_event = next_event;
@@ -445,6 +444,19 @@ impl<'a> Group<'a> {
             watch.committed(self.events);
         }
         written.map_err(|failure| (failure, Box::new(self.batch)))
+    }
+
+    /// Entities of which something else is told than before, now or of the past.
+    fn touched(&self) -> Vec<Stripe> {
+        let stamps = &self.inner.history.stamps;
+        let mut touched = Vec::new();
+        for draft in self.drafts.iter().filter(|draft| draft.is_changed()) {
+            let before = draft.before.as_ref().map(|before| &before.id);
+            let id = before.or(draft.version.entity.as_ref().map(|after| &after.id));
+            touched.extend(id.map(|id| stamps.stripe(draft.tenant.number, id.as_str().as_bytes())));
+        }
+        self.notes.touched(&mut |tenant, id| touched.push(stamps.stripe(tenant, id)));
+        touched
     }
 
     fn fill_batch(&mut self) {
@@ -464,7 +476,8 @@ impl<'a> Group<'a> {
                 self.batch.put_entity(key(new), record);
             }
         }
-        self.notes.fill(&mut self.batch, &mut self.writer.dictionary);
+        let sequence = self.writer.take_sequence();
+        self.notes.fill(&mut self.batch, &mut self.writer.dictionary, sequence);
         for (event, record) in
             self.told.take_events(self.writer.next_event, &mut self.writer.dictionary)
         {

@@ -381,6 +381,12 @@ impl Store for Embedded {
         history::evolve(&self.inner, tenant, plan, now).await
     }
 
+    fn history_stamp(&self, tenant: &TenantId, id: &EntityId) -> Option<u64> {
+        let tenant = self.inner.tenants.find(tenant)?;
+        let stamps = &self.inner.history.stamps;
+        Some(stamps.get(stamps.stripe(tenant.number, id.as_str().as_bytes())))
+    }
+
     async fn held_history(
         &self,
         tenant: &TenantId,

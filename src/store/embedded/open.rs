@@ -51,7 +51,7 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
         .ok_or_else(|| damaged("the count of events"))?;
     let tenants = Tenants::new(default, others);
     let all = tenants.all();
-    let history = History::default();
+    let history = History::load(&engine, settings.cache_bytes / 2)?;
     for tenant in &all {
         history.load_rules(&engine, tenant.number)?;
     }

@@ -144,16 +144,18 @@ impl Inner {
 
     /// Tries to go on after the disk was full or failed.
     pub(super) fn recover(&self) {
+        // A group that just failed says so before it lets go.
+        let _writer = self.writer.lock();
         if self.failure.check().is_ok() {
             return;
         }
-        let _writer = self.writer.lock();
         let what = self.failure.what.lock();
         let Some(Failed { undo: Some(undo), .. }) = &*what else { return };
-        let recovered = self
-            .engine
-            .reopen()
-            .and_then(|()| self.engine.write(undo, Depth::Disk).map_err(|failure| failure.error));
+        let recovered = self.engine.reopen().and_then(|()| {
+            let write = || self.engine.write(undo, Depth::Disk);
+            let written = self.history.newest.around(undo, write);
+            written.map_err(|failure| failure.error)
+        });
         drop(what);
         match recovered {
             Ok(()) => {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rustc_hash::FxHasher;
 
 use super::head::Head;
-use super::recall::{Bounds, Kept, merged};
+use super::merge::{Bounds, Kept, merged};
 use super::rows::{Row, Rows};
 use super::series::{Line, Place, Volumes};
 use crate::model::EntityId;

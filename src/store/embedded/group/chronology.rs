@@ -433,8 +433,10 @@ impl Group<'_> {
         let found = if erased {
             find_row(None, place, noted())?
         } else {
+            let recent = self.inner.history.recent.view();
             self.inner.engine.look(|look| {
-                let kept = Kept::with_tail(series.clone(), tail_at(look, &series, place.0)?);
+                let tail = tail_at(look, &recent, &series, place.0)?;
+                let kept = Kept::with_tail(series.clone(), tail);
                 find_row(Some((look, &kept)), place, noted())
             })?
         };
@@ -526,28 +528,33 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Puts down what was packed, unless what it was made of was erased meanwhile.
-    pub(super) fn add_packed(&mut self, packed: Packed) {
-        let ripe = &self.inner.history.ripe;
-        if packed.erasures != ripe.erasures.load(Ordering::Acquire) {
-            // Of what was not erased the tails are still to be packed.
-            return ripe.look_through();
+    /// Puts down what was packed, unless something was erased meanwhile.
+    pub(super) fn add_packed(&mut self, packed: Packed) -> Result<(), StoreError> {
+        if packed.erasures != self.inner.history.ripe.erasures.load(Ordering::Acquire) {
+            // It may be made of what is gone, and is to be made again.
+            return Err(StoreError::Busy);
         }
-        let Packed { tails, blocks, later, .. } = packed;
+        let Packed { log, tails, blocks, .. } = packed;
+        self.batch.past_mut(Past::Log).extend(log);
         self.batch.past_mut(Past::Tails).extend(tails);
         self.batch.past_mut(Past::Blocks).extend(blocks);
-        self.later.extend(later);
+        Ok(())
     }
 
     /// The group was written.
     pub(super) fn finish_history(&mut self) {
-        let ripe = std::mem::take(&mut self.notes).written(&mut self.writer.recorder);
-        for (series, rows) in self.later.drain(..) {
-            self.writer.recorder.postpone(&series, rows);
+        let history = &self.inner.history;
+        let notes = std::mem::take(&mut self.notes);
+        let (erased, due) = notes.written(&mut self.writer.recorder, &history.recent);
+        if erased {
+            // What was read since they were decided may still know them.
+            history.ripe.erasures.fetch_add(1, Ordering::AcqRel);
         }
-        self.inner.history.ripe.add(ripe);
+        if due {
+            history.ripe.wake();
+        }
         for tenant in self.ruled.drain(..) {
-            if let Err(error) = self.inner.history.load_rules(&self.inner.engine, tenant) {
+            if let Err(error) = history.load_rules(&self.inner.engine, tenant) {
                 tracing::error!(%error, "the rules of history cannot be read");
             }
         }

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::chapter::Numbered;
 use super::key::{chapter_key, type_key};
-use super::reading::{Reading, Tails};
 use crate::model::{EntityId, TenantId, Timestamp};
 use crate::query::{HistoryPlan, TellError};
 use crate::store::embedded::Inner;
@@ -33,86 +33,51 @@ pub(in crate::store::embedded) async fn evolve(
     let one = matches!(&plan.entities.select[..], [select] if select.ids.len() == 1);
     let few = plan.last_n.is_some_and(|last| last <= INLINE) && plan.aggregate.is_none();
     if one && few {
-        match inner.evolve(&tenant, plan, now, &Tails::default()) {
-            Err(Halt::Long) => {}
-            Err(Halt::Failed(error)) => return Err(error),
-            Ok(found) => return Ok(found),
-        }
+        return inner.evolve(&tenant, plan, now);
     }
     let (inner, plan) = (inner.clone(), plan.clone());
-    let answer = tokio::task::spawn_blocking(move || inner.evolve_packed(&tenant, &plan, now));
+    let answer = tokio::task::spawn_blocking(move || inner.evolve(&tenant, &plan, now));
     answer.await.map_err(|error| StoreError::Broken(error.to_string()))?
 }
 
-/// How often tails that are too long are packed for one query before it is told to come again.
-const ROUNDS: usize = 64;
-
-/// Why a query has no answer.
-enum Halt {
-    /// Tails are too long to be read; which is said by the [`Tails`].
-    Long,
-    Failed(StoreError),
-}
-
-impl From<StoreError> for Halt {
-    fn from(error: StoreError) -> Self {
-        Halt::Failed(error)
-    }
-}
+/// How often a query is answered anew because something was taken out of history meanwhile, of
+/// which it may have seen a part.
+const ROUNDS: usize = 4;
 
 impl Inner {
-    /// Answers a temporal query; what is not packed, and too long to be read so, is packed first.
-    fn evolve_packed(
-        &self,
-        tenant: &Tenant,
-        plan: &HistoryPlan,
-        now: Timestamp,
-    ) -> Result<FoundHistory, StoreError> {
-        let mut tails = Tails::default();
-        for _ in 0..ROUNDS {
-            match self.evolve(tenant, plan, now, &tails) {
-                Err(Halt::Long) => {}
-                Err(Halt::Failed(error)) => return Err(error),
-                Ok(found) => return Ok(found),
-            }
-            for series in std::mem::take(&mut tails).long() {
-                if !self.pack_now(&series)? {
-                    // A disk that takes no writes does not keep anybody from reading.
-                    tails = Tails::any();
-                }
-            }
-        }
-        Err(StoreError::Busy)
-    }
-
+    /// Answers a temporal query.
     fn evolve(
         &self,
         tenant: &Tenant,
         plan: &HistoryPlan,
         now: Timestamp,
-        tails: &Tails,
-    ) -> Result<FoundHistory, Halt> {
-        let found = self.evolve_as_far(tenant, plan, now, tails);
-        if tails.found_long() { Err(Halt::Long) } else { Ok(found?) }
+    ) -> Result<FoundHistory, StoreError> {
+        let erasures = || self.history.ripe.erasures.load(Ordering::Acquire);
+        for _ in 1..ROUNDS {
+            let before = erasures();
+            let found = self.evolve_once(tenant, plan, now)?;
+            if before == erasures() {
+                return Ok(found);
+            }
+        }
+        self.evolve_once(tenant, plan, now)
     }
 
-    fn evolve_as_far(
+    fn evolve_once(
         &self,
         tenant: &Tenant,
         plan: &HistoryPlan,
         now: Timestamp,
-        tails: &Tails,
     ) -> Result<FoundHistory, StoreError> {
-        self.engine.look(|look| {
-            let reading = Reading { look, tails };
+        self.read_past(|reading| {
             let mut page = Page::new(plan, now);
-            self.candidates(look, tenant, plan, &mut |id, Numbered { head, numbers }| {
+            self.candidates(reading.look, tenant, plan, &mut |id, Numbered { head, numbers }| {
                 let lines = head.lines.iter().zip(numbers).map(|(line, number)| {
                     Kept::new(SeriesKey::known(tenant.number, &id, line, number))
                 });
                 let lines = lines.collect();
                 let spelling = Spelling::Dictionary(&self.names);
-                let recall = Recall::new(&reading, spelling, id, head, lines)?;
+                let recall = Recall::new(reading, spelling, id, head, lines)?;
                 if !plan.selects(&recall)? {
                     return Ok(ControlFlow::Continue(()));
                 }
@@ -200,8 +165,8 @@ pub(in crate::store::embedded) fn archives(
     };
     let first = [&prefix[..], first.as_bytes()].concat();
     let (mut found, mut left) = (Archives::default(), rows.max(1));
-    inner.engine.look(|look| {
-        look.rest(Rest::Chapter, (&first, &after_all(&prefix)), false, |key, bytes| {
+    inner.read_past(|reading| {
+        reading.look.rest(Rest::Chapter, (&first, &after_all(&prefix)), false, |key, bytes| {
             let id = read_id(&key[prefix.len()..]);
             let within = from.as_ref().filter(|from| from.id == id.as_str());
             let within = within.and_then(|from| from.within);
@@ -212,7 +177,7 @@ pub(in crate::store::embedded) fn archives(
             let kept: Vec<Kept> = kept.collect();
             let spelling = Spelling::Dictionary(&inner.names);
             let whose = (id.clone(), head, &kept[..]);
-            let (taken, rest) = archive(look, spelling, whose, within, &mut left)?;
+            let (taken, rest) = archive(reading, spelling, whose, within, &mut left)?;
             found.archives.push(taken);
             let full = rest.is_some() || left == 0 || found.archives.len() >= MANY;
             if full {

@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use super::chapter::Numbered;
+use super::recent::View;
 use crate::model::EntityId;
 use crate::query::{EntityPlan, HistoryPlan};
 use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Look, Past};
 use crate::store::embedded::tenants::Tenant;
-use crate::store::history::{Held, SeriesKey};
+use crate::store::history::{Held, Rows, SeriesKey};
 use crate::store::{HeldHistory, StoreError};
 
 impl Inner {
@@ -20,13 +21,14 @@ impl Inner {
     ) -> Result<Vec<HeldHistory>, StoreError> {
         let most = plan.page.limit;
         let plan = HistoryPlan { entities: plan.clone(), ..HistoryPlan::default() };
+        let recent = self.history.recent.view();
         self.engine.look(|look| {
             let mut found = Vec::new();
             if most == 0 {
                 return Ok(found);
             }
             self.candidates(look, tenant, &plan, &mut |id, numbered| {
-                found.push(held_of(look, tenant.number, id, numbered)?);
+                found.push(held_of(look, &recent, tenant.number, id, numbered)?);
                 let more = found.len() < most;
                 Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
             })?;
@@ -37,6 +39,7 @@ impl Inner {
 
 fn held_of(
     look: &Look<'_>,
+    recent: &View,
     tenant: u32,
     id: EntityId,
     Numbered { head, numbers }: Numbered,
@@ -50,6 +53,9 @@ fn held_of(
                 held.unpacked(&value)?;
                 Ok(ControlFlow::Continue(()))
             })?;
+            let mut lately = Rows::default();
+            recent.rows(&key, &mut lately)?;
+            held.rows(&lately);
             series.push(held.told(own));
         }
     }

@@ -68,6 +68,13 @@ impl SeriesKey {
         Self(key.into())
     }
 
+    /// The tenant and the id of the entity.
+    pub fn whose(&self) -> Option<(u32, &[u8])> {
+        let (tenant, rest) = self.0.split_first_chunk::<4>()?;
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        Some((u32::from_be_bytes(*tenant), &rest[..end]))
+    }
+
     /// Whether a key belongs to the series.
     pub fn holds(&self, key: &[u8]) -> bool {
         key.starts_with(&self.0)
@@ -116,6 +123,11 @@ impl SeriesKey {
     }
 }
 
+/// The bytes of the series of a key of [`SeriesKey::block`].
+pub(in crate::store::embedded) fn series_of_block(key: &[u8]) -> Option<&[u8]> {
+    key.get(..key.len().checked_sub(12)?)
+}
+
 /// The key of an entity's chapter.
 pub(in crate::store::embedded) fn chapter_key(tenant: u32, id: &str) -> Vec<u8> {
     [&tenant.to_be_bytes(), id.as_bytes()].concat()
@@ -145,9 +157,11 @@ mod tests {
                 }
                 assert!(key.holds(&key.block(row)) && key.block(row) < key.end());
                 assert_eq!(key.place_of(&key.block(row)), Some(row));
+                assert_eq!(series_of_block(&key.block(row)), Some(key.bytes()));
             }
         }
         let key = &keys[0];
+        assert_eq!(key.whose(), Some((7, &b"urn:x:1"[..])));
         assert!(key.block((-5, 0)) < key.block((-5, 1)) && key.block((-5, 1)) < key.block((3, 0)));
     }
 }

@@ -1,17 +1,21 @@
 //! History: what was recorded of entities, kept in blocks of compressed columns.
 //!
-//! A write adds what it records to the tail of a series, in the same batch as itself; a thread of
-//! its own packs tails into blocks. A chapter says which series an entity has, and what is known
-//! of it beside them.
+//! A group of writes puts what it records into a log, in the same batch as itself, and into memory,
+//! by series. A thread of its own lays that down: in blocks where it is much, in tails where it is
+//! little. A chapter says which series an entity has, and what is known of it beside them.
 
 mod chapter;
 mod evolve;
 mod held;
 mod key;
+mod lay;
+mod newest;
 mod note;
 mod pack;
 mod reading;
+mod recent;
 mod ripe;
+mod stamps;
 mod thin;
 
 use std::sync::Arc;
@@ -23,22 +27,42 @@ pub(super) use self::evolve::{archives, evolve};
 pub(super) use self::note::{Notes, Recorder, Target, Whose};
 pub(super) use self::pack::Packed;
 pub(super) use self::reading::tail_at;
+pub(super) use self::stamps::Stripe;
 
+use self::lay::Tally;
+use self::newest::Newest;
+use self::recent::Recent;
 use self::ripe::Ripe;
+use self::stamps::Stamps;
 use super::Inner;
 use super::engine::{Engine, Rest};
 use super::group::record_prefix;
 use crate::store::{HISTORY_RULES, HistoryRules, StoreError};
 
 /// What the threads of the store share of history.
-#[derive(Default)]
 pub(super) struct History {
     pub ripe: Ripe,
+    pub recent: Recent,
+    pub newest: Newest,
+    pub stamps: Stamps,
+    tally: Tally,
     /// By the number of the tenant; absent where there are none.
     rules: RwLock<FxHashMap<u32, Arc<HistoryRules>>>,
 }
 
 impl History {
+    /// With what the engine's log holds, and room for so many bytes of blocks.
+    pub fn load(engine: &Engine, cache_bytes: u64) -> Result<Self, StoreError> {
+        Ok(Self {
+            ripe: Ripe::default(),
+            recent: Recent::load(engine)?,
+            newest: Newest::new(usize::try_from(cache_bytes).unwrap_or(usize::MAX)),
+            stamps: Stamps::default(),
+            tally: Tally::default(),
+            rules: RwLock::default(),
+        })
+    }
+
     /// The rules of a tenant; None if it has none.
     pub fn rules(&self, tenant: u32) -> Option<Arc<HistoryRules>> {
         self.rules.read().get(&tenant).cloned()
@@ -68,6 +92,6 @@ impl History {
 impl Inner {
     /// Waits until nothing is to be packed.
     pub(super) fn finish_packing(&self) {
-        self.history.ripe.wait();
+        self.history.ripe.wait(&self.history.recent);
     }
 }

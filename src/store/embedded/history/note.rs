@@ -6,28 +6,24 @@ use hashbrown::DefaultHashBuilder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::key::{chapter_key, type_key};
-use super::ripe::RipeSeries;
+use super::recent::{Entries, Recent};
 use crate::model::{Change, EntityId, Instance, Timestamp, TypeName};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Batch, Past, Rest};
 use crate::store::embedded::group::Writer;
 use crate::store::embedded::names::Dictionary;
-use crate::store::history::{Deed, Head, Item, Line, OBSERVED, PACK, Row, Rows, SeriesKey};
+use crate::store::history::{Deed, Head, Item, Line, OBSERVED, Row, Rows, SeriesKey};
 use crate::store::history::{THINNED, pieces, recorded_by, write_row, write_rows};
 use crate::store::record::{encode_deletion, encode_past, encode_scopes};
 
-/// How many series the writer remembers as known to their chapters, and how many it counts tails
-/// of: about forty bytes each.
+/// How many series the writer remembers as known to their chapters, at about twenty bytes each.
 const REMEMBERED: usize = 1 << 20;
 
 /// What the one writer remembers of history between groups.
 pub(in crate::store::embedded) struct Recorder {
     /// Hashes of series that their entity's chapter names.
     known: FxHashSet<u128>,
-    /// How many rows the tails of series have since they were looked after, and at how many they
-    /// will be again.
-    tails: FxHashMap<u128, (u32, u32)>,
     hashers: [DefaultHashBuilder; 2],
     /// Nothing was recorded at a later time.
     newest: Timestamp,
@@ -36,12 +32,7 @@ pub(in crate::store::embedded) struct Recorder {
 impl Recorder {
     /// Nothing is remembered, but that nothing was recorded later than this.
     pub fn new(newest: Timestamp) -> Self {
-        Self {
-            known: FxHashSet::default(),
-            tails: FxHashMap::default(),
-            hashers: Default::default(),
-            newest,
-        }
+        Self { known: FxHashSet::default(), hashers: Default::default(), newest }
     }
 
     fn hash(&self, series: &SeriesKey) -> u128 {
@@ -53,21 +44,13 @@ impl Recorder {
     pub fn forget(&mut self) {
         self.known.clear();
     }
-
-    /// A tail was looked at, and is not worth packing before it has so many rows.
-    pub fn postpone(&mut self, series: &SeriesKey, rows: u32) {
-        let hash = self.hash(series);
-        self.tails.insert(hash, (rows, rows.saturating_mul(2)));
-    }
 }
 
 /// What one write recorded of one series.
 struct Tail {
     series: SeriesKey,
-    sequence: u64,
     value: Vec<u8>,
     rows: u32,
-    hash: u128,
 }
 
 /// What a group records.
@@ -84,6 +67,8 @@ pub(in crate::store::embedded) struct Notes {
     known: Vec<u128>,
     erased: Vec<Erased>,
     word: Vec<u8>,
+    /// What the group is called in the log.
+    sequence: u64,
 }
 
 /// A series that was taken out of history.
@@ -303,7 +288,7 @@ impl Notes {
         row: Row<'_>,
     ) -> Result<(), StoreError> {
         self.know(inner, writer, &target)?;
-        self.tail(writer, &target, 1, write_row(row));
+        self.tail(target.series, 1, write_row(row));
         Ok(())
     }
 
@@ -317,14 +302,14 @@ impl Notes {
     ) -> Result<(), StoreError> {
         self.know(inner, writer, &target)?;
         if rows.len() == 1 {
-            self.tail(writer, &target, 1, write_row(rows.get(0)));
+            self.tail(target.series, 1, write_row(rows.get(0)));
             return Ok(());
         }
         rows.settle(true);
         for range in pieces(&rows) {
             let count = range.len() as u32;
             let value = write_rows(&rows, range);
-            self.tail(writer, &target, count, value);
+            self.tail(target.series.clone(), count, value);
         }
         Ok(())
     }
@@ -349,10 +334,8 @@ impl Notes {
         Ok(())
     }
 
-    fn tail(&mut self, writer: &mut Writer, target: &Target<'_>, rows: u32, value: Vec<u8>) {
-        let sequence = writer.take_sequence();
-        let (series, hash) = (target.series.clone(), target.hash);
-        self.tails.push(Tail { series, sequence, value, rows, hash });
+    fn tail(&mut self, series: SeriesKey, rows: u32, value: Vec<u8>) {
+        self.tails.push(Tail { series, value, rows });
     }
 
     /// The head of an entity as the group left it, or else as it is.
@@ -391,29 +374,52 @@ impl Notes {
         self.erased.push(Erased { series, tails, blocks, before: self.tails.len() });
     }
 
-    /// Puts everything into the batch.
-    pub fn fill(&mut self, batch: &mut Batch, dictionary: &mut Dictionary) {
+    /// Puts everything into the batch; what was recorded, under a sequence of its own.
+    pub fn fill(&mut self, batch: &mut Batch, dictionary: &mut Dictionary, sequence: u64) {
+        self.sequence = sequence;
         let erased = &self.erased;
         let mut place = 0;
         self.tails.retain(|tail| {
             place += 1;
             !erased.iter().any(|gone| place <= gone.before && gone.series == tail.series)
         });
-        for Erased { series, tails, blocks, .. } in self.erased.drain(..) {
+        let mut entries = Entries::default();
+        for Erased { series, tails, blocks, .. } in &mut self.erased {
             for (past, keys) in [(Past::Tails, tails), (Past::Blocks, blocks)] {
                 let pairs = batch.past_mut(past);
                 // A tail may have been packed in the same group.
                 for (_, value) in pairs.iter_mut().filter(|(key, _)| series.holds(key)) {
                     *value = None;
                 }
-                pairs.extend(keys.into_iter().map(|key| (key, None)));
+                pairs.extend(std::mem::take(keys).into_iter().map(|key| (key, None)));
             }
+            entries.erased(series);
         }
-        let tails = batch.past_mut(Past::Tails);
-        for tail in &mut self.tails {
-            let value = std::mem::take(&mut tail.value);
-            tails.insert(tail.series.tail(tail.sequence), Some(value));
+        for tail in &self.tails {
+            entries.rows(&tail.series, &tail.value);
         }
+        if !self.is_empty() {
+            let key = sequence.to_be_bytes().to_vec();
+            batch.past_mut(Past::Log).insert(key, Some(entries.value()));
+        }
+        self.fill_heads(batch, dictionary);
+    }
+
+    /// Shows the entities whose history the group changed, by tenant and id.
+    pub fn touched(&self, show: &mut dyn FnMut(u32, &[u8])) {
+        for (tenant, id) in self.heads.keys() {
+            show(*tenant, id.as_str().as_bytes());
+        }
+        let erased = self.erased.iter().map(|erased| &erased.series);
+        let series = self.tails.iter().map(|tail| &tail.series).chain(erased);
+        series.filter_map(SeriesKey::whose).for_each(|(tenant, id)| show(tenant, id));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tails.is_empty() && self.erased.is_empty()
+    }
+
+    fn fill_heads(&self, batch: &mut Batch, dictionary: &mut Dictionary) {
         for ((tenant, id), Draft { head, was }) in &self.heads {
             if head == was {
                 continue;
@@ -434,26 +440,20 @@ impl Notes {
         }
     }
 
-    /// The group was written: remembers what is known now, and says which tails to pack.
-    pub fn written(self, recorder: &mut Recorder) -> Vec<RipeSeries> {
+    /// The group was written: remembers what is known now and what was recorded. Whether anything
+    /// was erased, and whether there is something to lay down.
+    pub fn written(self, recorder: &mut Recorder, recent: &Recent) -> (bool, bool) {
         recorder.newest = recorder.newest.max(self.newest.unwrap_or(recorder.newest));
         if recorder.known.len() + self.known.len() > REMEMBERED {
             recorder.known.clear();
         }
-        recorder.known.extend(self.known);
-        if recorder.tails.len() > REMEMBERED {
-            // Their tails are found when everything is looked through.
-            recorder.tails.clear();
+        recorder.known.extend(&self.known);
+        if self.is_empty() {
+            return (false, false);
         }
-        let mut ripe = Vec::new();
-        for tail in self.tails {
-            let (rows, most) = recorder.tails.entry(tail.hash).or_insert((0, PACK));
-            *rows += tail.rows;
-            if rows >= most {
-                ripe.push((tail.series, *rows));
-                recorder.tails.remove(&tail.hash);
-            }
-        }
-        ripe
+        let erased: Vec<SeriesKey> = self.erased.into_iter().map(|one| one.series).collect();
+        let rows = self.tails.into_iter().map(|tail| (tail.series, tail.rows, tail.value));
+        let any_erased = !erased.is_empty();
+        (any_erased, recent.add(self.sequence, erased, rows))
     }
 }

@@ -1,26 +1,31 @@
-//! Packing: a thread of its own makes blocks of tails, and of small blocks larger ones.
+//! Packing: a thread of its own lays down what was recorded lately, makes blocks of tails, and of
+//! small blocks larger ones.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
-use super::ripe::{RipeSeries, Step};
+use super::ripe::Step;
 use crate::store::StoreError;
-use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Look, Pairs, Past};
 use crate::store::embedded::queue::Job;
+use crate::store::embedded::{Inner, gone};
 use crate::store::history::{self, PACK, Reach, Repacked, Rows, SeriesKey, ShowBlock, Volumes};
 use crate::store::record::Damaged;
 
 /// How many rows of a tail are packed at once.
-const AT_ONCE: usize = 1 << 16;
+pub(super) const AT_ONCE: usize = 1 << 16;
 
 /// How many bytes one step of packing writes before the next begins.
-const STEP_BYTES: usize = 4 << 20;
+pub(super) const STEP_BYTES: usize = 4 << 20;
 
 /// How many series are packed in one step.
-const STEP_SERIES: usize = 1_024;
+pub(super) const STEP_SERIES: usize = 1_024;
+
+/// How long after a failure it is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many writes are looked at in one step when all tails are looked through.
 const LOOK: usize = 1 << 16;
@@ -28,17 +33,16 @@ const LOOK: usize = 1 << 16;
 /// What packing some series comes to.
 #[derive(Default)]
 pub(in crate::store::embedded) struct Packed {
+    pub log: Pairs,
     pub tails: Pairs,
     pub blocks: Pairs,
     /// What was erased when the series were read.
     pub erasures: u64,
-    /// Series whose tails are to grow first, with the rows they have.
-    pub later: Vec<(SeriesKey, u32)>,
     /// Series whose tails were too long to be packed at once.
-    more: Vec<RipeSeries>,
+    pub(super) more: Vec<SeriesKey>,
     /// The last keys of the tails that were packed.
     through: Vec<(SeriesKey, Vec<u8>)>,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Packed {
@@ -61,20 +65,44 @@ impl Packed {
         self.tails.insert(key, None);
     }
 
+    /// Puts blocks in place of a tail.
+    pub(super) fn replace(&mut self, series: &SeriesKey, keys: Vec<Vec<u8>>, repacked: Repacked) {
+        self.through.extend(keys.last().map(|last| (series.clone(), last.clone())));
+        for key in keys {
+            self.remove_tail(key);
+        }
+        self.add(series, repacked);
+    }
+
+    /// Adds rows to the tail of a series.
+    pub(super) fn add_tail(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.bytes += key.len() + value.len();
+        self.tails.insert(key, Some(value));
+    }
+
     fn is_empty(&self) -> bool {
-        self.tails.is_empty() && self.blocks.is_empty() && self.later.is_empty()
+        self.log.is_empty() && self.tails.is_empty() && self.blocks.is_empty()
     }
 }
 
 impl Inner {
-    /// Packs what is ripe, until the end.
+    /// Lays down and packs what there is to pack, until the end.
     pub(in crate::store::embedded) fn pack_ripe(&self) {
+        let (ripe, recent) = (&self.history.ripe, &self.history.recent);
         // Where looking through all tails goes on.
         let mut place: Option<Vec<u8>> = None;
-        while let Some(step) = self.history.ripe.next(place.is_some()) {
+        while let Some(step) = ripe.next(recent, place.is_some()) {
             let from = match step {
-                Step::Pack(ripe) => {
-                    self.pack_with_others(ripe);
+                Step::LayDown => {
+                    if let Err(error) = self.lay_down_one() {
+                        // Why was said elsewhere, and what was recorded lies in the log.
+                        tracing::debug!(%error, "history was not laid down");
+                        ripe.pause(PAUSE);
+                    }
+                    continue;
+                }
+                Step::Pack(series) => {
+                    self.pack_with_others(series);
                     continue;
                 }
                 Step::LookThrough => Vec::new(),
@@ -82,7 +110,7 @@ impl Inner {
             };
             place = match self.engine.look(|look| find_long(look, &from)) {
                 Ok((found, next)) => {
-                    self.history.ripe.add(found);
+                    ripe.add(found);
                     next
                 }
                 Err(error) => {
@@ -93,56 +121,50 @@ impl Inner {
         }
     }
 
-    /// Packs a series, and others that wait, in one step.
-    fn pack_with_others(&self, (series, rows): RipeSeries) {
+    /// Packs a series with a long tail, and others that wait, in one step.
+    fn pack_with_others(&self, series: SeriesKey) {
         let _packing = self.history.ripe.packing.lock();
         let mut packed = self.begin_packing();
         // None twice in a step: what the step does to a series is not to be seen yet.
-        let mut some = FxHashMap::default();
-        some.insert(series, rows);
+        let mut some = FxHashSet::from_iter([series]);
         while some.len() < STEP_SERIES
-            && let Some((another, rows)) = self.history.ripe.another()
+            && let Some(another) = self.history.ripe.another()
         {
-            *some.entry(another).or_insert(0) += rows;
+            some.insert(another);
         }
         let mut left = Vec::new();
-        for (series, rows) in some {
+        for series in some {
             if packed.bytes >= STEP_BYTES {
-                left.push((series, rows));
-            } else if let Err(error) = self.pack(&series, false, &mut packed) {
+                left.push(series);
+                continue;
+            }
+            let begin = self.history.ripe.begin(&series);
+            let done = self.engine.look(|look| pack(look, &series, &begin, false, &mut packed));
+            if let Err(error) = done {
                 tracing::warn!(%error, "history could not be packed");
             }
         }
         let more = std::mem::take(&mut packed.more);
-        if self.commit_packed(packed) {
-            left.extend(more);
+        match self.commit_packed(packed) {
+            Ok(()) => left.extend(more),
+            Err(error) => tracing::debug!(%error, "packed history was not written"),
         }
         self.history.ripe.add(left);
     }
 
-    /// Packs the tail of a series, at most as much of it as fits into memory at once; false if
-    /// that could not be written.
-    pub(super) fn pack_now(&self, series: &SeriesKey) -> Result<bool, StoreError> {
-        let _packing = self.history.ripe.packing.lock();
-        let mut packed = self.begin_packing();
-        self.pack(series, true, &mut packed)?;
-        Ok(self.commit_packed(packed))
-    }
-
-    /// Packs all tails, however short.
+    /// Packs all that was recorded, however little it is.
     pub(in crate::store::embedded) fn pack_everything(&self) {
+        if let Err(error) = self.lay_down_everything() {
+            return tracing::warn!(%error, "history could not be laid down");
+        }
         let _packing = self.history.ripe.packing.lock();
         let mut from = Vec::new();
         loop {
             let mut packed = self.begin_packing();
-            match self.engine.look(|look| pack_some(look, &from, &mut packed)) {
-                Ok(next) => {
-                    let written = self.commit_packed(packed);
-                    match next.filter(|_| written) {
-                        Some(next) => from = next,
-                        None => return,
-                    }
-                }
+            let looked = self.engine.look(|look| pack_some(look, &from, &mut packed));
+            match looked.and_then(|next| self.commit_packed(packed).map(|()| next)) {
+                Ok(Some(next)) => from = next,
+                Ok(None) => return,
                 Err(error) => return tracing::warn!(%error, "history could not be packed"),
             }
         }
@@ -153,34 +175,20 @@ impl Inner {
         Packed { erasures, ..Packed::default() }
     }
 
-    /// Has the writer put down what was packed; false if it could not.
-    pub(super) fn commit_packed(&self, mut packed: Packed) -> bool {
+    /// Has the writer put down what was packed.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if something was erased meanwhile: it is to be packed again.
+    pub(super) fn commit_packed(&self, mut packed: Packed) -> Result<(), StoreError> {
         if packed.is_empty() {
-            return true;
+            return Ok(());
         }
         let erasures = packed.erasures;
         let through = std::mem::take(&mut packed.through);
-        let asked = self.ask(|answer| Job::Pack { packed: Box::new(packed), answer });
-        let written = asked.map(tokio::sync::oneshot::Receiver::blocking_recv);
-        let written = matches!(written, Ok(Ok(Ok(()))));
-        if written {
-            self.history.ripe.pass(through, erasures);
-        } else {
-            // The tails are as they were; why was said elsewhere.
-            tracing::debug!("packed history was not written");
-        }
-        written
-    }
-
-    /// Makes blocks of a series' tail; it may be left to grow, unless `all` of it is wanted packed.
-    pub(super) fn pack(
-        &self,
-        series: &SeriesKey,
-        all: bool,
-        packed: &mut Packed,
-    ) -> Result<(), StoreError> {
-        let begin = self.history.ripe.begin(series);
-        self.engine.look(|look| pack(look, series, &begin, all, packed))
+        let asked = self.ask(|answer| Job::Pack { packed: Box::new(packed), answer })?;
+        asked.blocking_recv().map_err(gone)??;
+        self.history.ripe.pass(through, erasures);
+        Ok(())
     }
 }
 
@@ -213,11 +221,12 @@ fn pack_some(
 fn find_long(
     look: &Look<'_>,
     from: &[u8],
-) -> Result<(Vec<RipeSeries>, Option<Vec<u8>>), StoreError> {
+) -> Result<(Vec<SeriesKey>, Option<Vec<u8>>), StoreError> {
     let (mut found, mut next, mut seen) = (Vec::new(), None, 0);
-    let mut open: Option<RipeSeries> = None;
-    let mut close = |open: &mut Option<RipeSeries>| {
-        found.extend(open.take().filter(|(_, rows)| *rows >= PACK));
+    let mut open: Option<(SeriesKey, u32)> = None;
+    let mut close = |open: &mut Option<(SeriesKey, u32)>| {
+        let long = open.take().filter(|(_, rows)| *rows >= PACK);
+        found.extend(long.map(|(series, _)| series));
     };
     look.past(Past::Tails, (from, &[0xff; 9]), false, |key, value| {
         if !open.as_ref().is_some_and(|(series, _)| series.is_of_tail(key)) {
@@ -257,7 +266,7 @@ pub(super) fn read_tail(
     read_tail_from(look, series, series.bytes(), most)
 }
 
-fn read_tail_from(
+pub(super) fn read_tail_from(
     look: &Look<'_>,
     series: &SeriesKey,
     begin: &[u8],
@@ -274,8 +283,8 @@ fn read_tail_from(
     Ok(Tail { rows, keys, more })
 }
 
-/// Makes blocks of a series' tail, or of as much of it as is read at once. Before `begin` there is
-/// nothing of it.
+/// Makes blocks of a series' tail, or of as much of it as is read at once; it may be left to grow,
+/// unless `all` of it is wanted packed. Before `begin` there is nothing of it.
 pub(super) fn pack(
     look: &Look<'_>,
     series: &SeriesKey,
@@ -288,17 +297,10 @@ pub(super) fn pack(
         return Ok(());
     }
     if more {
-        packed.more.push((series.clone(), 0));
+        packed.more.push(series.clone());
     }
-    match history::pack(look, series, &tail, all)? {
-        Some(repacked) => {
-            packed.through.extend(keys.last().map(|last| (series.clone(), last.clone())));
-            for key in keys {
-                packed.remove_tail(key);
-            }
-            packed.add(series, repacked);
-        }
-        None => packed.later.push((series.clone(), tail.len() as u32)),
+    if let Some(repacked) = history::pack(look, series, &tail, all)? {
+        packed.replace(series, keys, repacked);
     }
     Ok(())
 }

@@ -1,22 +1,50 @@
-//! What histories are read with: a look at the engine, and how long tails may be.
+//! What histories are read with: the engine as of a moment, and what was recorded lately.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 
+use super::newest::{Epoch, Newest};
 use super::pack::read_tail;
+use super::recent::View;
 use crate::store::StoreError;
+use crate::store::embedded::Inner;
 use crate::store::embedded::engine::{Look, Past};
 use crate::store::history::{Reach, Rows, SeriesKey, ShowBlock, Volumes, read};
 
-/// What reads of histories are made with.
+/// What reads of histories are made with; view and epoch were taken before the look.
 pub(in crate::store::embedded) struct Reading<'a> {
     pub look: &'a Look<'a>,
-    pub tails: &'a Tails,
+    pub recent: &'a View,
+    pub newest: &'a Newest,
+    pub epoch: Option<Epoch>,
+}
+
+impl Inner {
+    /// Reads histories.
+    pub(super) fn read_past<T>(
+        &self,
+        act: impl FnOnce(&Reading<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (newest, recent) = (&self.history.newest, self.history.recent.view());
+        let epoch = newest.epoch();
+        self.engine.look(|look| act(&Reading { look, recent: &recent, newest, epoch }))
+    }
 }
 
 impl Volumes for Reading<'_> {
     fn tail(&self, series: &SeriesKey) -> Result<Rows, StoreError> {
-        self.tails.read(self.look, series)
+        let mut lately = Rows::default();
+        if self.recent.rows(series, &mut lately)? {
+            lately.settle(true);
+            return Ok(lately);
+        }
+        let mut rows = read_tail(self.look, series, usize::MAX)?.rows;
+        if rows.is_empty() {
+            rows = lately;
+        } else {
+            (0..lately.len()).for_each(|row| rows.push(lately.get(row)));
+        }
+        rows.settle(true);
+        Ok(rows)
     }
 
     fn blocks(
@@ -25,73 +53,50 @@ impl Volumes for Reading<'_> {
         reach: Reach,
         show: &mut ShowBlock<'_>,
     ) -> Result<(), StoreError> {
-        self.look.blocks(series, reach, show)
-    }
-}
-
-/// How long tails may be that are read row by row, and which were longer: what was found then is
-/// not right, and is to be found again once they are packed.
-pub(in crate::store::embedded) struct Tails {
-    most: usize,
-    long: RefCell<Vec<SeriesKey>>,
-}
-
-/// The longest tail that is read as it is: a few times what packing leaves.
-const LONG: usize = 4_096;
-
-/// How many long tails are packed before the histories are read again.
-const LONG_TAILS: usize = 256;
-
-impl Default for Tails {
-    fn default() -> Self {
-        Self { most: LONG, long: RefCell::default() }
-    }
-}
-
-impl Tails {
-    /// All are read, however long they are.
-    pub fn any() -> Self {
-        Self { most: usize::MAX, ..Self::default() }
-    }
-
-    /// Whether any was too long.
-    pub fn found_long(&self) -> bool {
-        !self.long.borrow().is_empty()
-    }
-
-    /// Those that were too long.
-    pub fn long(self) -> Vec<SeriesKey> {
-        self.long.into_inner()
-    }
-
-    /// The tail of a series; nothing if it is too long.
-    fn read(&self, look: &Look<'_>, series: &SeriesKey) -> Result<Rows, StoreError> {
-        let tail = read_tail(look, series, self.most)?;
-        if !tail.more {
-            return Ok(tail.rows);
+        let from_the_end = reach.backwards && reach.before.is_none();
+        let Some(epoch) = self.epoch.filter(|_| from_the_end) else {
+            return self.look.blocks(series, reach, show);
+        };
+        if let Some((place, block)) = self.newest.get(epoch, series) {
+            return match show(place, &block)? {
+                ControlFlow::Break(()) => Ok(()),
+                ControlFlow::Continue(()) => {
+                    self.look.blocks(series, Reach { before: Some(place), ..reach }, show)
+                }
+            };
         }
-        let mut long = self.long.borrow_mut();
-        long.push(series.clone());
-        // Enough to do: what else is found is thrown away.
-        if long.len() < LONG_TAILS { Ok(Rows::default()) } else { Err(StoreError::Busy) }
+        let mut is_newest = true;
+        self.look.blocks(series, reach, &mut |place, block| {
+            if std::mem::take(&mut is_newest) {
+                self.newest.keep(epoch, series, (place, block.into()));
+            }
+            show(place, block)
+        })
     }
 }
 
-/// What the tail of a series says of one time, however long it is.
+/// What is not packed of a series says this of one time.
 pub(in crate::store::embedded) fn tail_at(
     look: &Look<'_>,
+    recent: &View,
     series: &SeriesKey,
     time: i64,
 ) -> Result<Rows, StoreError> {
-    let mut found = Rows::default();
-    look.past(Past::Tails, (series.bytes(), &series.end()), false, |_, value| {
-        let mut rows = Rows::default();
-        read(&value, &mut rows)?;
+    let (mut found, mut lately) = (Rows::default(), Rows::default());
+    let mut take = |rows: &Rows| {
         for row in (0..rows.len()).filter(|row| rows.time[*row] == time) {
             found.push(rows.get(row));
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
+    };
+    if !recent.rows(series, &mut lately)? {
+        look.past(Past::Tails, (series.bytes(), &series.end()), false, |_, value| {
+            let mut rows = Rows::default();
+            read(&value, &mut rows)?;
+            take(&rows);
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    take(&lately);
     found.settle(true);
     Ok(found)
 }

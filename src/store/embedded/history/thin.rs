@@ -19,6 +19,10 @@ const TURN: usize = 256;
 impl Inner {
     /// Applies the rules of retention once, as of a time.
     pub(in crate::store::embedded) fn thin_all(&self, now: Timestamp) {
+        // What is thinned must not come from the log once more.
+        if let Err(error) = self.lay_down_everything() {
+            return tracing::warn!(%error, "history could not be laid down to be thinned");
+        }
         for tenant in self.tenants.all() {
             let Some(rules) = self.history.rules(tenant.number) else { continue };
             if let Err(error) = self.thin_tenant(&tenant, &rules, now) {
@@ -77,6 +81,10 @@ impl Inner {
             let series = SeriesKey::known(tenant, id, line, *number);
             // Two steps: what the first writes is what the second reads.
             for step in 0..2 {
+                let _laying = self.history.ripe.laying.lock();
+                if self.history.recent.is_in_part() {
+                    return Ok(());
+                }
                 let _packing = self.history.ripe.packing.lock();
                 let mut packed = self.begin_packing();
                 self.engine.look(|look| match step {
@@ -87,7 +95,8 @@ impl Inner {
                         Ok(())
                     }
                 })?;
-                self.commit_packed(packed);
+                self.commit_packed(packed)?;
+                self.history.stamps.all_changed();
             }
         }
         Ok(())
