@@ -25,6 +25,15 @@ need_cargo() {
     fi
 }
 
+# Installs Python, which runs the cases of conformance/, if there is none.
+need_python() {
+    if command -v python3 >/dev/null; then return; fi
+    echo "installing Python" >&2
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        python3 >/dev/null
+}
+
 # Installs the MQTT server that the tests publish to, and what makes its certificates.
 need_mosquitto() {
     if [ -x /usr/sbin/mosquitto ] && command -v openssl >/dev/null; then return; fi
