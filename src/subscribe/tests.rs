@@ -492,6 +492,38 @@ async fn intervals_tell_all_that_matches() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throttling_and_intervals_keep_to_their_clock_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let all =
+        [subscription(0, json!({"throttling": 1.5})), subscription(1, json!({"timeInterval": 1}))];
+    let mut spy: Arc<Spy> = Arc::default();
+    let begun = Timestamp::now();
+    for round in 0..6 {
+        let world = World::with(folder.path(), settings(), &all, spy).await;
+        world.set(0, round).await;
+        if round == 0 {
+            world.until("the first is told", |world| !world.spy.taken("r0").is_empty()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        spy = world.close().await;
+    }
+    let world = World::with(folder.path(), settings(), &all, spy).await;
+    world.until("the last is told", |world| world.spy.values("r0").contains(&5)).await;
+    world.until("so it is by the clock", |world| world.spy.values("r1").contains(&5)).await;
+    let time = |body: &Json| body["notifiedAt"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let throttled: Vec<_> = world.spy.taken("r0").iter().map(time).collect();
+    for pair in throttled.windows(2) {
+        assert!(pair[1].micros() - pair[0].micros() >= 1_490_000, "{throttled:?}");
+    }
+    // No time that passes is told twice, however often the clock begins anew.
+    // One more is due at the start, since the clock began long ago.
+    let passed = (Timestamp::now().micros() - begun.micros()) / 1_000_000;
+    let count = world.spy.taken("r1").len() as i64;
+    assert!((2..=passed + 2).contains(&count), "{count} in {passed} s");
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_never_be_delivered_is_kept_as_a_dead_letter() {
     let folder = tempfile::tempdir().unwrap();
     let all = [subscription(0, json!({})), subscription(1, json!({}))];

@@ -1,0 +1,163 @@
+//! The program as it is started by those who run it: what it explains, serves, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use lanna::config::Config;
+use serde_json::{Value, json};
+
+/// A broker of its own process.
+struct Broker {
+    child: Child,
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Broker {
+    /// Starts the program on a free port and waits until it is ready.
+    async fn start(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_as("http", data, arguments, reqwest::Client::new()).await
+    }
+
+    async fn start_as(
+        scheme: &str,
+        data: &Path,
+        arguments: &[&str],
+        client: reqwest::Client,
+    ) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let child = Command::new(env!("CARGO_BIN_EXE_lanna"))
+            .args(["--listen", &listen, "--data"])
+            .arg(data)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut broker = Self { child, base: format!("{scheme}://localhost:{port}"), client };
+        for _ in 0..1_200 {
+            let ready = broker.client.get(format!("{}/ready", broker.base)).send().await;
+            if ready.is_ok_and(|answer| answer.status() == 200) {
+                return broker;
+            }
+            assert_eq!(broker.child.try_wait().unwrap(), None, "it ended");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the broker was never ready");
+    }
+
+    async fn post(&self, entity: &Value) -> u16 {
+        let url = format!("{}/ngsi-ld/v1/entities", self.base);
+        let request = self.client.post(url).header("content-type", "application/json");
+        request.body(entity.to_string()).send().await.unwrap().status().as_u16()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.client.get(format!("{}{path}", self.base)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has.
+    async fn end(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_help_explains_every_setting() {
+    let output = Command::new(env!("CARGO_BIN_EXE_lanna")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for key in Config::keys() {
+        assert!(help.contains(&format!("--{}", key.flag())), "--{}", key.flag());
+    }
+    let wrong = Command::new(env!("CARGO_BIN_EXE_lanna")).arg("--lsten").output().unwrap();
+    let hint = String::from_utf8(wrong.stderr).unwrap();
+    assert!(!wrong.status.success() && hint.contains("--listen"), "{hint}");
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_an_orderly_end() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::start(data.path(), &[]).await;
+    for number in 0..50 {
+        let entity = json!({"id": format!("urn:a:{number}"), "type": "Vehicle", "speed": number});
+        assert_eq!(broker.post(&entity).await, 201);
+    }
+    let status = broker.end().await;
+    assert!(status.success(), "{status}");
+    let again = Broker::start(data.path(), &[]).await;
+    let all = again.get("/ngsi-ld/v1/entities?type=Vehicle&limit=100&format=simplified").await;
+    assert_eq!(all.as_array().map(Vec::len), Some(50));
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_folder_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let _first = Broker::start(data.path(), &[]).await;
+    let second = Command::new(env!("CARGO_BIN_EXE_lanna"))
+        .args(["--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains("another"), "{said}");
+}
+
+#[tokio::test]
+async fn https_is_spoken_with_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"])
+        .args(["/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext"])
+        .args(["basicConstraints=critical,CA:FALSE", "-keyout"])
+        .args([&place("key"), "-out", &place("cert")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let pem = std::fs::read(place("cert")).unwrap();
+    let trusted = reqwest::Certificate::from_pem(&pem).unwrap();
+    let client = reqwest::Client::builder().add_root_certificate(trusted).build().unwrap();
+    let arguments = ["--tls-cert", &place("cert"), "--tls-key", &place("key")];
+    let broker = Broker::start_as("https", &folder.path().join("data"), &arguments, client).await;
+    assert_eq!(broker.post(&json!({"id": "urn:a:1", "type": "Vehicle"})).await, 201);
+    assert_eq!(broker.get("/ngsi-ld/v1/entities/urn:a:1").await["type"], "Vehicle");
+}
+
+#[tokio::test]
+async fn the_sample_fills_the_five_domains() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::start(data.path(), &["--sample"]).await;
+    for name in ["AirQualityObserved", "WaterObserved", "WeatherObserved", "EnergyMeter", "Hotspot"]
+    {
+        let mut found = Value::Null;
+        for _ in 0..300 {
+            found = broker.get(&format!("/ngsi-ld/v1/entities?type={name}&limit=1")).await;
+            if found.as_array().is_some_and(|all| !all.is_empty()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_ne!(found, json!([]), "{name}");
+    }
+}
