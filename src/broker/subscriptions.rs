@@ -244,7 +244,12 @@ impl Subscriptions {
         id: &str,
     ) -> Result<(), Error> {
         let id = SubscriptionId::from_trusted(id);
+        // What is read must not be put in place of what is changed meanwhile.
+        let _updating = self.updating.lock().await;
+        let known = self.notifier.version(tenant, &id).map(Timestamp::bits);
         match self.records(tenant, about).get(id.as_str()).await {
+            // It was this broker that changed it.
+            Ok(Some(record)) if known == Some(record.modified_at) => {}
             Ok(Some(record)) => {
                 let subscription = self.told(tenant, about, &record, Timestamp::now()).await?;
                 self.notifier.put(tenant, Arc::new(subscription))?;

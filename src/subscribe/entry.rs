@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustc_hash::FxHasher;
 
-use super::backlog::{Backlog, Item};
+use super::backlog::{Backlog, Budget, Item};
 use super::record::{Kept, Sealed};
 use crate::egress::{Target, TargetError};
 use crate::model::{SubscriptionId, TenantId, Timestamp};
@@ -28,6 +28,7 @@ pub(super) struct Entry {
 }
 
 /// What a subscription says.
+#[derive(Clone)]
 pub(super) struct What {
     pub subscription: Arc<Subscription>,
     pub target: Target,
@@ -171,10 +172,14 @@ impl Entry {
         self.is_on_change() && self.state.lock().trouble.is_some()
     }
 
-    /// Takes over what was kept, in place of what was known.
-    pub fn restore(&self, kept: Kept) {
+    /// Takes over what was kept, in place of what was known: others may have told it meanwhile.
+    pub fn restore(&self, kept: Kept, budget: &Budget) {
         let mut state = self.state.lock();
+        state.backlog.clear(budget);
+        state.looked_up_to = 0;
+        // What is on its way goes on, but is no part of what waits any more.
         state.let_go();
+        state.told_up_to = 0;
         state.report = kept.report;
         state.kept = kept.behind;
         state.begun = kept.begun;

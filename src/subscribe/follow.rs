@@ -107,8 +107,8 @@ impl Inner {
         let mut next = self.slots.next();
         let mut missed = true;
         while !self.closing.load(Ordering::Acquire) {
-            if self.slots.rewound() {
-                next = self.slots.next();
+            if let Some(back) = self.slots.join() {
+                next = back;
                 missed = true;
             }
             let (events, overflow) = self.incoming.take();
@@ -137,6 +137,10 @@ impl Inner {
         for (number, event) in events.into_iter().enumerate() {
             if event.sequence > *next {
                 self.follow_log(next, event.sequence, &mut found).await?;
+            }
+            // Whoever is to go back meets the rest on the way.
+            if self.slots.is_rewound() {
+                return Ok(());
             }
             if event.sequence == *next {
                 self.match_event(&Arc::new(event), &mut found);
@@ -169,7 +173,7 @@ impl Inner {
                 self.match_event(&Arc::new(event), found);
             }
             tokio::task::yield_now().await;
-            if *next >= up_to {
+            if *next >= up_to || self.slots.is_rewound() {
                 return Ok(());
             }
         }

@@ -278,27 +278,37 @@ impl Notifier {
         let inner = &self.inner;
         let what = What::new(subscription)?;
         let id = what.subscription.id.clone();
-        match inner.register.get(tenant, &id) {
-            Some(entry)
-                if entry.is_about_sources() != what.subscription.about_sources.is_some() =>
-            {
-                return Err(SubscribeError::Taken(id));
+        let about_sources = what.subscription.about_sources.is_some();
+        let mut known = inner.register.get(tenant, &id);
+        if known.is_none() {
+            if inner.register.count(tenant) >= inner.settings.subscriptions {
+                return Err(SubscribeError::TooMany(inner.settings.subscriptions));
+            }
+            let entry = Entry::new(tenant.clone(), what.clone(), inner.slots.count());
+            let entry = Arc::new(entry);
+            known = inner.register.add(entry.clone());
+            if known.is_none() {
+                inner.changed(&entry);
+            }
+        }
+        // It was known, or whoever heard of it at the same time from elsewhere was faster.
+        match known {
+            None => Ok(()),
+            Some(entry) if entry.is_about_sources() != about_sources => {
+                Err(SubscribeError::Taken(id))
             }
             Some(entry) => {
                 inner.register.replace(&entry, what);
                 inner.changed(&entry);
-            }
-            None if inner.register.count(tenant) >= inner.settings.subscriptions => {
-                return Err(SubscribeError::TooMany(inner.settings.subscriptions));
-            }
-            None => {
-                let entry = Entry::new(tenant.clone(), what, inner.slots.count());
-                let entry = Arc::new(entry);
-                inner.register.add(entry.clone());
-                inner.changed(&entry);
+                Ok(())
             }
         }
-        Ok(())
+    }
+
+    /// When the subscription that is told was changed last; none if it is not known.
+    pub fn version(&self, tenant: &TenantId, id: &SubscriptionId) -> Option<Timestamp> {
+        let entry = self.inner.register.get(tenant, id)?;
+        Some(entry.what.load().subscription.modified_at)
     }
 
     /// Whether a subscription would be taken.

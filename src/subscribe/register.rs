@@ -49,10 +49,13 @@ impl Register {
         inner.places.get(place as usize)?.clone()
     }
 
-    /// Adds a subscription that is not there yet.
-    pub fn add(&self, entry: Arc<Entry>) {
+    /// Adds a subscription. If somebody else was faster, theirs stays, and is returned.
+    pub fn add(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let tenant = self.tenant(&entry.tenant).unwrap_or_else(|| self.add_tenant(&entry.tenant));
         let mut inner = tenant.0.write();
+        if let Some(place) = inner.by_id.get(&entry.id) {
+            return inner.places.get(*place as usize)?.clone();
+        }
         let place = inner.free.pop().unwrap_or(inner.places.len() as Place);
         inner.file(place, &entry.what.load().subscription);
         inner.by_id.insert(entry.id.clone(), place);
@@ -60,6 +63,7 @@ impl Register {
             Some(free) => *free = Some(entry),
             None => inner.places.push(Some(entry)),
         }
+        None
     }
 
     fn add_tenant(&self, id: &TenantId) -> Arc<Tenant> {

@@ -42,6 +42,8 @@ pub(super) struct Slots {
 struct Slot {
     /// Until when it is ours for certain, if it is.
     held: Option<Instant>,
+    /// The follower of the log knows that it is ours, and has gone back to where it was left.
+    joined: bool,
     /// Up to which event it was matched.
     through: u64,
     /// What was kept last.
@@ -83,14 +85,17 @@ impl Slots {
     /// Whether a slot is ours and an event was not matched for it yet.
     pub fn wants(&self, slot: usize, sequence: u64) -> bool {
         let slot = self.slots[slot].lock();
-        slot.is_held() && slot.through < sequence
+        slot.is_held() && slot.joined && slot.through < sequence
     }
 
-    /// An event was matched for all slots that are ours.
+    /// An event was matched for all slots that are ours; not for those that were taken meanwhile,
+    /// to which the follower goes back first.
     pub fn passed(&self, sequence: u64) {
         for slot in &self.slots {
             let mut slot = slot.lock();
-            slot.through = slot.through.max(sequence);
+            if slot.joined || slot.held.is_none() {
+                slot.through = slot.through.max(sequence);
+            }
         }
     }
 
@@ -102,9 +107,19 @@ impl Slots {
         through.or_else(all).unwrap_or(0) + 1
     }
 
-    /// Whether to go back to [`Slots::next`]; says so once.
-    pub fn rewound(&self) -> bool {
-        self.rewound.swap(false, Ordering::AcqRel)
+    /// Whether the follower is to go back, since a slot was taken; see [`Slots::join`].
+    pub fn is_rewound(&self) -> bool {
+        self.rewound.load(Ordering::Acquire)
+    }
+
+    /// Where the follower goes on if it is to go back; from now on the slots that were taken get
+    /// what is matched.
+    pub fn join(&self) -> Option<u64> {
+        if !self.rewound.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.slots.iter().for_each(|slot| slot.lock().joined = true);
+        Some(self.next())
     }
 
     /// How far the slots that are ours were matched.
@@ -142,13 +157,20 @@ impl Slots {
     fn hold(&self, number: usize, record: SlotRecord, until: Instant) {
         let mut slot = self.slots[number].lock();
         slot.held = Some(until);
+        slot.joined = false;
         slot.through = record.position;
         slot.kept = Some(record);
         self.rewound.store(true, Ordering::Release);
     }
 
-    fn renewed(&self, number: usize, until: Instant) {
-        self.slots[number].lock().held = Some(until);
+    /// A lease was renewed; false if it was over before: what came meanwhile was left out then.
+    fn renewed(&self, number: usize, until: Instant) -> bool {
+        let mut slot = self.slots[number].lock();
+        let in_time = slot.is_held();
+        if in_time {
+            slot.held = Some(until);
+        }
+        in_time
     }
 
     fn lose(&self, number: usize) {
@@ -179,7 +201,7 @@ impl Inner {
             true => self.share().await,
             false => {
                 let forever = Instant::now() + Duration::from_secs(100 * 365 * 86_400);
-                self.take_over(0, forever).await
+                self.take_over(&[(0, forever)]).await
             }
         }
     }
@@ -199,12 +221,15 @@ impl Inner {
     async fn share(&self) -> Result<(), StoreError> {
         let brokers = self.brokers().await?;
         let fair = self.slots.count().div_ceil(brokers.max(1));
-        let mut ours = 0;
+        let (mut ours, mut new) = (0, Vec::new());
         for slot in self.slots.taken() {
             let until = Instant::now() + TTL;
             if ours < fair && self.store.claim(&lease(slot), &self.slots.holder, TTL).await? {
                 ours += 1;
-                self.slots.renewed(slot, until);
+                // Whoever came too late cannot know what others did with it meanwhile.
+                if !self.slots.renewed(slot, until) {
+                    new.push((slot, until));
+                }
             } else {
                 self.hand_over(slot).await?;
             }
@@ -215,13 +240,17 @@ impl Inner {
             }
             let until = Instant::now() + TTL;
             if !self.slots.is_held(slot)
+                && !new.iter().any(|(taken, _)| *taken == slot)
                 && self.store.claim(&lease(slot), &self.slots.holder, TTL).await?
             {
-                self.take_over(slot, until).await?;
+                new.push((slot, until));
                 ours += 1;
             }
         }
-        Ok(())
+        match new[..] {
+            [] => Ok(()),
+            _ => self.take_over(&new).await,
+        }
     }
 
     /// How many brokers there are, we included.
@@ -241,29 +270,32 @@ impl Inner {
         Ok(count)
     }
 
-    /// A slot is ours from now on: everyone in it goes on where it was left.
-    async fn take_over(&self, slot: usize, until: Instant) -> Result<(), StoreError> {
-        let shelf = Records::on(&*self.store, SLOTS);
-        let record: SlotRecord = shelf.get(&slot.to_string()).await?.unwrap_or_default();
-        let entries: Vec<Arc<Entry>> =
-            self.register.all().into_iter().filter(|entry| entry.slot == slot).collect();
+    /// Slots are ours from now on: everyone in them goes on where it was left.
+    async fn take_over(&self, new: &[(usize, Instant)]) -> Result<(), StoreError> {
+        let shelf = Records::<SlotRecord>::on(&*self.store, SLOTS);
+        let records: FxHashMap<String, SlotRecord> = shelf.all().await?.into_iter().collect();
         let mut kept = FxHashMap::default();
         for tenant in self.store.tenants().await? {
             for (id, json) in self.store.records(&deliveries(&tenant)).await? {
                 kept.insert((tenant.clone(), id), Kept::from_json(json));
             }
         }
+        let is_new = |entry: &Arc<Entry>| new.iter().any(|(slot, _)| *slot == entry.slot);
+        let entries: Vec<Arc<Entry>> = self.register.all().into_iter().filter(is_new).collect();
         for entry in &entries {
             let kept = kept.remove(&(entry.tenant.clone(), entry.id.as_str().to_owned()));
-            entry.restore(kept.unwrap_or_default());
+            entry.restore(kept.unwrap_or_default(), &self.budget);
         }
-        self.reach.fetch_max(record.position, Ordering::SeqCst);
-        self.slots.hold(slot, record, until);
+        for (slot, until) in new {
+            let record = records.get(&slot.to_string()).copied().unwrap_or_default();
+            self.reach.fetch_max(record.position, Ordering::SeqCst);
+            self.slots.hold(*slot, record, *until);
+            tracing::debug!(slot, position = record.position, "notifies for a slot");
+        }
         for entry in entries {
             self.changed(&entry);
         }
         self.incoming.look();
-        tracing::debug!(slot, position = record.position, "notifies for a slot");
         Ok(())
     }
 
@@ -293,5 +325,43 @@ impl Inner {
             let shelf = Records::<Heartbeat>::on(&*self.store, BROKERS);
             let _ = shelf.take(&self.slots.holder).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: u64) -> SlotRecord {
+        SlotRecord { position, low: position }
+    }
+
+    #[test]
+    fn what_is_matched_passes_by_a_new_slot_until_the_follower_goes_back() {
+        let slots = Slots::new(true);
+        let later = Instant::now() + Duration::from_secs(60);
+        slots.hold(0, at(90), later);
+        assert_eq!(slots.join(), Some(91));
+        slots.passed(100);
+        // The follower is at 100 when another broker's slot comes, which was left at 40.
+        slots.hold(1, at(40), later);
+        assert!(slots.is_rewound() && !slots.wants(1, 101) && slots.wants(0, 101));
+        slots.passed(101);
+        assert_eq!(slots.positions()[&1], 40);
+        assert_eq!(slots.join(), Some(41));
+        assert!(slots.wants(1, 41) && !slots.wants(0, 41) && !slots.is_rewound());
+        assert_eq!(slots.join(), None);
+        slots.passed(41);
+        assert_eq!((slots.positions()[&0], slots.positions()[&1]), (101, 41));
+    }
+
+    #[test]
+    fn a_lease_that_was_renewed_too_late_is_as_good_as_new() {
+        let slots = Slots::new(true);
+        let (before, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        slots.hold(3, at(7), before);
+        assert!(!slots.is_held(3) && !slots.renewed(3, later) && !slots.is_held(3));
+        slots.hold(3, at(7), later);
+        assert!(slots.renewed(3, later) && slots.is_held(3));
     }
 }
