@@ -151,6 +151,19 @@ impl Order {
         &mut self.elements
     }
 
+    /// Where distances are measured from.
+    pub fn from(&self) -> Option<&Geometry> {
+        self.from.as_ref().map(|from| from.geometry())
+    }
+
+    /// How far away an entity is, in metres, if it is ordered by that first.
+    pub fn distance(&self, entity: &Entity, now: Timestamp) -> Option<f64> {
+        match self.part(self.elements.first()?, entity, now) {
+            Part::Distance(metres) => Some(metres),
+            _ => None,
+        }
+    }
+
     /// How texts compare.
     pub fn collation(&self) -> &Collation {
         &self.collation

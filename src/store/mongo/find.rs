@@ -1,6 +1,7 @@
 //! Queries: the database narrows, orders, pages and counts as far as the compiled filter is exact;
 //! what it may let through in excess is evaluated again here, a batch at a time.
 
+mod led;
 mod linked;
 mod page;
 
@@ -43,7 +44,7 @@ pub(super) async fn find(
     let after = after.filter(|_| plan.order.is_none());
     let finder = Finder { inner, tenant, plan, now, compiled, after };
     if finder.compiled.sort.is_none() {
-        return finder.all_in_order().await;
+        return finder.in_own_order().await;
     }
     match (plan.page.count, finder.compiled.is_exact) {
         (true, true) => {
@@ -129,6 +130,26 @@ impl Finder<'_> {
         while self.read_batch(&mut cursor, &mut hits, Until::End).await? {}
         let count = hits.matches();
         Ok(self.found(hits, Some(count)))
+    }
+
+    /// One page of an order that the database knows in part, or not at all.
+    async fn in_own_order(&self) -> Result<Found, StoreError> {
+        let counts = self.plan.page.count;
+        // What a filter lets through in excess can only be counted by reading everything.
+        let leads = self.plan.link_depth() == 0 && (self.compiled.is_exact || !counts);
+        let lead = self.compiled.lead.as_ref().filter(|_| leads);
+        let found = match lead {
+            Some(lead) if counts => {
+                let (found, count) = tokio::try_join!(self.led(lead), self.count())?;
+                found.map(|found| Found { count: Some(count), ..found })
+            }
+            Some(lead) => self.led(lead).await?,
+            None => None,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => self.all_in_order().await,
+        }
     }
 
     /// One page of an order that only the evaluator knows: everything is read, and no more is kept
@@ -229,6 +250,10 @@ impl Finder<'_> {
 
     fn found(&self, hits: Hits<'_>, count: Option<u64>) -> Found {
         let (page, more) = hits.into_page();
+        self.shown(page, more, count)
+    }
+
+    fn shown(&self, page: Vec<Hit>, more: bool, count: Option<u64>) -> Found {
         let next = page.last().filter(|_| more && self.plan.order.is_none());
         let next = next.map(|hit| anchor(hit.created));
         let mut entities = Vec::with_capacity(page.len());

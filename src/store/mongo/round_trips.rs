@@ -154,6 +154,48 @@ async fn queries_use_indexes() {
     assert!(uses("place", " places_1"), "{used:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_leads_in_orders_by_value_and_by_distance() {
+    let counted = Counted::start().await;
+    // Values and places come in no order, and some more than once.
+    let writes = (0..300).map(|id| {
+        let mut entity = vehicle(id, (id * 7 % 90) as f64 / 2.0);
+        entity
+            .attributes
+            .insert(attribute_name(1), place(99.0 + (id * 11 % 300) as f64 / 10.0, 18.0));
+        Write::new(entity_id(id), Action::Upsert(entity))
+    });
+    counted.store().commit(&HERE, writes.collect(), at(0)).await.unwrap();
+    let everything = counted.store().find(&HERE, &of_type(1_000), at(0)).await.unwrap().entities;
+    counted.asked();
+    for (by, most) in
+        [("a0;desc", 2), ("a0,id;desc", 2), ("a1;dist-asc", 4), ("a0.observedAt,id", 6)]
+    {
+        let (order_by, order_from) = (Some(by), Some("[99.7,18.3]"));
+        let params = OrderParams { order_by, order_from, ..OrderParams::default() };
+        let order = Order::parse(&params, context(), &Limits::default()).unwrap();
+        for offset in [0, 13, 40] {
+            let page = Page { offset, limit: 10, count: true, after: None };
+            let plan = EntityPlan { order: order.clone(), page, ..of_type(10) };
+            let mut expected = everything.clone();
+            expected.sort_by(|a, b| plan.compare(a, b, at(0)));
+            let found = counted.store().find(&HERE, &plan, at(0)).await.unwrap();
+            let ids = |all: &[std::sync::Arc<crate::model::Stored>]| {
+                all.iter().map(|one| one.id.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(ids(&found.entities), ids(&expected[offset..offset + 10]), "{by} {offset}");
+            assert_eq!((found.count, found.more), (Some(300), true));
+            let asked = counted.asked();
+            let led = asked.iter().filter(|name| *name == "aggregate").count();
+            // Counting is an aggregation, too.
+            assert!(
+                led > 1 && led <= most + 1 && !asked.iter().any(|name| name == "find"),
+                "{by}: {asked:?}"
+            );
+        }
+    }
+}
+
 /// Takes minutes: `cargo test --lib a_million -- --ignored`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it fills a database for minutes"]

@@ -210,7 +210,15 @@ fn order() -> impl Strategy<Value = Order> + Clone {
         Just("modifiedAt,id"),
         Just("modifiedAt;desc"),
         Just("createdAt,modifiedAt;desc"),
+        Just("a0;desc,a1"),
+        Just("a2.observedAt"),
+        Just("a1.observedAt;desc,id"),
+        Just("expiresAt"),
+        Just("expiresAt;desc,a0"),
+        Just("modifiedAt;desc,a0"),
         Just("a3;dist-asc"),
+        Just("a4;dist-asc,a0"),
+        Just("a3;dist-desc"),
     ];
     by.prop_map(|by| {
         let order_from = Some("[99.7,18.3]");
@@ -230,7 +238,7 @@ pub(in crate::store) fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
         prop::option::weighted(0.3, attrs),
         prop::option::weighted(0.7, q()),
         prop::option::weighted(0.3, scope),
-        (prop::option::weighted(0.3, geo()), prop::option::weighted(0.2, order())),
+        (prop::option::weighted(0.3, geo()), prop::option::weighted(0.3, order())),
         (0usize..4, 0usize..8, any::<bool>()),
     )
         .prop_map(|(select, attrs, q, scope, (geo, order), (offset, limit, count))| {

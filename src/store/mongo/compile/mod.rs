@@ -11,6 +11,7 @@
 
 mod condition;
 mod geo;
+pub(super) mod lead;
 mod part;
 mod regex;
 mod test;
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 
 use mongodb::bson::{Bson, Document, doc};
 
+use self::lead::Lead;
 use self::part::Part;
 use super::document::tenant_name;
 use crate::model::{TenantId, Timestamp, TypeSelection, TypeTerm};
@@ -43,6 +45,8 @@ pub struct Compiled {
     base: Document,
     /// How the database puts what it finds in the order of the plan; none if it cannot.
     pub sort: Option<Document>,
+    /// How the database leads in an order that it does not know in full.
+    pub lead: Option<Lead>,
 }
 
 impl Compiled {
@@ -67,13 +71,23 @@ impl Compiled {
             document.extend(part.into_document());
             document
         };
+        let sort = sort(plan.order.as_ref());
+        // Where places are asked for, the index of places is taken already.
+        let lead = match (&sort, &plan.order, &plan.geo) {
+            (None, Some(order), geo) => {
+                let lead = Lead::new(order, now);
+                lead.filter(|lead| geo.is_none() || matches!(lead, Lead::Value(_)))
+            }
+            _ => None,
+        };
         Self {
             filter: part::favour(within(Part::all(vec![base.clone(), keyed]))),
             is_exact,
             is_never,
             odd: compiler.odd.into_iter().map(Bson::String).collect(),
             base: within(base),
-            sort: sort(plan.order.as_ref()),
+            sort,
+            lead,
         }
     }
 
@@ -110,8 +124,8 @@ impl Compiled {
     }
 }
 
-/// The stamps of an entity order in the database as they do here; all else is ordered by the
-/// evaluator, which knows collations, and which of several instances counts.
+/// The stamps of an entity order in the database as they do here. In all other orders it can but
+/// lead: the evaluator knows collations.
 fn sort(order: Option<&Order>) -> Option<Document> {
     let mut sort = Document::new();
     for element in order.map_or(&[][..], Order::elements) {
