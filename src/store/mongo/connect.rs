@@ -61,6 +61,7 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
         watch: OnceLock::new(),
         guard: OnceLock::new(),
         listeners: parking_lot::Mutex::default(),
+        teller: super::tell::Teller::new(settings.queue),
         events_turn: tokio::sync::Mutex::new(()),
         known: RwLock::new(HashSet::new()),
         holder: format!("{number}-{}", uuid::Uuid::new_v4().simple()),

@@ -281,6 +281,28 @@ impl Decision {
         !self.told.is_empty() || !matches!(self.end, End::Put(..))
     }
 
+    /// About how many bytes it writes.
+    pub fn bytes(&self) -> usize {
+        let notes = self.notes.bytes() + 4_096;
+        match &self.end {
+            End::Put(_, document) => document.as_bytes().len() + notes,
+            _ => notes,
+        }
+    }
+
+    /// What is to be written, without what is answered.
+    pub fn without_results(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            before: self.before.clone(),
+            end: self.end.clone(),
+            stamp: self.stamp,
+            results: Vec::new(),
+            told: self.told.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
     /// MongoDB could not hold what these writes leave.
     fn refuse_as_too_large(&mut self) {
         self.end = End::Same;

@@ -31,22 +31,42 @@ impl Inner {
         tenant: &TenantId,
         told: Vec<(Topic, Change)>,
     ) -> Result<Vec<Event>, Error> {
-        let count = told.len() as i64;
+        let first = self.number_events(session, told.len()).await?;
+        let told = told.into_iter().map(|(topic, change)| (tenant.clone(), topic, change));
+        self.lay_down_events(session, first, told.collect()).await
+    }
+
+    /// Takes so many numbers within a transaction; the first of them.
+    pub async fn number_events(
+        &self,
+        session: &mut ClientSession,
+        count: usize,
+    ) -> Result<i64, Error> {
+        let count = count as i64;
         let raise =
             self.meta.find_one_and_update(doc! { "_id": COUNTER }, doc! { "$inc": { "n": count } });
         let raised = raise.upsert(true).return_document(ReturnDocument::After);
-        let raised = raised.session(&mut *session).await?.unwrap_or_default();
-        let last = raised.get_i64("n").unwrap_or(count);
+        let raised = raised.session(session).await?.unwrap_or_default();
+        Ok(raised.get_i64("n").unwrap_or(count) - count + 1)
+    }
+
+    /// Lays changes down as events from a number on, within the transaction that took it.
+    pub async fn lay_down_events(
+        &self,
+        session: &mut ClientSession,
+        first: i64,
+        told: Vec<(TenantId, Topic, Change)>,
+    ) -> Result<Vec<Event>, Error> {
         let mut events = Vec::with_capacity(told.len());
         let mut documents = Vec::with_capacity(told.len());
-        for ((topic, change), sequence) in told.into_iter().zip(last - count + 1..) {
-            let record = encode_whole_event(tenant, topic, &change);
+        for ((tenant, topic, change), sequence) in told.into_iter().zip(first..) {
+            let record = encode_whole_event(&tenant, topic, &change);
             let mut document = RawDocumentBuf::new();
             document.append(cstr!("_id"), sequence);
             let binary = RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &record };
             document.append(cstr!("r"), binary);
             documents.push(document);
-            let (tenant, bytes) = (tenant.clone(), record.len());
+            let bytes = record.len();
             events.push(Event { sequence: sequence as u64, tenant, topic, change, bytes });
         }
         self.events.insert_many(documents).session(session).await?;

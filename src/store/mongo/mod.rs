@@ -33,6 +33,7 @@ mod records;
 #[cfg(test)]
 mod round_trips;
 mod sweep;
+mod tell;
 mod tenants;
 #[cfg(test)]
 pub(super) mod tests;
@@ -56,6 +57,7 @@ use self::clock::Clock;
 use self::commit::Locks;
 use self::gate::Gate;
 use self::history::History;
+use self::tell::Teller;
 use super::{
     Archive, Archives, Census, Event, Explanation, Found, FoundHistory, Guard, HeldHistory, Note,
     RecordChange, RecordEdit, Shelf, Store, StoreError, Watch,
@@ -161,6 +163,8 @@ struct Inner {
     guard: OnceLock<Arc<dyn Guard>>,
     /// Who wants to hear of changed records.
     listeners: Mutex<Vec<mpsc::Sender<RecordChange>>>,
+    /// Writes what is to be told of.
+    teller: Teller,
     /// Held by whoever numbers events.
     events_turn: tokio::sync::Mutex<()>,
     /// Tenants that are there; they never go.
@@ -182,6 +186,7 @@ impl Mongo {
             tokio::spawn(sweep::keep(inner.clone())),
             tokio::spawn(watch::keep(inner.clone())),
             tokio::spawn(history::keep(inner.clone())),
+            tokio::spawn(tell::keep(inner.clone())),
         ];
         Ok(Self { inner, tasks: Mutex::new(tasks) })
     }

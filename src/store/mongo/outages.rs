@@ -10,9 +10,12 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 use parking_lot::Mutex;
 
+use super::tests::{Own, settings};
 use super::{Mongo, Settings};
 use crate::model::{Action, TenantId, Write};
+use crate::query::{EntityPlan, Page};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
+use crate::store::suite::queries::filter;
 use crate::store::{Store, StoreError};
 
 const HERE: TenantId = TenantId::DEFAULT;
@@ -270,4 +273,55 @@ async fn a_full_disk_is_said_and_takes_nothing_back() {
     }
     let next = done.len() + 1;
     store.commit(&HERE, vec![large(next)], at(1)).await.unwrap().remove(0).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_takes_too_long_is_given_up_by_the_server() {
+    let limited = Settings { time_limit: Duration::from_millis(1), ..settings() };
+    let own = Own::with(limited).await;
+    for page in 0..10 {
+        let writes = (0..1_000).map(|id| {
+            let mut entity = bare_entity(page * 1_000 + id, 0);
+            let text = format!("{}{id}", "ab".repeat(50));
+            (0..8).for_each(|number| {
+                entity.attributes.insert(attribute_name(number), property(text.as_str()));
+            });
+            Write::new(entity.id.clone(), Action::Create(entity))
+        });
+        own.store().commit(&HERE, writes.collect(), at(0)).await.unwrap();
+    }
+    // No index helps with what texts hold somewhere.
+    let terms: Vec<String> =
+        (0..8).map(|number| format!("a{number}~=\"b.*9{number}7$\"")).collect();
+    let plan = EntityPlan {
+        filter: Some(filter(&terms.join("|"))),
+        page: Page { limit: 10, count: true, ..Page::default() },
+        ..EntityPlan::default()
+    };
+    let found = own.store().find(&HERE, &plan, at(1)).await;
+    assert!(matches!(found, Err(StoreError::TooSlow)), "{found:?}");
+    assert!(own.store().get(&HERE, &entity_id(7), at(1)).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_the_pool_exhausted_is_told_so_and_the_others_are_served() {
+    let own = Own::with(Settings { pool: 1, queue: 4, ..settings() }).await;
+    own.store().commit(&HERE, vec![create(0)], at(0)).await.unwrap().remove(0).unwrap();
+    let store = own.shared();
+    let (mut served, mut refused) = (0, 0);
+    // Of so many at once most find the queue full.
+    while served == 0 || refused == 0 {
+        let reads = (0..64).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.get(&HERE, &entity_id(0), at(1)).await })
+        });
+        for read in reads.collect::<Vec<_>>() {
+            match read.await.unwrap() {
+                Ok(found) => served += usize::from(found.is_some()),
+                Err(StoreError::Busy) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(own.store().get(&HERE, &entity_id(0), at(1)).await.unwrap().is_some());
 }

@@ -51,6 +51,11 @@ impl Own {
         &self.store
     }
 
+    /// The store, for tasks.
+    pub fn shared(&self) -> Arc<Mongo> {
+        self.store.clone()
+    }
+
     /// What the store is made of.
     pub fn inner(&self) -> &super::Inner {
         &self.store.inner

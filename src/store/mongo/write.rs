@@ -112,7 +112,8 @@ impl Inner {
 
     /// All puts in one command.
     async fn write_many(&self, tenant: &TenantId, decisions: &[&Decision]) -> Vec<Fate> {
-        let mut command = command(tenant, decisions, false);
+        let written: Vec<_> = decisions.iter().map(|decision| (tenant, *decision)).collect();
+        let mut command = command(&written, false);
         command.append(cstr!("writeConcern"), self.concern());
         let run = self.database.run_raw_command(command);
         match self.in_time(async { run.await }).await {
@@ -190,17 +191,40 @@ impl Inner {
     }
 
     /// All of it or nothing, with the events, and with what history keeps of what goes.
-    /// Transactions that number events cannot run side by side, so those of one broker wait for
-    /// each other rather than try in vain.
     async fn write_together(&self, tenant: &TenantId, decisions: &[&Decision]) -> Fate {
-        let tells = decisions.iter().any(|decision| !decision.told.is_empty());
-        let _turn = if tells { Some(self.events_turn.lock().await) } else { None };
+        if decisions.iter().any(|decision| !decision.told.is_empty()) {
+            let fate = match self.teller.hand_in(tenant, decisions) {
+                Ok(fate) => fate,
+                Err(error) => return Fate::Failed(Failure::Error(error)),
+            };
+            return match self.in_time(async { Ok(fate.await) }).await {
+                Ok(Ok(fate)) => fate,
+                Ok(Err(_)) => Fate::Failed(Failure::Doubtful("the store was closed".to_owned())),
+                Err(failure) => failure.into_fate(),
+            };
+        }
+        let _permit = match self.gate.enter().await {
+            Ok(permit) => permit,
+            Err(error) => return Fate::Failed(Failure::Error(error)),
+        };
+        let decisions: Vec<_> = decisions.iter().map(|decision| (tenant, *decision)).collect();
+        match self.in_time(self.transact(&decisions)).await {
+            Ok(Transacted::Conflict) => Fate::Conflict,
+            Ok(Transacted::Done(_)) => Fate::Done,
+            Err(failure) => failure.into_fate(),
+        }
+    }
+
+    /// The same with decisions that are to be told of, all in one transaction. Those that number
+    /// events cannot run side by side, so they wait for each other rather than try in vain.
+    pub async fn write_told(&self, decisions: &[(&TenantId, &Decision)]) -> Fate {
+        let _turn = self.events_turn.lock().await;
         // Only whose turn it is goes through the gate: those who wait keep nobody else out.
         let _permit = match self.gate.enter().await {
             Ok(permit) => permit,
             Err(error) => return Fate::Failed(Failure::Error(error)),
         };
-        match self.in_time(self.transact(tenant, decisions)).await {
+        match self.in_time(self.transact(decisions)).await {
             Ok(Transacted::Conflict) => Fate::Conflict,
             Ok(Transacted::Done(events)) => {
                 if let Some(watch) = self.watch.get().filter(|_| !events.is_empty()) {
@@ -212,14 +236,10 @@ impl Inner {
         }
     }
 
-    async fn transact(
-        &self,
-        tenant: &TenantId,
-        decisions: &[&Decision],
-    ) -> Result<Transacted, Error> {
+    async fn transact(&self, decisions: &[(&TenantId, &Decision)]) -> Result<Transacted, Error> {
         let mut session = self.client.start_session().await?;
         session.start_transaction().read_concern(ReadConcern::majority()).await?;
-        let prepared = self.prepare(&mut session, tenant, decisions).await;
+        let prepared = self.prepare(&mut session, decisions).await;
         let events = match prepared {
             Ok(Some(events)) => events,
             Ok(None) => {
@@ -254,30 +274,38 @@ impl Inner {
     async fn prepare(
         &self,
         session: &mut ClientSession,
-        tenant: &TenantId,
-        decisions: &[&Decision],
+        decisions: &[(&TenantId, &Decision)],
     ) -> Result<Option<Vec<Event>>, Error> {
-        let (puts, others): (Vec<&Decision>, Vec<&Decision>) =
-            decisions.iter().partition(|one| matches!(one.end, End::Put(..)));
-        self.keep_notes(session, tenant, &others).await?;
-        let gone = others.into_iter().filter(|one| matches!(one.end, End::Gone)).collect();
+        let each = |(tenant, decision): &(&TenantId, &Decision)| {
+            let tenant = TenantId::clone(tenant);
+            let told = decision.told.iter().cloned();
+            told.map(move |change| (tenant.clone(), Topic::Entity, change)).collect::<Vec<_>>()
+        };
+        let told: Vec<_> = decisions.iter().flat_map(each).collect();
+        // First, so that whoever meets another broker here has done nothing in vain.
+        let first = match told.len() {
+            0 => 0,
+            count => self.number_events(session, count).await?,
+        };
+        let (puts, others): (Vec<_>, Vec<_>) =
+            decisions.iter().partition(|(_, one)| matches!(one.end, End::Put(..)));
+        self.keep_notes(session, &others).await?;
+        let gone = others.into_iter().filter(|(_, one)| matches!(one.end, End::Gone)).collect();
         for chosen in [puts, gone] {
             if chosen.is_empty() {
                 continue;
             }
-            let command = command(tenant, &chosen, true);
+            let command = command(&chosen, true);
             let reply = self.database.run_raw_command(command).session(&mut *session).await?;
             let reply = Reply::read(&reply);
             if !reply.errors.is_empty() || reply.met != chosen.len() as i64 {
                 return Ok(None);
             }
         }
-        let told = decisions.iter().flat_map(|decision| decision.told.iter().cloned());
-        let told: Vec<_> = told.map(|change| (Topic::Entity, change)).collect();
-        if told.is_empty() {
-            return Ok(Some(Vec::new()));
+        match told.is_empty() {
+            true => Ok(Some(Vec::new())),
+            false => self.lay_down_events(session, first, told).await.map(Some),
         }
-        self.append_events(session, tenant, told).await.map(Some)
     }
 
     /// Within a transaction: what history has of entities that go, in their documents and in
@@ -285,28 +313,28 @@ impl Inner {
     async fn keep_notes(
         &self,
         session: &mut ClientSession,
-        tenant: &TenantId,
-        decisions: &[&Decision],
+        decisions: &[(&TenantId, &Decision)],
     ) -> Result<(), Error> {
         if decisions.is_empty() {
             return Ok(());
         }
         let keys: Vec<Bson> =
-            decisions.iter().map(|decision| key(tenant, &decision.id).into()).collect();
+            decisions.iter().map(|(tenant, one)| key(tenant, &one.id).into()).collect();
         let find = self.entities.find(doc! { "_id": { "$in": keys }, "o": { "$exists": true } });
         let find = find.projection(doc! { "o": 1, "hn": 1 });
         let mut cursor = find.session(&mut *session).await?;
-        let mut noted: FxHashMap<EntityId, RawDocumentBuf> = FxHashMap::default();
+        let mut noted: FxHashMap<(TenantId, EntityId), RawDocumentBuf> = FxHashMap::default();
         while cursor.advance(&mut *session).await? {
             let document = cursor.current();
-            if let Ok(id) = id_of(document) {
-                noted.insert(id, document.to_owned());
+            if let (Ok(tenant), Ok(id)) = (document::tenant(document), id_of(document)) {
+                noted.insert((tenant, id), document.to_owned());
             }
         }
         let mut statements = RawArrayBuf::new();
         let mut any = false;
-        for decision in decisions {
-            let before = noted.get(&decision.id).map(|document| &**document);
+        for (tenant, decision) in decisions {
+            let own = (TenantId::clone(tenant), decision.id.clone());
+            let before = noted.get(&own).map(|document| &**document);
             if before.is_some() || !decision.notes.is_empty() {
                 any = true;
                 let mut statement = RawDocumentBuf::new();
@@ -413,11 +441,7 @@ fn portions(decisions: &[Decision], places: &[usize]) -> Vec<Vec<usize>> {
     let mut all: Vec<Vec<usize>> = Vec::new();
     let mut bytes = MAX_COMMAND;
     for place in places {
-        let notes = decisions[*place].notes.bytes();
-        let size = match &decisions[*place].end {
-            End::Put(_, document) => document.as_bytes().len() + notes + 4_096,
-            _ => notes + 4_096,
-        };
+        let size = decisions[*place].bytes();
         bytes += size;
         match all.last_mut() {
             Some(last) if bytes <= MAX_COMMAND && last.len() < MAX_STATEMENTS => last.push(*place),
@@ -432,13 +456,12 @@ fn portions(decisions: &[Decision], places: &[usize]) -> Vec<Vec<usize>> {
 
 /// An `update` or `delete` command for decisions that are all puts, or all deletions.
 pub(super) fn command(
-    tenant: &TenantId,
-    decisions: &[&Decision],
+    decisions: &[(&TenantId, &Decision)],
     in_transaction: bool,
 ) -> RawDocumentBuf {
-    let puts = matches!(decisions.first(), Some(Decision { end: End::Put(..), .. }));
+    let puts = matches!(decisions.first(), Some((_, Decision { end: End::Put(..), .. })));
     let mut statements = RawArrayBuf::new();
-    for decision in decisions {
+    for (tenant, decision) in decisions {
         let mut filter = RawDocumentBuf::new();
         filter.append(cstr!("_id"), document::key(tenant, &decision.id));
         // No document has this version: what is there already is a duplicate then.

@@ -327,7 +327,8 @@ impl Edit<'_> {
         for chosen in [puts, gone] {
             // Entities are larger than what the rest of an edit writes: some at a time.
             for some in chosen.chunks(64) {
-                let met = self.desk.run(command(self.tenant, some, true))?;
+                let some: Vec<_> = some.iter().map(|one| (self.tenant, *one)).collect();
+                let met = self.desk.run(command(&some, true))?;
                 if met != some.len() as i64 {
                     return Err(self.desk.was_overtaken());
                 }

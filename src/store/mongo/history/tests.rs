@@ -161,7 +161,7 @@ async fn what_recording_costs() {
                 let circumstances = own.inner().circumstances(&HERE, at(value), None);
                 let writes = vec![(0, set(0, (value + 1_000_000).into()))];
                 let decided = circumstances.decide(&entity_id(0), &writes, held).unwrap();
-                let command = command(&HERE, &[&decided], true);
+                let command = command(&[(&HERE, &decided)], true);
                 let run = own.inner().database.run_raw_command(command).session(&mut session);
                 run.await.unwrap();
                 let one = doc! { "i": "urn:x:1", "r": "x".repeat(100) };
