@@ -7,7 +7,7 @@ use lanna::broker::open_store;
 use lanna::config::{Config, Value};
 use lanna::model::{Name, TenantId, Timestamp};
 use lanna::store::StoreError;
-use lanna::store::migrate::{MigrateError, migrate};
+use lanna::store::migrate::{MigrateError, SoFar, migrate};
 
 /// What to copy, and where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ pub fn run(config: &Config, asked: Migrate) -> Result<(), Failure> {
         let mut told = Told::new();
         let now = Timestamp::now();
         let copied =
-            migrate(&*from, &*to, tenants, now, |tenant, count| told.page(tenant, count)).await;
+            migrate(&*from, &*to, tenants, now, |tenant, so_far| told.page(tenant, so_far)).await;
         from.close().await?;
         to.close().await?;
         let mut out = std::io::stdout().lock();
@@ -97,10 +97,11 @@ impl Told {
         Self { last: Instant::now(), every: Duration::from_secs(every) }
     }
 
-    fn page(&mut self, tenant: &TenantId, count: u64) {
+    fn page(&mut self, tenant: &TenantId, so_far: SoFar) {
         if self.last.elapsed() >= self.every {
             self.last = Instant::now();
-            tracing::info!(%tenant, entities = count, "copied so far");
+            let SoFar { entities, instances } = so_far;
+            tracing::info!(%tenant, entities, instances, "copied so far");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 
 use super::record::encode_whole;
-use super::{Records, Shelf, Store, StoreError};
+use super::{Archive, Records, Shelf, Store, StoreError};
 use crate::model::{Action, EntityId, TenantId, Timestamp, Write};
 use crate::query::{Anchor, EntityPlan, Page};
 
@@ -53,6 +53,22 @@ struct Progress {
     past: Option<String>,
     #[serde(default)]
     past_done: bool,
+    #[serde(default)]
+    instances: u64,
+}
+
+/// How much of a tenant is copied so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoFar {
+    pub entities: u64,
+    /// How many instances of their history.
+    pub instances: u64,
+}
+
+impl From<&Progress> for SoFar {
+    fn from(progress: &Progress) -> Self {
+        Self { entities: progress.entities, instances: progress.instances }
+    }
 }
 
 /// What was copied of a tenant, or was there already.
@@ -98,7 +114,7 @@ impl std::fmt::Display for Sum {
 }
 
 /// Copies some tenants, or all of them with what they share. `told` hears of every page: the
-/// tenant, and how many of its entities are copied so far.
+/// tenant, and how much of it is copied so far.
 ///
 /// # Errors
 /// When it is begun again after an error, it goes on where it was.
@@ -107,7 +123,7 @@ pub async fn migrate(
     to: &dyn Store,
     tenants: Option<&[TenantId]>,
     now: Timestamp,
-    mut told: impl FnMut(&TenantId, u64),
+    mut told: impl FnMut(&TenantId, SoFar),
 ) -> Result<Vec<Copied>, MigrateError> {
     let mut chosen = from.tenants().await.map_err(MigrateError::From)?;
     if let Some(tenants) = tenants {
@@ -123,7 +139,7 @@ pub async fn migrate(
     let mut copied = Vec::with_capacity(chosen.len());
     for tenant in chosen {
         copy_entities(from, to, &tenant, now, &mut told).await?;
-        copy_history(from, to, &tenant).await?;
+        copy_history(from, to, &tenant, &mut told).await?;
         let mut records = 0;
         for name in OWN {
             records += copy_shelf(from, to, &Shelf::of(&tenant, name)).await?;
@@ -155,7 +171,7 @@ async fn copy_entities(
     to: &dyn Store,
     tenant: &TenantId,
     now: Timestamp,
-    told: &mut impl FnMut(&TenantId, u64),
+    told: &mut impl FnMut(&TenantId, SoFar),
 ) -> Result<(), MigrateError> {
     let records: Records<'_, Progress> = Records::on(to, PROGRESS);
     let known = records.get(key(tenant)).await.map_err(MigrateError::To)?;
@@ -180,7 +196,7 @@ async fn copy_entities(
         progress.done = found.next.is_none();
         progress.after = found.next.map(|next| next.as_str().to_owned());
         records.put(key(tenant), &progress).await.map_err(MigrateError::To)?;
-        told(tenant, progress.entities);
+        told(tenant, (&progress).into());
     }
     Ok(())
 }
@@ -189,6 +205,7 @@ async fn copy_history(
     from: &dyn Store,
     to: &dyn Store,
     tenant: &TenantId,
+    told: &mut impl FnMut(&TenantId, SoFar),
 ) -> Result<(), MigrateError> {
     let records: Records<'_, Progress> = Records::on(to, PROGRESS);
     let known = records.get(key(tenant)).await.map_err(MigrateError::To)?;
@@ -199,12 +216,14 @@ async fn copy_history(
             Err(StoreError::UnknownTenant(_)) => return Ok(()),
             archives => archives.map_err(MigrateError::From)?,
         };
+        progress.instances += archives.archives.iter().map(Archive::rows).sum::<u64>();
         if !archives.archives.is_empty() {
             to.restore(tenant, archives.archives).await.map_err(MigrateError::To)?;
         }
         progress.past_done = archives.next.is_none();
         progress.past = archives.next;
         records.put(key(tenant), &progress).await.map_err(MigrateError::To)?;
+        told(tenant, (&progress).into());
     }
     Ok(())
 }
@@ -293,8 +312,10 @@ mod tests {
                 let writes = writes.collect();
                 store.commit(tenant, writes, at(-300 + page as i64)).await.unwrap();
             }
-            let shelf = Shelf::of(tenant, "models");
-            store.put_record(&shelf, "a.b$", json!({"$a": {"b.c": number}})).await.unwrap();
+            for name in OWN.iter().filter(|name| **name != crate::store::HISTORY_RULES) {
+                let shelf = Shelf::of(tenant, name);
+                store.put_record(&shelf, "a.b$", json!({"$a": {"b.c": number}})).await.unwrap();
+            }
             // A history longer than what is copied at once, and one that has ended.
             let long = HistoryAction::Upsert(readings(0..ROWS as i64 + 7_000));
             let ended = Write::new(entity_id(17), Action::Delete);
@@ -323,30 +344,41 @@ mod tests {
         fill(&first, &tenants).await;
         let now = at(-250);
 
-        // The first attempt ends after the second page.
-        let broken = tokio::spawn({
-            let (from, mongo) = (Arc::new(first), mongo.clone());
-            let kept = from.clone();
-            async move {
+        // One attempt ends after the second page of entities, the next after the first of history.
+        let first = Arc::new(first);
+        let mut heard = Vec::new();
+        for last in [2, 2] {
+            let (from, to) = (first.clone(), mongo.clone());
+            let (sender, told) = std::sync::mpsc::channel();
+            let attempt = tokio::spawn(async move {
                 let mut pages = 0;
-                let result = tokio::spawn(async move {
-                    migrate(&*from, &*mongo, None, now, |_, _| {
-                        pages += 1;
-                        assert!(pages < 2, "interrupted on purpose");
-                    })
-                    .await
-                })
-                .await;
-                assert!(result.is_err());
-                kept
-            }
-        });
-        let first = broken.await.unwrap();
+                let tell = |_: &TenantId, so_far: SoFar| {
+                    sender.send(so_far).unwrap();
+                    pages += 1;
+                    assert!(pages < last, "interrupted on purpose");
+                };
+                migrate(&*from, &*to, None, now, tell).await
+            });
+            assert!(attempt.await.is_err());
+            heard.extend(told);
+        }
         let mut pages = 0;
-        let there = migrate(&*first, &*mongo, None, now, |_, _| pages += 1).await.unwrap();
-        assert_eq!(pages, 4, "what was copied is not copied again");
+        let there = migrate(&*first, &*mongo, None, now, |_, so_far| {
+            pages += 1;
+            heard.push(so_far);
+        })
+        .await
+        .unwrap();
+        let entities = heard.iter().filter(|so_far| so_far.instances == 0).count();
+        assert_eq!(entities, 6, "what was copied is not copied again: {heard:?}");
+        assert!(heard[3].instances > 0, "{heard:?}");
+        let first_tenant =
+            heard.iter().position(|so_far| so_far.entities < 1_199 && so_far.instances > 0);
+        assert_eq!(first_tenant, None, "history follows its entities: {heard:?}");
+        assert!(pages >= 4, "{heard:?}");
         assert_eq!(there.len(), 2);
-        assert!(there.iter().all(|one| one.entities == 1_199 && one.records == 1));
+        assert!(there.iter().all(|one| one.entities == 1_199));
+        assert!(there.iter().all(|one| one.records == OWN.len() as u64 - 1), "{there:?}");
         assert!(there.iter().all(|one| one.instances > ROWS as u64), "{there:?}");
         let back = migrate(&*mongo, &last, None, now, |_, _| {}).await.unwrap();
         let mut sums: Vec<_> = there.iter().map(|one| (&one.tenant, one.checksum)).collect();
@@ -357,6 +389,9 @@ mod tests {
         let one = last.get(&tenants[1], &entity_id(7), now).await.unwrap().unwrap();
         let origin = first.get(&tenants[1], &entity_id(7), now).await.unwrap().unwrap();
         assert_eq!(one.entity, origin.entity, "times and all");
+        let shelf = Shelf::of(&tenants[1], "subscriptions");
+        let subscription = last.record(&shelf, "a.b$").await.unwrap();
+        assert_eq!(subscription, Some(json!({"$a": {"b.c": 1}})));
         let context = last.record(&Shelf::shared("contexts"), "x").await.unwrap();
         assert_eq!(context, Some(json!({"@context": {}})));
         mongo.drop_database().await;
