@@ -16,6 +16,7 @@ mod feeds;
 mod models;
 mod operations;
 mod receivers;
+mod shared;
 mod snapshots;
 mod subscriptions;
 mod support;
