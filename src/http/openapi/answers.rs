@@ -44,6 +44,12 @@ fn refusals(described: &Described) -> Vec<u16> {
         if described.place.template().starts_with("/derived") {
             statuses.extend([400, 404, 503]);
         }
+        if described.place.template().starts_with("/models") {
+            statuses.extend([400, 404, 406, 503]);
+            if described.body.is_some() {
+                statuses.extend([403, 408, 409, 411, 413, 415, 422, 504]);
+            }
+        }
         if described.place.template().starts_with("/feeds") {
             statuses.extend([400, 404]);
             if described.body.is_some() {

@@ -1,8 +1,8 @@
 //! What entities were over time, and what is recorded of it.
 
 use super::parts::{
-    ATTRIBUTE, CREATED, CSV, DONE, JSON, LD, LETTERS, LOCAL, MAP, PAGE, READS_BY_MAP, SELECT,
-    TEMPORAL_LOOKS, TEMPORAL_PROJECTION, TIME, WRITES,
+    ATTRIBUTE, CREATED, CSV, DONE, JSON, LD, LETTERS, LOCAL, MAP, PAGE, PARTLY, READS_BY_MAP,
+    SELECT, TEMPORAL_LOOKS, TEMPORAL_PROJECTION, TIME, WRITES,
 };
 use super::{Answer, Body, RETENTION, TEMPORAL};
 
@@ -97,7 +97,7 @@ operations! {
     Post TemporalEntities "createEvolution" in TEMPORAL ("5.6.11, 6.18.3.1"):
     "Begin the history of an entity, or add to it"
     "An instance with the datasetId and observedAt of one that is there replaces it."
-    { parameters: &[LOCAL], headers: WRITES, body: Some(COURSE), answers: &[CREATED, DONE] }
+    { parameters: &[LOCAL], headers: WRITES, body: Some(COURSE), answers: &[CREATED, DONE, PARTLY] }
 
     Get TemporalEntity "retrieveEvolution" in TEMPORAL ("5.7.3, 6.19.3.1"):
     "Retrieve the history of an entity"
@@ -108,24 +108,24 @@ operations! {
 
     Delete TemporalEntity "deleteEvolution" in TEMPORAL ("5.6.16, 6.19.3.2"):
     "Forget the history of an entity" ""
-    { parameters: &[LOCAL], headers: WRITES, answers: &[DONE] }
+    { parameters: &[LOCAL], headers: WRITES, answers: &[DONE, PARTLY] }
 
     Post TemporalAttributes "addInstances" in TEMPORAL ("5.6.12, 6.20.3.1"):
     "Add instances to the history of an entity" ""
-    { parameters: &[LOCAL], headers: WRITES, body: Some(COURSE_FRAGMENT), answers: &[DONE] }
+    { parameters: &[LOCAL], headers: WRITES, body: Some(COURSE_FRAGMENT), answers: &[DONE, PARTLY] }
 
     Delete TemporalAttribute "deleteAttributeEvolution" in TEMPORAL ("5.6.13, 6.21.3.1"):
     "Delete an attribute from the history of an entity" ""
-    { parameters: &[&["datasetId", "deleteAll"], LOCAL], headers: WRITES, answers: &[DONE] }
+    { parameters: &[&["datasetId", "deleteAll"], LOCAL], headers: WRITES, answers: &[DONE, PARTLY] }
 
     Patch TemporalInstance "modifyAttributeInstance" in TEMPORAL ("5.6.14, 6.22.3.1"):
     "Change one instance in the history of an entity"
     "Members that are not sent stay."
-    { parameters: &[LOCAL], headers: WRITES, body: Some(ATTRIBUTE), answers: &[DONE] }
+    { parameters: &[LOCAL], headers: WRITES, body: Some(ATTRIBUTE), answers: &[DONE, PARTLY] }
 
     Delete TemporalInstance "deleteAttributeInstance" in TEMPORAL ("5.6.15, 6.22.3.2"):
     "Delete one instance from the history of an entity" ""
-    { parameters: &[LOCAL], headers: WRITES, answers: &[DONE] }
+    { parameters: &[LOCAL], headers: WRITES, answers: &[DONE, PARTLY] }
 
     Post TemporalQuery "queryEvolutionByBody" in TEMPORAL ("5.7.4, 6.24.3.1"):
     "Query the history of entities by a body"
