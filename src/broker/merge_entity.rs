@@ -6,8 +6,8 @@ use super::federation::{Body, Missing, Place, Settled, Telling, about, entity_pa
 use super::{Broker, Call, Error, check_same_id};
 use crate::jsonld::Document;
 use crate::model::{Action, EntityId, Timestamp, Write};
-use crate::represent::Reading;
 use crate::represent::registration::Operation;
+use crate::represent::{Reading, is_language_tag};
 
 /// The parameters of a Merge.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,13 @@ impl Broker {
         merging: Merging<'_>,
         body: &Document<'_>,
     ) -> Result<Settled, Error> {
+        if let Some(lang) = merging.lang
+            && !is_language_tag(lang)
+        {
+            return Err(Error::bad(format!(
+                "lang is one language tag here, like th or en-GB (RFC 5646), not {lang:?}"
+            )));
+        }
         let only = self.only(call, merging.only)?;
         let reading = if merging.simplified { Reading::MergeSimplified } else { Reading::Merge };
         let fragment = self.reader(call, reading).fragment(body)?;

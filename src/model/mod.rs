@@ -35,7 +35,7 @@ pub use id::{
 };
 pub use name::{AttrName, Name, TooManyNames, TypeName};
 pub use one_or_many::OneOrMany;
-pub use patch::{AttributePatch, Edit, Fragment, InstanceEdit, InstancePatch};
+pub use patch::{AttributePatch, Edit, Fragment, InstanceEdit, InstancePatch, Otherwise};
 pub use scope::{NotAScope, Scope, is_level, is_mark};
 pub use selection::{TypeSelection, TypeTerm};
 pub use time::{NotADateTime, Timestamp};

@@ -2,7 +2,7 @@
 
 use super::{
     AttrName, Attribute, Attributes, DatasetId, Datum, Entity, EntityId, Instance, Kind,
-    LanguageMap, Name, OneOrMany, Refusal, Scope, Sealed, Timestamp, TypeName,
+    LanguageMap, Name, OneOrMany, Refusal, Scope, Sealed, Timestamp, TypeName, Value,
     write::json_without_nulls,
 };
 
@@ -86,6 +86,21 @@ pub struct InstancePatch {
     pub attributes: Vec<(AttrName, AttributePatch)>,
     /// Only in an `ngsildproof`.
     pub sealed: Option<Sealed>,
+    /// Only in a Merge of an object that says neither its kind nor that it holds a value: what it
+    /// is if it is no value.
+    pub otherwise: Option<Box<Otherwise>>,
+}
+
+/// The other way to read an object without a type that is to be merged: not as the value of a
+/// Property but as an attribute of which only sub-attributes are named. The stored attribute
+/// decides (5.5.12).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Otherwise {
+    /// Its sub-attributes; absent if it cannot be read so.
+    pub attributes: Option<Vec<(AttrName, AttributePatch)>>,
+    /// Whether it says nothing, or a member is an NGSI-LD Null or looks like an attribute: no value
+    /// gives way to such an object.
+    pub likely: bool,
 }
 
 impl Fragment {
@@ -155,21 +170,35 @@ impl InstancePatch {
 
     /// The instance that stays where Nulls have nothing to delete: they fall away.
     pub(super) fn into_merged_instance(mut self, name: AttrName) -> Result<Instance, Refusal> {
-        self.datum = match self.datum {
-            Some(Datum::Property(value)) => Some(Datum::Property(value.without_nulls())),
-            Some(Datum::LanguageProperty(map)) => {
-                let mut left = LanguageMap::default();
-                left.merge(map);
-                (!left.0.is_empty()).then_some(Datum::LanguageProperty(left))
-            }
-            Some(Datum::JsonProperty(json)) => {
-                Some(Datum::JsonProperty(Box::new(json_without_nulls(*json))))
-            }
-            other => other,
-        };
         forget_removals(&mut self);
         self.into_instance(name)
     }
+
+    /// Whether there is nothing to do for an instance that is not there: languages are deleted
+    /// only, or whatever an object without a type names.
+    pub(super) fn adds_nothing(&self) -> bool {
+        match &self.datum {
+            Some(Datum::LanguageProperty(map)) => map.0.iter().all(|(_, text)| text.is_empty()),
+            Some(Datum::Property(Value::Object(members))) => {
+                self.otherwise.is_some()
+                    && members.iter().all(|(_, value)| matches!(value, Value::Null))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn without_nulls(datum: Datum) -> Option<Datum> {
+    Some(match datum {
+        Datum::Property(value) => Datum::Property(value.without_nulls()),
+        Datum::LanguageProperty(map) => {
+            let mut left = LanguageMap::default();
+            left.merge(map);
+            return (!left.0.is_empty()).then_some(Datum::LanguageProperty(left));
+        }
+        Datum::JsonProperty(json) => Datum::JsonProperty(Box::new(json_without_nulls(*json))),
+        other => other,
+    })
 }
 
 fn forget_removals(patch: &mut InstancePatch) {
@@ -178,13 +207,16 @@ fn forget_removals(patch: &mut InstancePatch) {
             *edit = Edit::Keep;
         }
     }
+    patch.datum = patch.datum.take().and_then(without_nulls);
     forget(&mut patch.observed_at);
     forget(&mut patch.unit);
     forget(&mut patch.expires_at);
     forget(&mut patch.value_type);
     forget(&mut patch.object_types);
     for (_, attribute) in &mut patch.attributes {
-        attribute.0.retain(|edit| matches!(edit, InstanceEdit::Put(_)));
+        attribute
+            .0
+            .retain(|edit| matches!(edit, InstanceEdit::Put(inner) if !inner.adds_nothing()));
         for edit in &mut attribute.0 {
             if let InstanceEdit::Put(inner) = edit {
                 forget_removals(inner);

@@ -101,7 +101,7 @@ impl Value {
     }
 
     /// Whether this is a typed value, which is one thing though it looks like an object.
-    fn is_literal(&self) -> bool {
+    pub fn is_literal(&self) -> bool {
         self.member(Name::AT_VALUE).is_some()
             || matches!(self.member(Name::AT_TYPE), Some(Value::String(text)) if text.as_ref() == "@json")
     }

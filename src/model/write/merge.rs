@@ -5,7 +5,9 @@ use super::{
     attributes::{check_kind, put_instance, remove_instance, set_list},
     stamp,
 };
-use crate::model::{Bare, Datum, Edit, EntityId, InstanceEdit, LanguageMap, OneOrMany, Value};
+use crate::model::{
+    Bare, Datum, Edit, EntityId, InstanceEdit, LanguageMap, OneOrMany, Otherwise, Value,
+};
 
 /// What the parameters of a Merge say about all attributes.
 #[derive(Clone, Copy)]
@@ -38,8 +40,9 @@ impl Draft {
                         self.remove_instance(name, dataset.as_ref());
                     }
                     InstanceEdit::Put(patch) => {
-                        merge_instance(&mut self.entity.attributes, name, patch, manner)?;
-                        self.report(name);
+                        if merge_instance(&mut self.entity.attributes, name, patch, manner)? {
+                            self.report(name);
+                        }
                     }
                 }
             }
@@ -48,25 +51,69 @@ impl Draft {
     }
 }
 
+/// Merges one instance; tells whether there was anything to do.
 fn merge_instance(
     attributes: &mut crate::model::Attributes,
     name: AttrName,
     mut patch: InstancePatch,
     manner: Manner<'_>,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let existing =
         attributes.get_mut(name).and_then(|own| own.instance_mut(patch.dataset.as_ref()));
+    settle_reading(name, &mut patch, existing.as_deref())?;
     let kind = existing.as_ref().map(|instance| instance.kind());
     settle_kind(name, &mut patch, kind, manner.lang)?;
     match existing {
-        Some(instance) => merge_members(name, instance, patch, manner),
+        Some(instance) => {
+            merge_members(name, instance, patch, manner)?;
+            if matches!(&instance.datum, Datum::LanguageProperty(map) if map.0.is_empty()) {
+                // Without a language there is no LanguageProperty (4.5.18).
+                let dataset = instance.dataset().cloned();
+                remove_instance(attributes, name, dataset.as_ref());
+            }
+        }
+        None if patch.adds_nothing() => return Ok(false),
         None => {
             let mut instance = patch.into_merged_instance(name)?;
             stamp(&mut instance, None, manner.now);
             put_instance(attributes, name, instance);
-            Ok(())
         }
     }
+    Ok(true)
+}
+
+/// Decides what an object without a type is: the new value of a Property, or an attribute of which
+/// sub-attributes are merged. It is a value where a compound value is, unless it names
+/// sub-attributes alone; any other value gives way only to what cannot be meant otherwise.
+fn settle_reading(
+    name: AttrName,
+    patch: &mut InstancePatch,
+    existing: Option<&Instance>,
+) -> Result<(), Refusal> {
+    let Some(instance) = existing else { return Ok(()) };
+    let Some(otherwise) = patch.otherwise.take() else { return Ok(()) };
+    let Otherwise { attributes, likely } = *otherwise;
+    let names = || attributes.iter().flatten().map(|(inner, _)| *inner);
+    let inner = names().any(|inner| instance.attributes().get(inner).is_some());
+    let is_attribute = match &instance.datum {
+        Datum::Property(value @ Value::Object(_)) if !value.is_literal() => {
+            inner && !names().any(|inner| value.member(inner).is_some())
+        }
+        _ => inner || likely,
+    };
+    if !is_attribute {
+        return Ok(());
+    }
+    let Some(attributes) = attributes else {
+        return Err(Refusal::incomplete(format!(
+            "{name} holds no object, so this may be its new value or what happens to its \
+             sub-attributes: write it within \"value\", or state the type of the attribute"
+        )));
+    };
+    patch.datum = None;
+    patch.kind = None;
+    patch.attributes = attributes;
+    Ok(())
 }
 
 fn merge_members(

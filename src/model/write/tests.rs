@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{
     Attribute, Attributes, Bare, Datum, Edit, InstanceEdit, LanguageMap, Name, Number, OneOrMany,
-    Value,
+    Otherwise, Value,
 };
 
 /// The instant of the writes; entities were made at 1.
@@ -563,6 +563,61 @@ fn merge_5_6_17() {
         ),
         ("T", merge(r#"- | a json {"p":"urn:ngsi-ld:null"}"#), "T m5 | a json {} c5 m5; updated a"),
         ("T", merge("- | a lang en:hi th:-"), "T m5 | a lang en:hi c5 m5; updated a"),
+    ]);
+}
+
+/// A merge of an object without a type: as a value, and what it is otherwise.
+fn untyped(own: &str, value: &str, otherwise: Option<&str>, likely: bool) -> Action {
+    let mut untyped = patch(value);
+    let attributes = otherwise.map(|written| patch(written).attributes);
+    untyped.otherwise = Some(Box::new(Otherwise { attributes, likely }));
+    let attributes = vec![(name(own), AttributePatch(vec![InstanceEdit::Put(untyped)]))];
+    Action::Merge {
+        fragment: Fragment { attributes, ..Fragment::default() },
+        lang: None,
+        observed_at: None,
+    }
+}
+
+#[test]
+fn an_object_without_a_type_is_what_the_stored_attribute_says() {
+    let null = |otherwise| untyped("a", "{q:-}", otherwise, true);
+    let plain = || untyped("a", "{q:3}", Some("?;q=3"), false);
+    table(&[
+        // A Null deletes a sub-attribute where there is no compound value, and never the value.
+        ("T | a 9;q=1", null(Some("?;q=-")), "T m5 | a 9 m5; updated a"),
+        ("T | a 9", null(Some("?;q=-")), "T m5 | a 9 m5; updated a"),
+        ("T | a rel urn:x:2;q=1", null(Some("?;q=-")), "T m5 | a rel urn:x:2 m5; updated a"),
+        ("T | a {q:1,r:2}", null(Some("?;q=-")), "T m5 | a {r:2} m5; updated a"),
+        ("T | a {r:2};q=1", null(Some("?;q=-")), "T m5 | a {r:2} m5; updated a"),
+        ("T | a {q:1,r:2};q=1", null(Some("?;q=-")), "T m5 | a {r:2};q=1 m5; updated a"),
+        ("T", null(Some("?;q=-")), "T"),
+        (
+            "T | a 9",
+            null(None),
+            "refused: a holds no object, so this may be its new value or what happens to its sub-attributes: write it within \"value\", or state the type of the attribute",
+        ),
+        // What has no sign of an attribute is a new value, unless it names sub-attributes.
+        ("T | a 9", plain(), "T m5 | a {q:3} m5; updated a"),
+        ("T | a 9;q=1", plain(), "T m5 | a 9;q=3 m5; updated a"),
+        ("T | a {r:1}", plain(), "T m5 | a {r:1,q:3} m5; updated a"),
+        (
+            "T | a rel urn:x:2",
+            plain(),
+            "refused: the attribute a is a Relationship and cannot become a Property",
+        ),
+        ("T", plain(), "T m5 | a {q:3} c5 m5; updated a"),
+        // No Null is ever stored, however deep.
+        ("T", merge("- | a 1;q={p:1,q:-}"), "T m5 | a 1;q={p:1} c5 m5; updated a"),
+    ]);
+}
+
+#[test]
+fn a_language_property_goes_with_its_last_language() {
+    table(&[
+        ("T | a lang en:hi", merge("- | a lang en:-"), "T m5; updated a"),
+        ("T | a lang en:hi | a 1;@d", merge("- | a lang en:-"), "T m5 | a 1;@d; updated a"),
+        ("T", merge("- | a lang en:-"), "T"),
     ]);
 }
 

@@ -207,7 +207,7 @@ fn raw(document: &Document<'_>) -> Result<serde_json::Value, ReadError> {
 
 /// Whether the text is well-formed as a language tag (RFC 5646, 2.1): subtags of one to eight
 /// letters or digits, the first of letters only.
-fn is_language_tag(tag: &str) -> bool {
+pub fn is_language_tag(tag: &str) -> bool {
     let mut subtags = tag.split('-');
     let primary = subtags.next().unwrap_or_default();
     let private = primary.eq_ignore_ascii_case("x") || primary.eq_ignore_ascii_case("i");

@@ -5,7 +5,7 @@ use super::{NGSI_LD_NULL, ReadError, Reader, Reading, is_null, read_time, refuse
 use crate::jsonld::Document;
 use crate::model::{
     AttrName, AttributePatch, DatasetId, Datum, Edit, InstanceEdit, InstancePatch, Kind, Name,
-    Value,
+    Otherwise, Value,
 };
 use crate::represent::terms::{Term, check_attribute_term};
 
@@ -98,10 +98,31 @@ impl Reader<'_> {
             }
             Shape::Attribute(members, kind) => self.object(members, name, kind, extent),
             Shape::Bare(document, kind) => {
-                let patch = InstancePatch { kind: Some(kind), ..InstancePatch::default() };
+                let otherwise = self.otherwise(document, name, kind).map(Box::new);
+                let patch =
+                    InstancePatch { kind: Some(kind), otherwise, ..InstancePatch::default() };
                 self.with_datum(patch, name, kind, document)
             }
         }
+    }
+
+    /// What else than a value an object without a type may be where it is merged.
+    fn otherwise(&self, document: &Document<'_>, name: AttrName, kind: Kind) -> Option<Otherwise> {
+        let Document::Object(members) = document else { return None };
+        if !self.reading.merges() || kind != Kind::Property {
+            return None;
+        }
+        let likely = members.is_empty()
+            || members.iter().any(|(_, member)| is_null(member) || self.is_reified(member));
+        let read = self
+            .readings
+            .checked_sub(1)
+            .map(|readings| Self { readings, ..*self }.object(members, name, None, Extent::Part));
+        let attributes = match read {
+            Some(Ok(InstanceEdit::Put(patch))) => Some(patch.attributes),
+            _ => None,
+        };
+        Some(Otherwise { attributes, likely })
     }
 
     /// Reads an attribute object.
@@ -211,18 +232,29 @@ impl Reader<'_> {
             self.allow_null()?;
             return Ok(InstanceEdit::Remove(patch.dataset));
         };
-        if name == Name::PROOF && !matches!(datum, Datum::Property(Value::Object(_))) {
-            return Err(ReadError::new(
-                "an ngsildproof is a Property with a data integrity proof, an object, as its value",
-            ));
-        }
+        check_proof(name, &datum)?;
         patch.datum = Some(datum);
         Ok(InstanceEdit::Put(patch))
     }
 }
 
+/// Checks that what an `ngsildproof` holds may be a proof.
+pub(super) fn check_proof(name: AttrName, datum: &Datum) -> Result<(), ReadError> {
+    let value = match datum {
+        Datum::Property(value) => Some(value),
+        Datum::Bare(bare) => Some(&bare.value),
+        _ => None,
+    };
+    if name == Name::PROOF && !matches!(value, Some(Value::Object(_))) {
+        return Err(ReadError::new(
+            "an ngsildproof is a Property with a data integrity proof, an object, as its value",
+        ));
+    }
+    Ok(())
+}
+
 /// The kind that is stated, or else follows from the member that holds the datum.
-fn settle_kind(
+pub(super) fn settle_kind(
     name: AttrName,
     stated: Option<Kind>,
     datum: Option<(&str, Kind, &Document<'_>)>,

@@ -11,6 +11,7 @@ mod shape;
 mod simplified;
 mod value;
 
+pub use datum::is_language_tag;
 pub use evolved::Evolved;
 pub use instance::MAX_INSTANCES;
 
@@ -77,12 +78,18 @@ pub struct Reader<'c> {
     context: &'c Context,
     reading: Reading,
     geometry: geo::Limits,
+    /// How many objects inside each other may be read in two ways.
+    readings: u8,
 }
+
+/// An object without a type is read as a value and as an attribute where it is merged, and so are
+/// those in it: every level holds all below it once more.
+const READINGS: u8 = 3;
 
 impl<'c> Reader<'c> {
     /// A reader with the usual limits.
     pub fn new(context: &'c Context, reading: Reading) -> Self {
-        Self { context, reading, geometry: geo::Limits::default() }
+        Self { context, reading, geometry: geo::Limits::default(), readings: READINGS }
     }
 
     /// The same reader with other limits to geometries.
@@ -163,7 +170,7 @@ impl<'c> Reader<'c> {
                 fragment.expires_at = self.edit(document, read_time)?;
             }
             // Unless it says so, it is rather the body of an operation on one attribute.
-            (Some(core), name) if core.may_name_an_attribute() && self.states_a_kind(document) => {
+            (Some(core), name) if core.may_name_an_attribute() && self.states_kinds(document) => {
                 let name = name.map_or_else(|| self.context.expand(key), Ok)?;
                 fragment.attributes.push((name, self.attribute(document, name)?));
             }

@@ -111,6 +111,16 @@ impl Reader<'_> {
             .is_some_and(|members| matches!(self.stated_type(members), Ok(Stated::Kind(_))))
     }
 
+    /// Whether this is an attribute object that says its kind, or several of them.
+    pub(super) fn states_kinds(&self, document: &Document<'_>) -> bool {
+        match document {
+            Document::Array(items) => {
+                !items.is_empty() && items.iter().all(|item| self.states_a_kind(item))
+            }
+            single => self.states_a_kind(single),
+        }
+    }
+
     /// The meaning of a member's key, however it is spelled.
     pub(super) fn term(&self, key: &str) -> Option<Term> {
         Term::of(key).or_else(|| {
@@ -123,13 +133,23 @@ impl Reader<'_> {
     /// Whether an array holds the instances of an attribute, rather than being its value: one of
     /// its items states a kind or a datasetId, or holds the datum of a kind.
     pub(super) fn holds_instances(&self, items: &[Document<'_>]) -> bool {
-        items.iter().any(|item| {
-            item.as_object().is_some_and(|members| {
-                matches!(self.stated_type(members), Ok(Stated::Kind(_)))
-                    || members.iter().any(|(key, _)| {
-                        matches!(self.term(key), Some(Term::Datum(_) | Term::DatasetId))
-                    })
-            })
+        items.iter().any(|item| self.is_instance(item))
+    }
+
+    /// Whether this looks like an attribute with a datum, or like an array of its instances.
+    pub(super) fn is_reified(&self, document: &Document<'_>) -> bool {
+        match document {
+            Document::Array(items) => self.holds_instances(items),
+            single => self.is_instance(single),
+        }
+    }
+
+    fn is_instance(&self, document: &Document<'_>) -> bool {
+        document.as_object().is_some_and(|members| {
+            matches!(self.stated_type(members), Ok(Stated::Kind(_)))
+                || members.iter().any(|(key, _)| {
+                    matches!(self.term(key), Some(Term::Datum(_) | Term::DatasetId))
+                })
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Reading simplified values for a Merge: the stored attribute decides their kind (5.6.17).
 
+use super::instance::{check_proof, settle_kind};
 use super::shape::looks_like_geometry;
 use super::{ReadError, Reader, is_null};
 use crate::jsonld::Document;
@@ -69,6 +70,8 @@ impl Reader<'_> {
             }
             None => (None, Datum::Bare(Box::new(self.bare(document, name)?))),
         };
+        settle_kind(name, kind, None)?;
+        check_proof(name, &datum)?;
         let patch = InstancePatch { kind, dataset, datum: Some(datum), ..InstancePatch::default() };
         Ok(InstanceEdit::Put(patch))
     }

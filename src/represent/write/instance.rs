@@ -14,7 +14,9 @@ impl<'a> Writer<'_, 'a> {
         place: Place<'a>,
         alone: bool,
     ) {
-        let concise = self.rendering.format == Format::Concise;
+        // A reader takes an attribute that is called like a core member for one only if it states
+        // its kind.
+        let concise = self.rendering.format == Format::Concise && Term::named(name).is_none();
         let past = match place {
             Place::Entity(..) => self.past_of(name, instance),
             Place::Attribute => None,
