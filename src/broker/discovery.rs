@@ -16,7 +16,8 @@ impl Broker {
 
     /// What is known of an entity type. 5.7.7.
     pub async fn entity_type(&self, call: &Call, term: &str) -> Result<TypeCensus, Error> {
-        let unknown = || Error::NotFound(format!("there are no entities of the type {term}"));
+        let iri = call.context.expand_text(term);
+        let unknown = || Error::NotFound(format!("there are no entities of the type {iri}"));
         let name = name_of(call, term).ok_or_else(unknown)?;
         let census = self.census(call, Inquiry::Type(name)).await?;
         census.of_type(name).cloned().ok_or_else(unknown)
@@ -24,8 +25,8 @@ impl Broker {
 
     /// What is known of an attribute. 5.7.10.
     pub async fn attribute(&self, call: &Call, term: &str) -> Result<AttributeCensus, Error> {
-        let unknown =
-            || Error::NotFound(format!("there are no entities with the attribute {term}"));
+        let iri = call.context.expand_text(term);
+        let unknown = || Error::NotFound(format!("there are no entities with the attribute {iri}"));
         let name = name_of(call, term).ok_or_else(unknown)?;
         let census = self.census(call, Inquiry::Attribute(name)).await?;
         census.of_attribute(name).cloned().ok_or_else(unknown)

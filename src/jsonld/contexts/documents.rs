@@ -95,6 +95,7 @@ impl Documents {
         let mut gathered = Gathered { texts: Default::default(), sources: Vec::new() };
         let mut seen: HashSet<Box<str>> = HashSet::new();
         let mut level: Vec<Box<str>> = root.references.into_vec();
+        let mut drawn = Vec::new();
         for depth in 0.. {
             level.retain(|url| seen.insert(url.clone()));
             if level.is_empty() {
@@ -115,12 +116,19 @@ impl Documents {
                 let entry = entry?;
                 let content = entry.content();
                 next.extend(content.references.iter().cloned());
+                drawn.push((url.clone(), content.clone()));
                 gathered.texts.insert(String::from(&**url), content.text.clone());
                 gathered.sources.push(Source { entry, content });
             }
             level = next;
         }
-        Ok(gathered)
+        match circle(drawn) {
+            None => Ok(gathered),
+            Some(url) => {
+                let reason = format!("{url} draws itself in, or leads to what does");
+                Err(ContextError::Invalid(reason.into()))
+            }
+        }
     }
 
     async fn fetch_all(
@@ -415,6 +423,20 @@ impl Documents {
         entry.expire_at(context.expires_at.map(Timestamp::from_micros));
         self.insert(entry);
         Ok(())
+    }
+}
+
+/// A document that draws itself in or leads to one that does, which JSON-LD ends with an overflow
+/// (JSON-LD 1.1 API, 4.1.2). Documents are done with once all that they refer to are; there is none
+/// such if nothing is left in the end.
+fn circle(mut left: Vec<(Box<str>, Arc<Content>)>) -> Option<Box<str>> {
+    loop {
+        let open: HashSet<Box<str>> = left.iter().map(|(url, _)| url.clone()).collect();
+        let before = left.len();
+        left.retain(|(_, content)| content.references.iter().any(|url| open.contains(url)));
+        if left.len() == before {
+            return left.into_iter().next().map(|(url, _)| url);
+        }
     }
 }
 

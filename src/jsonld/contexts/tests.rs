@@ -341,15 +341,31 @@ async fn size_depth_and_number_of_documents_are_limited() {
 }
 
 #[tokio::test]
-async fn documents_that_refer_to_each_other_in_a_circle_end() {
+async fn documents_that_refer_to_each_other_in_a_circle_are_refused() {
     let web = Web::with(&[
         (A, json!([B, { "a": "https://example.org/a" }])),
         (B, json!([A, { "b": "https://example.org/b" }])),
     ]);
     let contexts = contexts(&web);
-    let context = by_url(&contexts, A, at(0)).await.expect("a context");
-    assert_eq!(context.expand_text("b"), "https://example.org/b");
+    let error = by_url(&contexts, A, at(0)).await.expect_err("an endless context");
+    assert!(matches!(&error, ContextError::Invalid(_)), "{error}");
+    assert!(error.to_string().contains("draws itself in, or"), "{error}");
     assert_eq!(web.asked(), 2);
+    web.put(B, json!([B]));
+    let alone = with(&web, ContextSettings::default());
+    let error = inline(&alone, json!([B])).await.expect_err("an endless context");
+    assert!(matches!(error, ContextError::Invalid(_)));
+}
+
+#[tokio::test]
+async fn a_document_may_be_referred_to_by_several() {
+    let web = Web::with(&[
+        (A, json!([B, { "a": "https://example.org/a" }])),
+        (B, json!({ "b": "https://example.org/b" })),
+    ]);
+    let contexts = contexts(&web);
+    let context = inline(&contexts, json!([A, B, A])).await.expect("a context");
+    assert_eq!(context.expand_text("b"), "https://example.org/b");
 }
 
 #[tokio::test]
