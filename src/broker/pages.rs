@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::{HistoryTexts, QueryTexts};
 use crate::model::{EntityMapId, TenantId, Timestamp};
-use crate::query::Anchor;
+use crate::query::{Anchor, Term};
 
 /// How many ends are remembered in each of two generations, at about 100 bytes each.
 const GENERATION: usize = 4_096;
@@ -40,10 +40,17 @@ struct Generations {
 pub struct QueryKey(u64);
 
 impl Pages {
-    /// The key of a query, whatever page of it is wanted.
-    pub fn key(&self, tenant: &TenantId, context: u64, texts: &QueryTexts) -> QueryKey {
+    /// The key of a query that finds only what has one of these attributes, whatever page of it is
+    /// wanted.
+    pub fn key(
+        &self,
+        tenant: &TenantId,
+        context: u64,
+        texts: &QueryTexts,
+        attrs: &[Term],
+    ) -> QueryKey {
         let QueryTexts { page: _, local: _, map: _, .. } = texts;
-        QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts))))
+        QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts), attrs)))
     }
 
     /// The key of a temporal query, whatever page of it is wanted.
@@ -114,18 +121,18 @@ mod tests {
     fn an_end_is_found_for_its_query_and_offset_only() {
         let pages = Pages::default();
         let vehicles = QueryTexts { q: Some("speed>5".into()), ..QueryTexts::default() };
-        let key = pages.key(&TenantId::DEFAULT, 1, &vehicles);
+        let key = pages.key(&TenantId::DEFAULT, 1, &vehicles, &[]);
         pages.remember(key, 20, Anchor::new("x"), at(0));
         assert!(pages.end_before(key, 20, at(1)).is_some());
         assert!(pages.end_before(key, 40, at(1)).is_none());
-        let others = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default());
+        let others = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default(), &[]);
         assert!(pages.end_before(others, 20, at(1)).is_none());
     }
 
     #[test]
     fn ends_are_forgotten_by_age_and_number() {
         let pages = Pages::default();
-        let key = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default());
+        let key = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default(), &[]);
         pages.remember(key, 20, Anchor::new("x"), at(0));
         assert!(pages.end_before(key, 20, at(301)).is_none());
         for offset in 0..3 * GENERATION as u64 {

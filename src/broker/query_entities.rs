@@ -99,6 +99,12 @@ impl Broker {
         check_links(&plan, rendering)?;
         plan.page = self.page(&texts.page)?;
         texts.map.check()?;
+        if let (true, Some(needed)) = (plan.attrs.is_empty(), rendering.projection.needs())
+            && !texts.map.any()
+        {
+            // Of what has none of them nothing would be shown: it is neither counted nor paged.
+            plan.attrs = needed;
+        }
         let here = plan.select.iter().any(|one| one.types == Some(TypeSelection::Any));
         if let Some(origin) = call.origin().filter(|_| !here) {
             let asked = self.asked(call, &plan, texts, rendering)?;
@@ -128,7 +134,7 @@ impl Broker {
             });
         }
         let offset = texts.page.offset;
-        let key = self.pages.key(&call.tenant, call.context.id(), texts);
+        let key = self.pages.key(&call.tenant, call.context.id(), texts, &plan.attrs);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
             plan.page.offset = 0;
             plan.page.after = Some(end);

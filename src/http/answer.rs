@@ -104,7 +104,8 @@ pub fn batch_done(outcome: BatchOutcome) -> HttpResponse {
     json(StatusCode::MULTI_STATUS, results::batch_result(&succeeded, &failed))
 }
 
-/// One entity, or several if others were joined with it flat (6.5.3.1).
+/// One entity; a list, or a FeatureCollection, if others are joined with it flat, be there such
+/// or not (4.5.23, 6.5.3.1).
 pub fn one_entity(
     call: &Call,
     viewing: &Viewing,
@@ -115,13 +116,12 @@ pub fn one_entity(
         return Err(Problem::internal("an entity was found and is not there"));
     };
     let renderer = renderer(call, viewing, rendering, answer);
-    if !answer.linked.has_flat()
-        && let Some(body) = renderer.kept(entity)
-    {
+    let flat = rendering.joins_flat();
+    if !flat && let Some(body) = renderer.kept(entity) {
         return Ok(dressed(call, viewing, false, body));
     }
     let mut body = Vec::with_capacity(1_024);
-    let written = match answer.linked.has_flat() {
+    let written = match flat {
         true => renderer.all(&mut body, &answer.entities),
         false => renderer.stored(&mut body, entity),
     };

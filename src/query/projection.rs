@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::scan::{Cursor, Dots, term};
-use super::{Limits, QueryError, Term, parse_attrs};
+use super::{Limits, Member, QueryError, Term, parse_attrs};
 use crate::jsonld::Context;
 use crate::model::{AttrName, Name};
 
@@ -91,6 +91,16 @@ impl Projection {
     /// Whether it shows everything.
     pub fn is_whole(&self) -> bool {
         self.pick.is_none() && self.omit.is_none() && self.attrs.is_none()
+    }
+
+    /// The attributes of which an entity has to have one if anything is to be shown of it: what is
+    /// picked, unless something is picked that is no attribute.
+    pub fn needs(&self) -> Option<Vec<Term>> {
+        let attribute = |branch: &Branch| match &branch.item {
+            Item::Attribute(term) if Member::of_entity(term.iri()).is_none() => Some(term.clone()),
+            _ => None,
+        };
+        self.pick.as_ref()?.members.iter().map(attribute).collect()
     }
 
     /// How many links it goes along: what `joinLevel` must allow (5.7.1.4).
@@ -319,6 +329,23 @@ mod tests {
         ] {
             let projection = parse(pick, omit, attrs).expect("a projection");
             assert_eq!(shown(projection.view()), expected, "{pick:?} {omit:?} {attrs:?}");
+        }
+    }
+
+    #[test]
+    fn something_is_shown_of_what_has_a_picked_attribute() {
+        for (pick, omit, needed) in [
+            (None, None, None),
+            (None, Some("id,type"), None),
+            (Some("a"), None, Some(1)),
+            (Some("a,neverHeardOf,r{id}"), None, Some(3)),
+            (Some("a,id"), None, None),
+            (Some("type"), None, None),
+            (Some("a,scope"), None, None),
+            (Some("a,createdAt"), None, None),
+        ] {
+            let projection = parse(pick, omit, None).expect("a projection");
+            assert_eq!(projection.needs().map(|all| all.len()), needed, "{pick:?} {omit:?}");
         }
     }
 

@@ -171,7 +171,7 @@ fn attributes_that_are_gone_are_told_of_by_kind() {
         ),
         (
             json!({"objectList": ["urn:a:2"]}),
-            json!({"type": "ListRelationship", "objectList": [{"object": "urn:ngsi-ld:null"}]}),
+            json!({"type": "ListRelationship", "objectList": ["urn:ngsi-ld:null"]}),
         ),
         (
             json!({"value": 1, "datasetId": "urn:d:1", "unitCode": "C62", "sub": 1}),

@@ -84,6 +84,13 @@ fn write_view<'a>(
     Written { empty: !shown, altered: writer.altered }
 }
 
+/// What becomes of an entity in a list if the projection leaves nothing of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bare {
+    Stays,
+    LeftOut,
+}
+
 /// Writes the entities of one answer: they share a rendering, a context and a time.
 #[derive(Debug)]
 pub struct Renderer<'a> {
@@ -142,19 +149,29 @@ impl<'a> Renderer<'a> {
         written
     }
 
-    /// Appends the body of an answer with several entities: an array, or a FeatureCollection.
-    /// Entities of which the projection leaves nothing are left out; those that were joined flat
-    /// follow the others.
+    /// Appends the body of an answer with several entities: an array, or a FeatureCollection. Each
+    /// has its place, even if the projection leaves nothing of it, since each was counted; those
+    /// that were joined flat follow.
     pub fn all(&self, out: &mut Vec<u8>, entities: &[Arc<Stored>]) -> Written {
-        self.all_with(out, entities.iter().map(|entity| (&**entity, None)))
+        let entities = entities.iter().map(|entity| (&**entity, None));
+        self.list(out, entities, Bare::Stays)
     }
 
-    /// Like [`Renderer::all`], with what happened to the entities. One that was deleted is shown
-    /// with its id and type, whatever is picked.
+    /// Appends entities with what happened to them. One that was deleted is shown with its id and
+    /// type, whatever is picked; others of which the projection leaves nothing are left out.
     pub fn all_with<'e>(
         &self,
         out: &mut Vec<u8>,
         entities: impl IntoIterator<Item = (&'e Stored, Option<&'e Past>)>,
+    ) -> Written {
+        self.list(out, entities, Bare::LeftOut)
+    }
+
+    fn list<'e>(
+        &self,
+        out: &mut Vec<u8>,
+        entities: impl IntoIterator<Item = (&'e Stored, Option<&'e Past>)>,
+        bare: Bare,
     ) -> Written {
         let collection = self.rendering.geojson.is_some();
         if collection {
@@ -163,14 +180,14 @@ impl<'a> Renderer<'a> {
         let mut all = Written { empty: true, altered: false };
         out.push(b'[');
         for (entity, past) in entities {
-            self.item(out, &mut all, |out| match past {
+            self.item(out, &mut all, bare, |out| match past {
                 None => self.fragment(out, entity),
                 Some(past) => self.changed(out, entity, past),
             });
         }
         for (entity, view) in self.linked.flat(&self.rendering.projection) {
             let Self { rendering, context, now, linked, .. } = *self;
-            self.item(out, &mut all, |out| {
+            self.item(out, &mut all, Bare::LeftOut, |out| {
                 write_view(out, entity, rendering, view, context, now, linked, None)
             });
         }
@@ -186,19 +203,18 @@ impl<'a> Renderer<'a> {
         &self,
         out: &mut Vec<u8>,
         all: &mut Written,
+        bare: Bare,
         write: impl FnOnce(&mut Vec<u8>) -> Written,
     ) {
         let start = out.len();
         json::comma(out);
         let written = write(out);
         all.altered |= written.altered;
-        if written.empty {
+        all.empty &= written.empty;
+        if written.empty && bare == Bare::LeftOut {
             out.truncate(start);
-        } else {
-            all.empty = false;
-            if self.rendering.geojson.is_none() {
-                self.close(out);
-            }
+        } else if self.rendering.geojson.is_none() {
+            self.close(out);
         }
     }
 

@@ -37,6 +37,15 @@ impl Past {
 
 const NULL: &[u8] = b"\"urn:ngsi-ld:null\"";
 
+/// How the value member of a kind says NGSI-LD Null (4.5.0).
+pub(super) fn null_of(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::LanguageProperty => b"{\"@none\":\"urn:ngsi-ld:null\"}",
+        Kind::ListProperty | Kind::ListRelationship => b"[\"urn:ngsi-ld:null\"]",
+        _ => NULL,
+    }
+}
+
 impl<'a> Writer<'_, 'a> {
     /// What happened to an instance of the entity that is told of.
     pub(super) fn past_of(&self, name: AttrName, instance: &Instance) -> Option<&'a PastInstance> {
@@ -57,13 +66,7 @@ impl<'a> Writer<'_, 'a> {
         self.altered |= kind != own;
         self.out.push(b'{');
         self.head(kind, concise);
-        let null: &[u8] = match kind {
-            Kind::LanguageProperty => b"{\"@none\":\"urn:ngsi-ld:null\"}",
-            Kind::ListProperty => b"[\"urn:ngsi-ld:null\"]",
-            Kind::ListRelationship => b"[{\"object\":\"urn:ngsi-ld:null\"}]",
-            _ => NULL,
-        };
-        self.out.extend_from_slice(null);
+        self.out.extend_from_slice(null_of(kind));
         if let Some(dataset) = &past.dataset {
             self.out.extend_from_slice(b",\"datasetId\":");
             json::string(self.out, dataset.as_str());

@@ -180,6 +180,11 @@ impl Rendering {
             || self.datasets.iter().any(|dataset| dataset.as_ref() == instance.dataset())
     }
 
+    /// Whether an answer is a list of entities and those that they are linked with.
+    pub fn joins_flat(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| join.form == JoinForm::Flat)
+    }
+
     /// How many links lead from one entity into others inside it.
     pub(super) fn inline_levels(&self) -> u32 {
         match &self.join {

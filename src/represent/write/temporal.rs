@@ -2,6 +2,7 @@
 //! and aggregatedValues (4.5.19).
 
 use super::fallback::Fallback;
+use super::past::null_of;
 use super::{Place, Rendering, Writer, Written, json};
 use crate::jsonld::Context;
 use crate::model::{
@@ -186,20 +187,13 @@ impl<'a> Writer<'_, 'a> {
         self.out.push(b',');
         json::string(self.out, kind.value_member());
         self.out.push(b':');
-        self.null(kind);
+        self.out.extend_from_slice(null_of(kind));
         if let Some(dataset) = recorded.instance.dataset() {
             self.dataset(dataset);
         }
         self.instance_id(recorded);
         self.stamp(b"\"deletedAt\":", at);
         self.out.push(b'}');
-    }
-
-    fn null(&mut self, kind: Kind) {
-        self.out.extend_from_slice(match kind {
-            Kind::LanguageProperty => b"{\"@none\":\"urn:ngsi-ld:null\"}",
-            _ => b"\"urn:ngsi-ld:null\"",
-        });
     }
 
     fn dataset(&mut self, dataset: &DatasetId) {
@@ -280,10 +274,10 @@ impl<'a> Writer<'_, 'a> {
                 self.out.push(b'{');
                 json::string(self.out, kind.value_member());
                 self.out.push(b':');
-                self.null(kind);
+                self.out.extend_from_slice(null_of(kind));
                 self.out.push(b'}');
             }
-            _ => self.null(kind),
+            _ => self.out.extend_from_slice(null_of(kind)),
         }
     }
 
