@@ -21,5 +21,11 @@ async fn types_and_attributes_are_listed_and_described() {
     for unknown in ["/types/Ship", "/attributes/wings", "/attributes/id"] {
         assert_eq!(broker.get(unknown).await.status, 404, "{unknown}");
     }
+    // An error goes with no @context, so its names are whole.
+    for (path, name) in [("/types/Ship", "Ship"), ("/attributes/wings", "wings")] {
+        let detail = broker.get(path).await.json()["detail"].to_string();
+        let whole = format!("https://uri.etsi.org/ngsi-ld/default-context/{name}");
+        assert!(detail.contains(&whole), "{detail}");
+    }
     assert_eq!(broker.get("/types?limit=1").await.problem(), "InvalidRequest");
 }

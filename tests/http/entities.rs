@@ -112,6 +112,36 @@ async fn pages_link_to_each_other_and_lose_nobody_when_others_are_deleted() {
 }
 
 #[actix_web::test]
+async fn pages_of_what_is_picked_are_full_and_counted() {
+    let broker = TestBroker::start().await;
+    for number in 0..6 {
+        let own = if number % 2 == 0 { "even" } else { "odd" };
+        let id = format!("urn:a:{number}");
+        broker.has(json!({"id": id, "type": "N", own: number})).await;
+    }
+    let get = async |path: &str| {
+        let answer = broker.get(path).await;
+        (answer.header("ngsild-results-count").to_owned(), answer.json())
+    };
+    let even = "/entities?type=N&pick=even&format=simplified&limit=2&count=true";
+    assert_eq!(get(even).await, ("3".into(), json!([{"even": 0}, {"even": 2}])));
+    let odd = "/entities?type=N&pick=odd&format=simplified&limit=2&count=true";
+    assert_eq!(get(odd).await, ("3".into(), json!([{"odd": 1}, {"odd": 3}])));
+    broker.delete("/entities/urn:a:0").await;
+    // Each goes on where its own page ended.
+    assert_eq!(get(&format!("{even}&offset=2")).await, ("2".into(), json!([{"even": 4}])));
+    assert_eq!(get(&format!("{odd}&offset=2")).await, ("3".into(), json!([{"odd": 5}])));
+    let both = "/entities?type=N&pick=id,odd&format=simplified&limit=2&count=true";
+    assert_eq!(get(both).await.0, "5");
+    let wide = broker.get("/entities?pick=odd").await;
+    assert_eq!((wide.status, wide.problem().as_str()), (400, "BadRequestData"));
+    let query = json!({"type": "Query", "entities": [{"type": "N"}], "pick": ["odd"]});
+    let answer = broker.body("POST", "/entityOperations/query?count=true&limit=9", query).await;
+    assert_eq!(answer.header("ngsild-results-count"), "3");
+    assert_eq!(answer.json().as_array().map(Vec::len), Some(3));
+}
+
+#[actix_web::test]
 async fn queries_that_say_too_little_or_nonsense_are_refused() {
     let broker = TestBroker::start().await;
     for (query, problem) in [

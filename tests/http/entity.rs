@@ -97,6 +97,83 @@ async fn a_simplified_merge_keeps_kinds_and_languages() {
 }
 
 #[actix_web::test]
+async fn an_object_without_a_type_destroys_no_value() {
+    let broker = with_meter().await;
+    let before = broker.get(&format!("/entities/{ID}")).await.json();
+    for patch in [
+        json!({"power": {"zzz": "urn:ngsi-ld:null"}}),
+        json!({"power": {"zzz": {"y": "urn:ngsi-ld:null"}, "x": "urn:ngsi-ld:null"}}),
+        json!({"power": {}}),
+        json!({"name": {"zzz": "urn:ngsi-ld:null"}}),
+        json!({"nobody": {"zzz": "urn:ngsi-ld:null"}}),
+    ] {
+        let answer = broker.body("PATCH", &format!("/entities/{ID}"), patch.clone()).await;
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{patch}");
+        let after = broker.get(&format!("/entities/{ID}")).await.json();
+        assert_eq!(after, before, "{patch}");
+    }
+    let nested = json!({"power": {"value": 4, "acc": {"value": 3, "of": 2}}});
+    broker.body("PATCH", &format!("/entities/{ID}"), nested).await;
+    let patch = json!({"power": {"acc": {"of": "urn:ngsi-ld:null", "unit": {"value": "C"}}}});
+    assert_eq!(broker.body("PATCH", &format!("/entities/{ID}"), patch).await.status, 204);
+    let meter = broker.get(&format!("/entities/{ID}?format=concise")).await.json();
+    assert_eq!(meter["power"]["value"], json!(4));
+    assert_eq!(meter["power"]["acc"], json!({"value": 3, "unit": "C"}));
+    let odd = json!({"power": {"not a name": "urn:ngsi-ld:null"}});
+    let answer = broker.body("PATCH", &format!("/entities/{ID}"), odd).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (400, "BadRequestData"));
+}
+
+#[actix_web::test]
+async fn what_a_merge_leaves_can_be_put_back() {
+    let broker = with_meter().await;
+    let path = format!("/entities/{ID}");
+    let null = "urn:ngsi-ld:null";
+    for lang in ["!!!", "en,th", "*", "@none"] {
+        let answer =
+            broker.body("PATCH", &format!("{path}?lang={lang}"), json!({"name": "x"})).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "BadRequestData"), "{lang}");
+    }
+    let simplified = format!("{path}?format=simplified");
+    for proof in [json!(true), json!({"json": {"a": 1}}), json!({"languageMap": {"en": "x"}})] {
+        let answer = broker.body("PATCH", &simplified, json!({"ngsildproof": proof})).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "BadRequestData"), "{proof}");
+    }
+    let patch = json!({
+        "name": {"languageMap": {"th": null, "en": null}},
+        "more": {"languageMap": {"en": null}},
+        "value": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [99.6, 18.2]}},
+        "object": {"type": "Property", "value": 5},
+    });
+    assert_eq!(broker.body("PATCH", &path, patch).await.status, 204);
+    let second = json!({"object": {"type": "Property", "value": 6, "datasetId": "urn:d:1"}});
+    assert_eq!(broker.body("PATCH", &path, second).await.status, 204);
+    let whole = broker.get(&path).await.json();
+    assert_eq!((whole.get("name"), whole.get("more")), (None, None));
+    for format in ["concise", "normalized"] {
+        let read = broker.get(&format!("{path}?format={format}")).await.json();
+        let answer = broker.body("PUT", &path, read.clone()).await;
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{read}");
+        assert_eq!(broker.get(&path).await.json(), whole, "{format}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_joined_flat_is_a_list_whatever_is_found() {
+    let broker = with_meter().await;
+    broker.has(json!({"id": "urn:a:1", "type": "T", "r": {"object": "urn:a:gone"}})).await;
+    for id in [ID, "urn:a:1"] {
+        let flat = broker.get(&format!("/entities/{id}?join=flat")).await;
+        assert_eq!((flat.status, flat.json().as_array().map(Vec::len)), (200, Some(1)));
+        let geo = broker.request("GET", &format!("/entities/{id}?join=flat"));
+        let geo = broker.send(geo.header("accept", "application/geo+json")).await.json();
+        assert_eq!(geo["type"], json!("FeatureCollection"));
+    }
+    assert_eq!(broker.get(&format!("/entities/{ID}?join=flat&pick=nobody")).await.status, 404);
+    assert_eq!(broker.get("/entities/urn:a:none?join=flat").await.status, 404);
+}
+
+#[actix_web::test]
 async fn a_replaced_entity_keeps_its_creation_time_alone() {
     let broker = with_meter().await;
     let path = format!("/entities/{ID}?options=sysAttrs");
