@@ -1,7 +1,7 @@
 //! What a broker does by itself while it serves: snapshots are filled, and what has ended is taken
 //! away.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,6 +20,8 @@ impl Broker {
     pub async fn keep_house(self: Arc<Self>, describe: fn(Error) -> Value) {
         // Only the first counts.
         let _ = self.describe.set(describe);
+        let own: Weak<Self> = Arc::downgrade(&self);
+        self.notifier().look_elsewhere(own);
         let mut turns = tokio::time::interval(LOOK);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -49,15 +49,13 @@ pub use contexts::StoredContexts;
 pub use delete_attribute::delete_instances;
 pub use entity_maps::{MapTexts, MapUse};
 pub use error::Error;
-pub use federation::{
-    Candidate, Candidates, Federation, Holder, INBOX, Inquiry, Origin, Settled, SourceFailure,
-    Updated, Why,
-};
+pub use federation::{Federation, INBOX, Inquiry, Origin, Settled, SourceFailure, Updated, Why};
 pub use history_rules::HeldTexts;
 pub use merge_entity::Merging;
 pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Models};
 pub use open::{OpenError, open_store, shipped_context};
 pub use purge_entities::Purging;
+use query_entities::elsewhere;
 pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
 pub use query_subscriptions::SubscriptionPage;
 pub use registrations::{RegistrationPage, RegistrationTexts, Registry, RegistryFollower};

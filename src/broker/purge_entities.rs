@@ -1,8 +1,9 @@
 //! Purge Entities (5.6.21).
 
 use super::entity_maps::only;
+use super::federation::held_here;
 use super::{BatchOutcome, Broker, Call, Error, QueryTexts};
-use crate::model::{Action, EntityId, Name, Refusal, Write};
+use crate::model::{Action, EntityId, Held, Name, Refusal, Write};
 use crate::query::{Anchor, EntityPlan, Page as Window};
 use crate::store::StoreError;
 
@@ -22,6 +23,9 @@ pub enum Purging {
 /// to let other writers in between.
 const PORTION: usize = 500;
 
+/// How many entities of a map are purged at once; their ids go into a URL.
+const HELD: usize = 100;
+
 impl Broker {
     /// Deletes the entities that a query finds, or some of their attributes; if a map is named that
     /// is there, only among those that it names. 5.6.21.
@@ -34,28 +38,45 @@ impl Broker {
         let mut plan = self.plan(call, texts)?;
         self.check_purge(&plan)?;
         let action = self.purge_action(call, purging)?;
-        // What a map names is here.
-        let there = match texts.map.any() {
-            true => Vec::new(),
-            false => self.purge_there(call, &plan, texts, purging).await?,
-        };
+        if let Some(held) = self.named_by_map(call, &texts.map).await? {
+            return self.purge_held(call, (texts, &plan), &held, purging, &action).await;
+        }
+        let there = self.purge_there(call, &plan, texts, purging, None).await?;
         let mut batch = BatchOutcome { failed: there, ..BatchOutcome::default() };
         plan.page = Window { offset: 0, limit: PORTION, count: false, after: None };
-        if let Some(held) = self.named_by_map(call, &texts.map).await? {
-            for some in held.chunks(PORTION) {
-                let ids: Vec<EntityId> = some.iter().map(|held| held.id.clone()).collect();
-                let Some(select) = only(&plan.select, &ids) else { continue };
-                let plan = EntityPlan { select, ..plan.clone() };
-                self.purge_portion(call, &plan, &action, &mut batch).await?;
-            }
-            return Ok(batch);
-        }
         loop {
             match self.purge_portion(call, &plan, &action, &mut batch).await? {
                 Some(anchor) => plan.page.after = Some(anchor),
                 None => return Ok(batch),
             }
         }
+    }
+
+    /// Purges what a plan finds of some entities, where they are held.
+    async fn purge_held(
+        &self,
+        call: &Call,
+        (texts, plan): (&QueryTexts, &EntityPlan),
+        held: &[Held],
+        purging: &Purging,
+        action: &Action,
+    ) -> Result<BatchOutcome, Error> {
+        let mut batch = BatchOutcome::default();
+        let page = Window { offset: 0, limit: HELD, count: false, after: None };
+        for some in held.chunks(HELD) {
+            if let Some(select) = only(&plan.select, &held_here(some)) {
+                let plan = EntityPlan { select, page: page.clone(), ..plan.clone() };
+                self.purge_portion(call, &plan, action, &mut batch).await?;
+            }
+            let away: Vec<Held> = some.iter().filter(|one| !one.is_here_alone()).cloned().collect();
+            let ids: Vec<EntityId> = away.iter().map(|held| held.id.clone()).collect();
+            if let Some(select) = only(&plan.select, &ids) {
+                let plan = EntityPlan { select, ..plan.clone() };
+                let failed = self.purge_there(call, &plan, texts, purging, Some(&away)).await?;
+                batch.failed.extend(failed);
+            }
+        }
+        Ok(batch)
     }
 
     /// Purges what one page of a plan finds; where the next page begins.

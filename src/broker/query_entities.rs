@@ -1,7 +1,8 @@
 //! Query Entities (5.7.2): texts become a plan, the plan finds entities.
 
+use super::entity_maps::MapQuery;
 use super::federation::Everywhere;
-use super::{Answer, Broker, Call, Error, MapTexts};
+use super::{Answer, Broker, Call, Error, MapTexts, MapUse, Origin};
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
     EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Page, Pattern,
@@ -105,33 +106,22 @@ impl Broker {
             // Of what has none of them nothing would be shown: it is neither counted nor paged.
             plan.attrs = needed;
         }
-        let here = plan.select.iter().any(|one| one.types == Some(TypeSelection::Any));
-        if let Some(origin) = call.origin().filter(|_| !here) {
+        if texts.map.any() {
+            let query = MapQuery { texts, plan: &plan, rendering };
+            let (found, map) = Box::pin(self.query_by_map(call, query)).await?;
+            return self.answer_of(call, found, rendering, Some(map)).await;
+        }
+        if let Some(origin) = elsewhere(call, &plan) {
             let asked = self.asked(call, &plan, texts, rendering)?;
             let found = Box::pin(self.query_everywhere(call, origin, &asked, rendering));
             if let Some(found) = found.await? {
-                let linked = self.linked(call, &found.entities, rendering).await?;
-                let Everywhere { entities, count, more, warnings } = found;
-                return Ok(Answer { entities, linked, count, more, warnings, map: None });
+                return self.answer_of(call, found, rendering, None).await;
             }
         }
         if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
             return Err(Error::TooManyResults(format!(
                 "an ordered result can be paged up to offset {ORDERED_OFFSET}: filter it"
             )));
-        }
-        if texts.map.any() {
-            let (found, map) = Box::pin(self.query_by_map(call, texts, &plan)).await?;
-            let linked = self.linked(call, &found.entities, rendering).await?;
-            let Found { entities, count, more, .. } = found;
-            return Ok(Answer {
-                entities,
-                linked,
-                count,
-                more,
-                warnings: Vec::new(),
-                map: Some(map),
-            });
         }
         let offset = texts.page.offset;
         let key = self.pages.key(&call.tenant, call.context.id(), texts, &plan.attrs);
@@ -147,6 +137,18 @@ impl Broker {
         let linked = self.linked(call, &found.entities, rendering).await?;
         let Found { entities, count, more, .. } = found;
         Ok(Answer { entities, linked, count, more, warnings: Vec::new(), map: None })
+    }
+
+    async fn answer_of(
+        &self,
+        call: &Call,
+        found: Everywhere,
+        rendering: &Rendering,
+        map: Option<MapUse>,
+    ) -> Result<Answer, Error> {
+        let Everywhere { entities, count, more, warnings } = found;
+        let linked = self.linked(call, &entities, rendering).await?;
+        Ok(Answer { entities, linked, count, more, warnings, map })
     }
 
     /// The plan of a query, its page left open; what says too little or contradicts itself is
@@ -194,6 +196,20 @@ impl Broker {
         Ok(Filter::parse_as("csf", csf, context, &FilterOptions::default(), limits)?)
     }
 
+    /// What must hold of the sources of a query, if it says that.
+    pub(super) fn source_filter_of(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+    ) -> Result<Option<Filter>, Error> {
+        texts.csf.as_deref().map(|csf| self.source_filter(call, csf)).transpose()
+    }
+
+    /// Whether the parts of an entity may lie at several sources.
+    pub(super) fn splits(&self, texts: &QueryTexts) -> bool {
+        texts.split_entities.unwrap_or(self.federation.splits_entities())
+    }
+
     pub(super) fn selectors(
         &self,
         call: &Call,
@@ -237,6 +253,12 @@ impl Broker {
             after: None,
         })
     }
+}
+
+/// How a query came, if sources are asked for it: `type=*` is about what is here (5.7.2.4).
+pub(super) fn elsewhere<'c>(call: &'c Call, plan: &EntityPlan) -> Option<&'c Origin> {
+    let here = plan.select.iter().any(|one| one.types == Some(TypeSelection::Any));
+    call.origin().filter(|_| !here)
 }
 
 /// Links are followed only where the answer is joined, and no farther (5.7.2.4).

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::entity_maps::Family;
+use super::federation::Retrieved;
 use super::{Broker, Call, Error, MapTexts, MapUse, not_found};
 use crate::federate::Warning;
-use crate::model::{EntityId, Held, Stored, TypeSelection};
+use crate::model::{EntityId, Held, Holder, Stored, TypeSelection};
 use crate::represent::{Linked, Rendering};
 
 /// Entities that were found, and those that they are joined with.
@@ -40,18 +41,22 @@ impl Broker {
             true => Box::pin(self.map_to_retrieve(call, map, Family::Current, id)).await?,
             false => None,
         };
-        let (found, warnings) = match call.origin() {
-            None => (self.store.get(&call.tenant, id, call.now).await?, Vec::new()),
+        let found = match call.origin() {
+            None => Retrieved {
+                entity: self.store.get(&call.tenant, id, call.now).await?,
+                by: vec![Holder::Here],
+                ..Retrieved::default()
+            },
             Some(origin) => {
-                let only = only.as_ref();
-                Box::pin(self.retrieve_everywhere(call, origin, id, only, rendering)).await?
+                let (only, held) = (only.as_ref(), named.as_ref().map(|(_, held)| held));
+                Box::pin(self.retrieve_everywhere(call, origin, id, only, rendering, held)).await?
             }
         };
-        let Some(entity) = found else { return Err(not_found(id).warned(warnings)) };
+        let Retrieved { entity, by, warnings } = found;
+        let Some(entity) = entity else { return Err(not_found(id).warned(warnings)) };
         let mut answer = self.answer(call, entity, only, rendering, warnings).await?;
-        // A map tells of what is here.
-        if map.any() && call.origin().is_none() {
-            let held = Held::here(id.clone());
+        if map.any() {
+            let (named, held) = (named.map(|(map, _)| map), Held { id: id.clone(), by });
             let made = self.map_retrieved(call, map, Family::Current, named, held);
             answer.map = Some(Box::pin(made).await?);
         }

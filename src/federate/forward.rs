@@ -14,6 +14,7 @@ use crate::jsonld::{Context, is_core};
 use crate::model::AttrName;
 use crate::query::{Spelled, compacted, spelled};
 use crate::represent::registration::MediaType;
+use crate::represent::{SpecVersion, downgraded};
 
 /// How names are written for a source, and how it is told what they mean.
 #[derive(Debug, Clone)]
@@ -209,7 +210,7 @@ pub fn question(
     let mut headers: Vec<(String, String)> = Vec::with_capacity(6 + info.headers.len());
     let accept = info.accept.unwrap_or(MediaType::Json);
     headers.push(("Accept".into(), accept.as_str().into()));
-    let (body, media) = body(&draft.body, naming);
+    let (body, media) = body(&draft.body, naming, info.conformance);
     if let Some(media) = media {
         headers.push(("Content-Type".into(), media.as_str().into()));
     }
@@ -248,13 +249,23 @@ pub fn question(
 }
 
 /// The body as it is sent, and what it is.
-fn body(payload: &Payload, naming: &Naming) -> (Option<Bytes>, Option<MediaType>) {
+fn body(
+    payload: &Payload,
+    naming: &Naming,
+    version: Option<SpecVersion>,
+) -> (Option<Bytes>, Option<MediaType>) {
     let in_body = matches!(naming.told, Told::Body);
     let (objects, around) = match payload {
         Payload::Nothing => return (None, None),
         Payload::Plain(text) => return (Some(text.clone().into()), Some(MediaType::Json)),
         Payload::Named(objects, around) => (objects, *around),
     };
+    let older = version.filter(|version| *version < SpecVersion::OURS);
+    let of_version: Vec<String> = match older {
+        Some(version) => objects.iter().map(|object| downgraded(object, version)).collect(),
+        None => Vec::new(),
+    };
+    let objects = if older.is_some() { &of_version } else { objects };
     let context = &naming.context.link().body;
     let mut text = String::with_capacity(objects.iter().map(String::len).sum::<usize>() + 64);
     if around == Around::Array {

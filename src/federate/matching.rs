@@ -9,7 +9,9 @@ use super::via::Via;
 use crate::model::TimeProperty;
 use crate::model::{AttrName, DatasetId, Entity, TenantId, Timestamp, TypeSelection, TypeTerm};
 use crate::query::{Filter, GeoFilter, NoLookup, Pattern, ScopeFilter, Selector, Window};
-use crate::represent::registration::{EntityInfo, Interval, Mode, Registration, RegistrationInfo};
+use crate::represent::registration::{
+    EntityInfo, Interval, Mode, Operation, Registration, RegistrationInfo,
+};
 
 /// What a request is about, as sources are matched with it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,9 +58,24 @@ pub struct Matched {
     /// Sources that were passed on the way here, or that cannot be asked since the request went in
     /// circles.
     pub looping: Vec<Arc<Source>>,
+    /// Sources that are one too many to be asked.
+    pub left_out: Vec<Arc<Source>>,
 }
 
 impl Matched {
+    /// Leaves the sources that can be asked for one of these.
+    pub fn that_support(&mut self, any: &[Operation]) {
+        self.legs.retain(|leg| leg.source.first_of(any).is_some());
+        self.looping.retain(|source| source.first_of(any).is_some());
+    }
+
+    /// Leaves as many parts as are asked for at once.
+    pub fn limit(&mut self, most: usize) {
+        if self.legs.len() > most {
+            self.left_out.extend(self.legs.drain(most..).map(|leg| leg.source));
+        }
+    }
+
     /// Whether no source matches.
     pub fn is_empty(&self) -> bool {
         self.legs.is_empty() && self.looping.is_empty()

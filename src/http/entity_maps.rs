@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::answer::{document, no_content, place};
+use super::answer::{document, no_content, place, warn};
 use super::entities::take_query;
 use super::negotiate::{Media, accept};
 use super::params::{Params, decode_percent};
@@ -14,6 +14,7 @@ use super::request::Incoming;
 use super::temporal::{take_looks, take_projection, take_time};
 use super::viewing::Viewing;
 use crate::broker::{Call, Error, HistoryTexts, MapTexts, MapUse, QueryTexts};
+use crate::federate::Warning;
 use crate::model::{EntityMap, EntityMapId};
 use crate::represent::write_entity_map;
 
@@ -128,10 +129,11 @@ fn written(media: Media, call: &Call, map: &EntityMap) -> Vec<u8> {
     body
 }
 
-fn made(media: Media, call: &Call, map: &EntityMap) -> HttpResponse {
+fn made(media: Media, call: &Call, (map, warnings): &(EntityMap, Vec<Warning>)) -> HttpResponse {
     let mut response = document(media, call, written(media, call, map));
     *response.status_mut() = StatusCode::CREATED;
     name_map(&mut response, Some(&MapUse { id: map.id.clone(), created: true }));
+    warn(response.headers_mut(), warnings);
     response
 }
 

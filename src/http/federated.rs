@@ -11,9 +11,8 @@ use super::params::{self, decode_percent};
 use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
-use crate::broker::{Broker, Call};
-use crate::jsonld::Context;
-use crate::model::{SubscriptionId, TenantId, Timestamp};
+use crate::broker::Broker;
+use crate::model::SubscriptionId;
 
 /// A source tells of a subscription (5.8.6).
 pub async fn told(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
@@ -49,14 +48,17 @@ pub fn level_later(
     }
     let header = request.headers().get("NGSILD-Tenant").map(|value| value.as_bytes());
     let Ok(tenant) = params::tenant(header) else { return };
-    if let (Place::Subscriptions, Some(id)) = (place, created(response)) {
-        let via: Vec<&str> =
-            request.headers().get_all(header::VIA).filter_map(|via| via.to_str().ok()).collect();
-        let via = (!via.is_empty()).then(|| via.join(", "));
-        broker.note_way(&call_of(&tenant), &id, via.as_deref());
-    }
+    let way = match place {
+        Place::Subscriptions => created(response).zip(way_of(request)),
+        _ => None,
+    };
     let broker = broker.clone().into_inner();
     actix_web::rt::spawn(async move {
+        if let Some((id, via)) = way
+            && let Err(error) = broker.note_way(&tenant, &id, via).await
+        {
+            tracing::warn!(%id, %error, "the way of a subscription is not on record");
+        }
         for pause in TRIES {
             actix_web::rt::time::sleep(pause).await;
             match broker.level(&tenant).await {
@@ -68,8 +70,11 @@ pub fn level_later(
     });
 }
 
-fn call_of(tenant: &TenantId) -> Call {
-    Call { tenant: tenant.clone(), now: Timestamp::now(), context: Context::core(), origin: None }
+/// The brokers that a request passed, if it passed any.
+fn way_of(request: &HttpRequest) -> Option<String> {
+    let via: Vec<&str> =
+        request.headers().get_all(header::VIA).filter_map(|via| via.to_str().ok()).collect();
+    (!via.is_empty()).then(|| via.join(", "))
 }
 
 /// The subscription that was created.

@@ -41,6 +41,16 @@ impl Held {
         Self { id, by: vec![Holder::Here] }
     }
 
+    /// Whether this broker holds something of it.
+    pub fn is_here(&self) -> bool {
+        self.by.contains(&Holder::Here)
+    }
+
+    /// Whether the source of a registration holds something of it.
+    pub fn is_at(&self, registration: &str) -> bool {
+        self.by.iter().any(|one| matches!(one, Holder::Source(id) if **id == *registration))
+    }
+
     /// Whether nobody but this broker holds it.
     pub fn is_here_alone(&self) -> bool {
         self.by == [Holder::Here]

@@ -59,10 +59,25 @@ impl FromStr for InstanceId {
     }
 }
 
+impl InstanceId {
+    /// A number for what another broker calls an instance in its own way, by which it can be told
+    /// from others.
+    pub fn of_foreign(text: &str) -> Self {
+        let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        for byte in text.bytes() {
+            hash ^= u128::from(byte);
+            hash = hash.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+        Self(hash)
+    }
+}
+
 /// One recorded instance of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     pub id: InstanceId,
+    /// What another broker calls it, if that is no id in the way of this one.
+    pub foreign: Option<Box<str>>,
     /// What was said. Of a deletion only the kind of the datum and the datasetId mean anything.
     pub instance: Instance,
     /// When the attribute, or the instance of this datasetId, was deleted: this records the
@@ -97,6 +112,11 @@ impl TimeProperty {
 }
 
 impl Recorded {
+    /// Its instanceId, as whoever recorded it gave it.
+    pub fn instance_id(&self) -> String {
+        self.foreign.as_deref().map_or_else(|| self.id.to_string(), str::to_owned)
+    }
+
     /// The instance's time of this property, if it has one. A deletion was neither observed,
     /// created nor modified.
     pub fn time(&self, property: TimeProperty) -> Option<Timestamp> {

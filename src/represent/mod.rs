@@ -39,5 +39,5 @@ pub use respell::{Part, attributes_of, part_of_entity, respell_attribute, respel
 pub use terms::check_attribute_term;
 pub use write::{
     Format, GeoJson, Join, JoinForm, NotAVersion, Renderer, Rendering, SpecVersion, TemporalForm,
-    TemporalRendering, Written, write_entity, write_evolution, write_evolutions,
+    TemporalRendering, Written, downgraded, write_entity, write_evolution, write_evolutions,
 };

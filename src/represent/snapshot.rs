@@ -64,6 +64,8 @@ pub enum SnapshotStatus {
 pub enum Execution {
     Success,
     Empty,
+    /// Something was found, though not everybody answered; with ProblemDetails.
+    Lacking(Value),
     /// With the ProblemDetails.
     Failure(Value),
 }
@@ -270,7 +272,7 @@ impl Snapshot {
         let mut any = executions.clone();
         if all.all(|one| *one == Execution::Success) {
             SnapshotStatus::Success
-        } else if any.any(|one| *one == Execution::Success) {
+        } else if any.any(|one| matches!(one, Execution::Success | Execution::Lacking(_))) {
             SnapshotStatus::Partial
         } else if executions.clone().all(|one| *one == Execution::Empty) {
             SnapshotStatus::Empty
@@ -297,6 +299,7 @@ fn executions(all: &[Execution]) -> Value {
     let shown = |one: &Execution| match one {
         Execution::Success => json!({"resultStatus": "success"}),
         Execution::Empty => json!({"resultStatus": "empty"}),
+        Execution::Lacking(why) => json!({"resultStatus": "success", "problemDetails": why}),
         Execution::Failure(why) => json!({"resultStatus": "failure", "problemDetails": why}),
     };
     all.iter().map(shown).collect()

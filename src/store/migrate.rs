@@ -21,7 +21,7 @@ const ROWS: usize = 50_000;
 const SHARED: [&str; 7] =
     ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "feed-parts", "ending"];
 /// What each tenant has of its own.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "models",
     "validation",
     "subscriptions",
@@ -35,6 +35,7 @@ const OWN: [&str; 14] = [
     "snapshotPlaces",
     "snapshot",
     "planted",
+    "planted-ways",
     "source-reports",
 ];
 

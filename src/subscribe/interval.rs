@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::entry::{Entry, State, What};
 use super::turn::{Went, met};
 use super::{Due, Inner, Met};
-use crate::model::Timestamp;
+use crate::model::{Stored, Timestamp};
 use crate::query::Page;
 use crate::represent::notification::Told;
 use crate::represent::subscription::{Status, Subscription, Timing};
@@ -71,29 +71,25 @@ impl Inner {
         what: &What,
         tick: Timestamp,
     ) -> Result<Went, StoreError> {
+        let mut last = Met::Nobody;
+        if let Some(everything) = self.everywhere(entry, what).await {
+            for (page, some) in everything.chunks(PAGE).enumerate() {
+                match self.tell_page(entry, what, tick, page as u64, some.to_vec()).await? {
+                    Ok(met) => last = met.unwrap_or(last),
+                    Err(went) => return Ok(went),
+                }
+            }
+            self.ticked(entry, tick);
+            return Ok(Went::On(last));
+        }
         let mut plan = what.subscription.plan.clone();
         plan.page = Page { limit: PAGE, ..Page::default() };
-        let mut last = Met::Nobody;
         for page in 0.. {
-            let now = Timestamp::now();
-            let found = self.store.find(&entry.tenant, &plan, now).await?;
+            let found = self.store.find(&entry.tenant, &plan, Timestamp::now()).await?;
             let count = found.entities.len();
-            let told: Vec<Told> =
-                found.entities.into_iter().map(|entity| Told::as_it_is(entity, now)).collect();
-            let id = super::entry::notification_id(entry, tick.micros() as u64, page);
-            if let Some(message) = self.render(entry, what, &told, &id, now).await? {
-                let begun = Instant::now();
-                match self.send(entry, what, self.reached(), &message).await {
-                    Ok(()) => last = self.succeeded(entry, begun),
-                    Err(error) => {
-                        let at = self.failed(entry, what, &error);
-                        if error.is_permanent() {
-                            self.ticked(entry, tick);
-                            return Ok(Went::On(met(&error)));
-                        }
-                        return Ok(Went::Wait(met(&error), at));
-                    }
-                }
+            match self.tell_page(entry, what, tick, page, found.entities).await? {
+                Ok(met) => last = met.unwrap_or(last),
+                Err(went) => return Ok(went),
             }
             if !found.more || count == 0 {
                 break;
@@ -105,6 +101,42 @@ impl Inner {
         }
         self.ticked(entry, tick);
         Ok(Went::On(last))
+    }
+
+    /// What the subscription is about, if some of it may lie elsewhere.
+    async fn everywhere(&self, entry: &Entry, what: &What) -> Option<Vec<Arc<Stored>>> {
+        let elsewhere = self.elsewhere.get()?.upgrade()?;
+        elsewhere.entities(&entry.tenant, &what.subscription).await
+    }
+
+    /// Tells some of the entities that match: whom that met, or how the turn ends.
+    async fn tell_page(
+        &self,
+        entry: &Arc<Entry>,
+        what: &What,
+        tick: Timestamp,
+        page: u64,
+        entities: Vec<Arc<Stored>>,
+    ) -> Result<Result<Option<Met>, Went>, StoreError> {
+        let now = Timestamp::now();
+        let told: Vec<Told> =
+            entities.into_iter().map(|entity| Told::as_it_is(entity, now)).collect();
+        let id = super::entry::notification_id(entry, tick.micros() as u64, page);
+        let Some(message) = self.render(entry, what, &told, &id, now).await? else {
+            return Ok(Ok(None));
+        };
+        let begun = Instant::now();
+        match self.send(entry, what, self.reached(), &message).await {
+            Ok(()) => Ok(Ok(Some(self.succeeded(entry, begun)))),
+            Err(error) => {
+                let at = self.failed(entry, what, &error);
+                if error.is_permanent() {
+                    self.ticked(entry, tick);
+                    return Ok(Err(Went::On(met(&error))));
+                }
+                Ok(Err(Went::Wait(met(&error), at)))
+            }
+        }
     }
 
     pub(super) fn ticked(&self, entry: &Entry, tick: Timestamp) {

@@ -41,6 +41,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
@@ -63,7 +64,7 @@ use self::slots::Slots;
 use self::timer::Timer;
 use crate::config::Notify as Settings;
 use crate::egress::{Courier, Hub, TargetError};
-use crate::model::{SubscriptionId, TenantId, Timestamp};
+use crate::model::{Stored, SubscriptionId, TenantId, Timestamp};
 use crate::represent::notification::Told;
 use crate::represent::subscription::{DeliveryReport, Status, Subscription};
 use crate::store::{Store, StoreError, Watch};
@@ -78,6 +79,16 @@ pub trait Listeners: Send + Sync {
 
     /// A subscription is no more.
     fn end(&self, _: &TenantId, _: &SubscriptionId) {}
+}
+
+/// Where entities lie beside the store: at sources that registered themselves.
+pub trait Elsewhere: Send + Sync {
+    /// All entities that a subscription is about, here and elsewhere; None if they are all here.
+    fn entities<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        subscription: &'a Subscription,
+    ) -> BoxFuture<'a, Option<Vec<Arc<Stored>>>>;
 }
 
 /// Nobody listens.
@@ -139,6 +150,7 @@ struct Inner {
     register: Register,
     /// Someone else who follows the same log.
     beside: OnceLock<Arc<dyn Watch>>,
+    elsewhere: OnceLock<Weak<dyn Elsewhere>>,
     incoming: Incoming,
     /// The last event that was matched, or is being matched.
     reach: AtomicU64,
@@ -214,6 +226,7 @@ impl Notifier {
             settings,
             register: Register::default(),
             beside: OnceLock::new(),
+            elsewhere: OnceLock::new(),
             incoming: Incoming::default(),
             reach: AtomicU64::new(0),
             caught_up: Notify::new(),
@@ -263,6 +276,12 @@ impl Notifier {
     /// once, before anything is written; a later call has no effect.
     pub fn beside(&self, watch: Arc<dyn Watch>) {
         let _ = self.inner.beside.set(watch);
+    }
+
+    /// From now on subscriptions that tell by the clock are about what lies elsewhere, too. A later
+    /// call has no effect.
+    pub fn look_elsewhere(&self, elsewhere: Weak<dyn Elsewhere>) {
+        let _ = self.inner.elsewhere.set(elsewhere);
     }
 
     /// Takes a subscription as it is from now on, whether it was known or not. What waits for it

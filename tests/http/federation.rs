@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{Answer, TestBroker};
 
-async fn broker() -> TestBroker {
+pub async fn broker() -> TestBroker {
     TestBroker::with(|config| config.egress.allow_private = true).await
 }
 
@@ -31,13 +31,13 @@ fn registration(number: usize, endpoint: &str, members: Value) -> Value {
     all
 }
 
-async fn register(at: &TestBroker, number: usize, endpoint: &str, members: Value) {
+pub async fn register(at: &TestBroker, number: usize, endpoint: &str, members: Value) {
     let body = registration(number, endpoint, members);
     let answer = at.body("POST", "/csourceRegistrations", body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
 }
 
-fn vehicle(id: &str, attributes: Value) -> Value {
+pub fn vehicle(id: &str, attributes: Value) -> Value {
     let mut entity = json!({"id": format!("urn:v:{id}"), "type": "Vehicle"});
     for (name, value) in attributes.as_object().expect("attributes") {
         entity[name] = value.clone();
@@ -45,7 +45,7 @@ fn vehicle(id: &str, attributes: Value) -> Value {
     entity
 }
 
-fn ids(answer: &Answer) -> Vec<String> {
+pub fn ids(answer: &Answer) -> Vec<String> {
     let json = answer.json();
     let all = json.as_array().unwrap_or_else(|| panic!("no list: {}", answer.text)).iter();
     all.map(|one| one["id"].as_str().expect("an id").to_owned()).collect()
@@ -75,7 +75,7 @@ async fn source(status: &'static str, body: Vec<u8>, after: Duration) -> String 
 }
 
 /// An address where nobody listens.
-async fn nobody() -> String {
+pub async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     format!("http://{}", listener.local_addr().expect("an address"))
 }

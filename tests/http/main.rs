@@ -11,6 +11,7 @@ mod entities;
 mod entity;
 mod entity_maps;
 mod events;
+mod everywhere;
 mod federation;
 mod feeds;
 mod models;

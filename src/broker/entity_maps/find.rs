@@ -1,44 +1,66 @@
-//! Finding the entities that a new map names (4.3.6.7): all that a query selects, in its order.
+//! Finding the entities that a new map names (4.3.6.7): all that a query selects, in its order, here
+//! and at sources.
 
-use super::keep::EntityMaps;
-use crate::broker::{Broker, Call, Error};
+use crate::broker::federation::PastQuery;
+use crate::broker::{Broker, Call, Error, QueryTexts, elsewhere};
+use crate::federate::Warning;
 use crate::model::Held;
 use crate::query::{EntityPlan, HistoryPlan, Page, Projection};
+use crate::represent::Rendering;
 
 /// How many entities are read at once.
 const PORTION: usize = 500;
 
-impl EntityMaps {
-    /// Refuses a map of more entities than one may name.
-    pub(super) fn check_size(&self, entities: usize) -> Result<(), Error> {
-        let most = self.limits.entities;
-        if entities <= most {
-            return Ok(());
-        }
-        Err(Error::TooManyResults(format!(
-            "the query finds more than {most} entities, which is as many as an entity map names \
-             here: narrow it down"
-        )))
-    }
+/// A query that finds more than can be named.
+pub(in crate::broker) fn too_many(most: usize) -> Error {
+    Error::TooManyResults(format!(
+        "the query finds more than {most} entities, which is as many as are named here: narrow it \
+         down"
+    ))
+}
+
+fn check_size(entities: usize, most: usize) -> Result<(), Error> {
+    if entities > most { Err(too_many(most)) } else { Ok(()) }
 }
 
 impl Broker {
-    /// All entities that a plan selects, in its order, and who holds them.
-    pub(super) async fn candidates(
+    /// All entities that a query finds, in its order, and who holds them; and what there is to say
+    /// of sources.
+    pub(in crate::broker) async fn candidates(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+        plan: &EntityPlan,
+        most: usize,
+    ) -> Result<(Vec<Held>, Vec<Warning>), Error> {
+        if let Some(origin) = elsewhere(call, plan) {
+            let mut asked = self.asked(call, plan, texts, &Rendering::default())?;
+            asked.bare = true;
+            let found = Box::pin(self.candidates_everywhere(call, origin, &asked, most));
+            if let Some(found) = found.await? {
+                check_size(found.0.len(), most)?;
+                return Ok(found);
+            }
+        }
+        Ok((self.candidates_here(call, plan, most).await?, Vec::new()))
+    }
+
+    /// All entities that a plan selects of those that are here.
+    pub(in crate::broker) async fn candidates_here(
         &self,
         call: &Call,
         plan: &EntityPlan,
+        most: usize,
     ) -> Result<Vec<Held>, Error> {
         let mut plan = plan.clone();
         // What is ordered has to be gathered as a whole anyway, and cannot be gone on with.
-        let most = self.entity_maps.limits.entities;
         let limit = if plan.order.is_some() { most.saturating_add(1) } else { PORTION };
         plan.page = Page { limit, ..Page::default() };
         let mut held = Vec::new();
         loop {
             let found = self.store.find(&call.tenant, &plan, call.now).await?;
             held.extend(found.entities.iter().map(|entity| Held::here(entity.id.clone())));
-            self.entity_maps.check_size(held.len())?;
+            check_size(held.len(), most)?;
             match found.next {
                 Some(next) => plan.page.after = Some(next),
                 None => return Ok(held),
@@ -46,11 +68,34 @@ impl Broker {
         }
     }
 
-    /// All entities whose history a plan selects, in its order, and who holds them.
-    pub(super) async fn past_candidates(
+    /// All entities whose history a query finds, in its order, and who holds them; and what there is
+    /// to say of sources.
+    pub(in crate::broker) async fn past_candidates(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+        plan: &HistoryPlan,
+        most: usize,
+    ) -> Result<(Vec<Held>, Vec<Warning>), Error> {
+        if let Some(origin) = elsewhere(call, &plan.entities) {
+            let csf = self.source_filter_of(call, texts)?;
+            let query =
+                PastQuery { plan, split: self.splits(texts), sources: csf.as_ref(), held: None };
+            let found = Box::pin(self.past_candidates_everywhere(call, origin, query, most));
+            if let Some(found) = found.await? {
+                check_size(found.0.len(), most)?;
+                return Ok(found);
+            }
+        }
+        Ok((self.past_candidates_here(call, plan, most).await?, Vec::new()))
+    }
+
+    /// All entities whose history here a plan selects.
+    pub(in crate::broker) async fn past_candidates_here(
         &self,
         call: &Call,
         plan: &HistoryPlan,
+        most: usize,
     ) -> Result<Vec<Held>, Error> {
         let mut plan = HistoryPlan {
             last_n: None,
@@ -67,7 +112,7 @@ impl Broker {
             page.offset += found.told.evolutions.len();
             let ids = found.told.evolutions.into_iter().map(|evolution| evolution.chapter.id);
             held.extend(ids.map(Held::here));
-            self.entity_maps.check_size(held.len())?;
+            check_size(held.len(), most)?;
             if !found.more {
                 return Ok(held);
             }

@@ -11,14 +11,16 @@ mod operations;
 mod page;
 mod temporal;
 
+pub(super) use self::find::too_many;
 use self::keep::{Draft, Head};
 pub(super) use self::keep::{EntityMaps, Family};
-pub(super) use self::page::only;
+pub(super) use self::page::{MapQuery, only};
+use super::federation::Everywhere;
 use super::source_identity::fingerprint;
 use super::{Broker, Call, Error, QueryTexts};
+use crate::federate::Warning;
 use crate::model::{EntityId, EntityMapId, Held, Timestamp};
-use crate::query::{EntityPlan, Period};
-use crate::store::Found;
+use crate::query::Period;
 
 /// What a request says of entity maps.
 #[derive(Debug, Clone, Default)]
@@ -118,27 +120,30 @@ impl Broker {
     pub(super) async fn query_by_map(
         &self,
         call: &Call,
-        texts: &QueryTexts,
-        plan: &EntityPlan,
-    ) -> Result<(Found, MapUse), Error> {
+        query: MapQuery<'_>,
+    ) -> Result<(Everywhere, MapUse), Error> {
+        let MapQuery { texts, plan, .. } = query;
         texts.map.check()?;
         // What cannot be granted is refused before anything is searched for.
         self.end_of_map(call, &texts.map)?;
         let asks = asks(Family::Current, call, texts);
         let named = self.named_map(call, &texts.map).await?;
-        let created = named.is_none();
+        let (created, mut warnings) = (named.is_none(), Vec::new());
         let (id, head) = match named {
             Some((id, head)) => {
                 check_use(&head, Family::Current, asks)?;
                 (id, head)
             }
             None => {
-                let held = self.candidates(call, plan).await?;
+                let most = self.entity_maps.limits.entities;
+                let (held, said) = self.candidates(call, texts, plan, most).await?;
+                warnings = said;
                 self.make_map(call, Family::Current, Some(asks), &texts.map, held).await?
             }
         };
-        let found = self.page_of_map(call, plan, &id, &head).await?;
-        Ok((found, MapUse { id, created }))
+        let mut page = self.page_of_map(call, query, &id, &head).await?;
+        add_warnings(&mut page.warnings, warnings);
+        Ok((page, MapUse { id, created }))
     }
 
     /// The map that a retrieval is to use (5.7.1.4, 5.7.3.4): the one that is named, which has to
@@ -149,7 +154,7 @@ impl Broker {
         texts: &MapTexts,
         family: Family,
         id: &EntityId,
-    ) -> Result<Option<EntityMapId>, Error> {
+    ) -> Result<Option<(EntityMapId, Held)>, Error> {
         texts.check()?;
         self.end_of_map(call, texts)?;
         let Some((map, head)) = self.named_map(call, texts).await? else { return Ok(None) };
@@ -157,8 +162,8 @@ impl Broker {
             return Err(wrong_family(family));
         }
         let known = self.entity_maps.whole(&call.tenant, &map, &head).await?;
-        if known.entities.iter().any(|held| held.id == *id) {
-            return Ok(Some(map));
+        if let Some(held) = known.entities.into_iter().find(|held| held.id == *id) {
+            return Ok(Some((map, held)));
         }
         Err(Error::NotFound(format!("the entity map {map} does not name the entity {id}")))
     }
@@ -180,6 +185,16 @@ impl Broker {
     }
 }
 
+/// Adds what was not said yet: a source that is asked several times for one answer is told of once.
+pub(super) fn add_warnings(known: &mut Vec<Warning>, more: Vec<Warning>) {
+    for warning in more {
+        let same = |own: &Warning| own.code == warning.code && own.agent == warning.agent;
+        if !known.iter().any(same) {
+            known.push(warning);
+        }
+    }
+}
+
 /// An instant so much later.
 pub(super) fn later(at: Timestamp, by: std::time::Duration) -> Timestamp {
     at.plus_micros(i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
@@ -195,6 +210,7 @@ fn asks(family: Family, call: &Call, texts: &QueryTexts) -> u64 {
     parts.push(&call.context.link().body);
     parts.extend(texts.selectors.iter().filter_map(|one| one.types.as_deref()));
     let geo = &texts.geo;
+    let split = texts.split_entities.map(|split| split.to_string());
     for text in [
         &texts.attrs,
         &texts.q,
@@ -210,6 +226,7 @@ fn asks(family: Family, call: &Call, texts: &QueryTexts) -> u64 {
         &texts.collation,
         &texts.order_from,
         &texts.order_geometry,
+        &split,
     ] {
         parts.push(if text.is_some() { "=" } else { "-" });
         parts.push(text.as_deref().unwrap_or_default());

@@ -2,23 +2,25 @@
 
 use super::{Family, asks};
 use crate::broker::{Broker, Call, Error, QueryTexts};
+use crate::federate::Warning;
 use crate::jsonld::Document;
 use crate::model::{EntityMap, EntityMapId};
 use crate::represent::read_entity_map_expiry;
 
 impl Broker {
-    /// Makes a map of all entities that a query finds. 5.14.4.
+    /// Makes a map of all entities that a query finds; and what there is to say of sources. 5.14.4.
     pub async fn create_entity_map(
         &self,
         call: &Call,
         texts: &QueryTexts,
-    ) -> Result<EntityMap, Error> {
+    ) -> Result<(EntityMap, Vec<Warning>), Error> {
         let plan = self.plan(call, texts)?;
         self.end_of_map(call, &texts.map)?;
-        let held = self.candidates(call, &plan).await?;
+        let most = self.entity_maps.limits.entities;
+        let (held, warnings) = self.candidates(call, texts, &plan, most).await?;
         let asks = asks(Family::Current, call, texts);
         let (id, head) = self.make_map(call, Family::Current, Some(asks), &texts.map, held).await?;
-        Ok(self.entity_maps.whole(&call.tenant, &id, &head).await?)
+        Ok((self.entity_maps.whole(&call.tenant, &id, &head).await?, warnings))
     }
 
     /// Retrieves a map. 5.14.1.

@@ -4,59 +4,82 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::add_warnings;
 use super::keep::Head;
-use crate::broker::{Broker, Call, Error};
+use crate::broker::federation::Everywhere;
+use crate::broker::{Broker, Call, Error, QueryTexts};
+use crate::federate::Warning;
 use crate::model::{EntityId, EntityMapId, Held, Stored};
 use crate::query::{Anchor, EntityPlan, Page, Selector};
-use crate::store::Found;
+use crate::represent::Rendering;
 
 /// How many entities are asked for at once while they are counted.
 const AT_ONCE: usize = 500;
 
+/// What is asked anew of the entities of a map.
+#[derive(Clone, Copy)]
+pub(in crate::broker) struct MapQuery<'a> {
+    pub texts: &'a QueryTexts,
+    pub plan: &'a EntityPlan,
+    pub rendering: &'a Rendering,
+}
+
+/// What was found of some entities of a map.
+type Fits = (HashMap<EntityId, Arc<Stored>>, Vec<Warning>);
+
 impl Broker {
     /// One page of the entities that a map names and that a plan still selects, in the order of
-    /// the map. Those that it does not select any more are taken out of the map.
+    /// the map. Those that it does not select any more are taken out of the map; of those whose
+    /// sources do not answer the places stay, and are empty.
     pub(super) async fn page_of_map(
         &self,
         call: &Call,
-        plan: &EntityPlan,
+        query: MapQuery<'_>,
         id: &EntityMapId,
         head: &Head,
-    ) -> Result<Found, Error> {
-        let Page { offset, limit, count, .. } = plan.page;
-        let count = match count {
-            true => Some(self.count_in_map(call, plan, id, head).await?),
-            false => None,
-        };
+    ) -> Result<Everywhere, Error> {
+        let Page { offset, limit, count, .. } = query.plan.page;
+        let mut page = Everywhere::default();
+        if count {
+            page.count = Some(self.count_in_map(call, query, id, head).await?);
+        }
         if limit == 0 {
-            return Ok(Found { count, ..Found::default() });
+            return Ok(page);
         }
         let offset = offset as u64;
         let mut place = self.begin_in_map(call, id, head, offset);
-        let (mut hits, mut gone) = (Vec::new(), Vec::new());
-        // One more than wanted tells whether there are more.
+        let (mut hits, mut gone, mut most) = (Vec::new(), Vec::new(), 0);
+        // One more than wanted tells whether there are more. Where few fit, ever more are tried.
         while hits.len() <= limit {
-            let most = limit + 1 - hits.len();
+            most = (2 * most).min(AT_ONCE).max(limit + 1 - hits.len());
             let some = self.entity_maps.entities(&call.tenant, id, head, place, most).await?;
-            let Some((last, _)) = some.last() else { break };
-            place = last + 1;
-            let mut found = self.fits(call, plan, &some).await?;
-            for (place, held) in some {
+            if some.is_empty() {
+                break;
+            }
+            let (mut found, said) = self.fits(call, query, &some).await?;
+            let all_answered = said.is_empty() && call.origin().is_some();
+            add_warnings(&mut page.warnings, said);
+            for (at, held) in some {
+                if hits.len() > limit {
+                    break;
+                }
+                place = at + 1;
                 match found.remove(&held.id) {
-                    Some(entity) => hits.push((place, entity)),
-                    None => gone.push(place),
+                    Some(entity) => hits.push((at, Some(entity))),
+                    None if all_answered || held.is_here_alone() => gone.push(at),
+                    None => hits.push((at, None)),
                 }
             }
         }
         self.entity_maps.drop_places(&call.tenant, id, &gone).await?;
-        let more = hits.len() > limit;
+        page.more = hits.len() > limit;
         hits.truncate(limit);
-        if let (true, Some((last, _))) = (more, hits.last()) {
+        if let (true, Some((last, _))) = (page.more, hits.last()) {
             let next = offset.saturating_add(hits.len() as u64);
             self.end_in_map(call, id, next, last + 1);
         }
-        let entities = hits.into_iter().map(|(_, entity)| entity).collect();
-        Ok(Found { entities, count, more, next: None })
+        page.entities = hits.into_iter().filter_map(|(_, entity)| entity).collect();
+        Ok(page)
     }
 
     /// The place where a page begins: where the one before it ended, if that is remembered, though
@@ -83,7 +106,7 @@ impl Broker {
     async fn count_in_map(
         &self,
         call: &Call,
-        plan: &EntityPlan,
+        query: MapQuery<'_>,
         id: &EntityMapId,
         head: &Head,
     ) -> Result<u64, Error> {
@@ -92,7 +115,7 @@ impl Broker {
             let some = self.entity_maps.entities(&call.tenant, id, head, place, AT_ONCE).await?;
             let Some((last, _)) = some.last() else { return Ok(count) };
             place = last + 1;
-            count += self.fits(call, plan, &some).await?.len() as u64;
+            count += self.fits(call, query, &some).await?.0.len() as u64;
         }
     }
 
@@ -100,15 +123,31 @@ impl Broker {
     async fn fits(
         &self,
         call: &Call,
-        plan: &EntityPlan,
+        query: MapQuery<'_>,
         some: &[(u32, Held)],
-    ) -> Result<HashMap<EntityId, Arc<Stored>>, Error> {
-        let ids: Vec<EntityId> = some.iter().map(|(_, held)| held.id.clone()).collect();
-        let Some(select) = only(&plan.select, &ids) else { return Ok(HashMap::new()) };
+    ) -> Result<Fits, Error> {
+        let held: Vec<Held> = some.iter().map(|(_, held)| held.clone()).collect();
+        let (found, warnings) = self.query_of(call, query, &held).await?;
+        Ok((found.into_iter().map(|entity| (entity.id.clone(), entity)).collect(), warnings))
+    }
+
+    /// What a query finds of some entities, of those who hold them.
+    pub(in crate::broker) async fn query_of(
+        &self,
+        call: &Call,
+        query: MapQuery<'_>,
+        held: &[Held],
+    ) -> Result<(Vec<Arc<Stored>>, Vec<Warning>), Error> {
+        let ids: Vec<EntityId> = held.iter().map(|held| held.id.clone()).collect();
+        let Some(select) = only(&query.plan.select, &ids) else { return Ok(Default::default()) };
         let page = Page { limit: ids.len(), ..Page::default() };
-        let plan = EntityPlan { select, order: None, page, ..plan.clone() };
-        let found = self.store.find(&call.tenant, &plan, call.now).await?;
-        Ok(found.entities.into_iter().map(|entity| (entity.id.clone(), entity)).collect())
+        let plan = EntityPlan { select, order: None, page, ..query.plan.clone() };
+        if held.iter().all(Held::is_here_alone) {
+            let found = self.store.find(&call.tenant, &plan, call.now).await?;
+            return Ok((found.entities, Vec::new()));
+        }
+        let asked = self.asked(call, &plan, query.texts, query.rendering)?;
+        Box::pin(self.query_held(call, &asked, query.rendering, held)).await
     }
 }
 

@@ -189,3 +189,8 @@ pub(super) fn silent(source: &Arc<Source>, why: &str) -> Warning {
 pub(super) fn looping(sources: &[Arc<Source>]) -> Vec<Warning> {
     sources.iter().map(|source| silent(source, "a loop of registrations was noticed")).collect()
 }
+
+/// What is said of sources that were one too many.
+pub(super) fn left_out(sources: &[Arc<Source>]) -> Vec<Warning> {
+    sources.iter().map(|source| silent(source, "more sources match than are asked")).collect()
+}

@@ -13,6 +13,7 @@ mod purge;
 mod reads;
 mod receive;
 mod reports;
+mod subscribed;
 mod writes;
 
 use std::sync::Arc;
@@ -24,19 +25,22 @@ use super::{Broker, Call, Error, RegistryFollower};
 use crate::config;
 use crate::egress::Asker;
 use crate::federate::{Patience, Register, Shelf, Via, Way, is_alias};
-use crate::model::{RegistrationId, TenantId};
+use crate::jsonld::Context;
+use crate::model::{RegistrationId, TenantId, Timestamp};
 use crate::represent::registration::Registration;
 use crate::represent::subscription::DeliveryReport;
 
 pub(super) use batch::{Intent, Kind};
 pub use census::Inquiry;
 pub use failure::{SourceFailure, Why};
-pub(super) use past::PastEverywhere;
+pub(super) use past::{PastEverywhere, PastQuery};
 pub use planted::INBOX;
-pub(super) use reads::Everywhere;
-pub use reads::{Candidate, Candidates, Holder};
+pub(super) use reads::{Everywhere, Retrieved, held_here};
 pub(super) use writes::{Body, Missing, Place, Telling, about, entity_path, past_path};
 pub use writes::{Settled, Updated};
+
+/// How many times as long as a request something may take that nobody waits for.
+const UNHURRIED: u32 = 60;
 
 /// The sources of all tenants, and how they are asked.
 pub struct Federation {
@@ -62,6 +66,8 @@ pub struct Origin {
     pub headers: Vec<(Box<str>, Box<str>)>,
     /// When the answer has to be given.
     pub deadline: Instant,
+    /// How long one source may take at most.
+    pub patience: Duration,
     /// The name of this broker towards the tenant.
     pub alias: String,
 }
@@ -107,9 +113,9 @@ impl Origin {
         Way { via: &self.via, alias: &self.alias }
     }
 
-    /// How much time is left.
+    /// How much time one source is given now.
     pub fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.deadline.saturating_duration_since(Instant::now()).min(self.patience)
     }
 }
 
@@ -137,9 +143,30 @@ impl Broker {
             headers.map(|(name, value)| (name.to_lowercase().into(), value.into())).collect();
         let ways = headers.iter().filter(|(name, _)| &**name == "via").map(|(_, value)| &**value);
         let via = Via::parse(ways);
-        let deadline = Instant::now() + self.federation.settings.timeout;
+        let patience = self.federation.settings.timeout;
+        let deadline = Instant::now() + patience;
         let alias = self.alias(tenant).await?;
-        Ok(Some(Arc::new(Origin { via, headers, deadline, alias })))
+        Ok(Some(Arc::new(Origin { via, headers, deadline, patience, alias })))
+    }
+
+    /// A call that nobody waits for: with time enough for many pages of each source.
+    pub(super) async fn unhurried(
+        &self,
+        tenant: &TenantId,
+        context: &Arc<Context>,
+        via: Via,
+    ) -> Result<Call, Error> {
+        let origin = match self.federation.register.has(tenant) {
+            true => {
+                let patience = self.federation.settings.timeout;
+                let deadline = Instant::now() + patience.saturating_mul(UNHURRIED);
+                let alias = self.alias(tenant).await?;
+                Some(Arc::new(Origin { via, headers: Vec::new(), deadline, patience, alias }))
+            }
+            false => None,
+        };
+        let (tenant, context) = (tenant.clone(), context.clone());
+        Ok(Call { tenant, now: Timestamp::now(), context, origin })
     }
 
     /// The name of this broker towards a tenant, by which loops are noticed (5.2.40).
@@ -155,4 +182,12 @@ impl Call {
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.origin.as_deref()
     }
+}
+
+/// Nothing is left out without a word.
+fn too_far(most: usize) -> Error {
+    Error::TooManyResults(format!(
+        "more than {most} entities lie at one place, which is as far as sources are read for one \
+         answer: narrow the query down, or read it by pages with entityMap=true and without count"
+    ))
 }

@@ -7,22 +7,28 @@ use super::super::{Broker, Call, Error, Purging, QueryTexts};
 use super::Origin;
 use super::ask::{Heard, all};
 use super::failure::{SourceFailure, Why};
+use super::reads::keep_held;
 use super::writes::failure;
 use crate::federate::{About, Draft, Leg, Naming, Want};
+use crate::model::Held;
 use crate::query::EntityPlan;
 use crate::represent::registration::{Mode, Operation};
 
 impl Broker {
-    /// Has the sources that match purge what they have; tells those that did not.
+    /// Has the sources that match purge what they have, or what they are known to hold; tells those
+    /// that did not.
     pub(in crate::broker) async fn purge_there(
         &self,
         call: &Call,
         plan: &EntityPlan,
         texts: &QueryTexts,
         purging: &Purging,
+        held: Option<&[Held]>,
     ) -> Result<Vec<(Option<String>, Error)>, Error> {
         match call.origin() {
-            Some(origin) => Box::pin(self.purge_parts(call, origin, plan, texts, purging)).await,
+            Some(origin) => {
+                Box::pin(self.purge_parts(call, origin, plan, texts, purging, held)).await
+            }
             None => Ok(Vec::new()),
         }
     }
@@ -34,8 +40,9 @@ impl Broker {
         plan: &EntityPlan,
         texts: &QueryTexts,
         purging: &Purging,
+        held: Option<&[Held]>,
     ) -> Result<Vec<(Option<String>, Error)>, Error> {
-        let sources = texts.csf.as_deref().map(|csf| self.source_filter(call, csf)).transpose()?;
+        let sources = self.source_filter_of(call, texts)?;
         let want = Want {
             select: &plan.select,
             attributes: None,
@@ -46,7 +53,10 @@ impl Broker {
             ..Want::default()
         };
         let register = &self.federation.register;
-        let matched = register.matching(&call.tenant, &want, origin.way(), call.now);
+        let mut matched = register.matching(&call.tenant, &want, origin.way(), call.now);
+        if let Some(held) = held {
+            keep_held(&mut matched, held);
+        }
         let able = |leg: &&Leg| leg.source.supports(Operation::PurgeEntity);
         let concerned = matched.legs.iter().filter(|leg| leg.source.mode() != Mode::Auxiliary);
         let (told, refusing): (Vec<&Leg>, Vec<&Leg>) = concerned.partition(able);

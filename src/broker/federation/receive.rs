@@ -18,6 +18,8 @@ pub(super) struct Received {
     pub entities: Vec<Entity>,
     /// How many there were in the answer, those not taken included.
     pub count: usize,
+    /// It refused to tell of so many at once.
+    pub too_many: bool,
     pub warnings: Vec<Warning>,
 }
 
@@ -69,8 +71,9 @@ impl Broker {
         naming: &Naming,
         what: Heard,
     ) -> Received {
+        let too_many = matches!(&what, Heard::Reply(reply) if reply.status == 403);
         let (said, warnings) = heard(&leg.source, what);
-        let mut received = Received { warnings, ..Received::default() };
+        let mut received = Received { warnings, too_many, ..Received::default() };
         let Said::Body(reply) = said else { return received };
         let invalid = |why: String| Warning::new(WarningCode::Invalid, leg.source.id(), &why);
         let document = match Document::parse_tolerant(&reply.body, &self.parse_limits()) {

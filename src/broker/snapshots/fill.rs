@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::keep::Kept;
-use crate::broker::{Broker, Call, Error};
+use crate::broker::entity_maps::{MapQuery, add_warnings};
+use crate::broker::{Broker, Call, Error, elsewhere};
+use crate::federate::{Via, Warning};
 use crate::jsonld::ContextSource;
 use crate::model::{Action, Entity, EntityId, SnapshotId, Stored, TenantId, Timestamp, Write};
 use crate::query::{EntityPlan, Page};
@@ -31,6 +33,15 @@ pub(super) struct Filling<'a> {
     lease: String,
     entities: usize,
     pub instances: usize,
+}
+
+/// What came of collecting what a query finds.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// Something was found.
+    pub any: bool,
+    /// What there is to say of sources.
+    pub warnings: Vec<Warning>,
 }
 
 impl Broker {
@@ -110,14 +121,15 @@ impl Filling<'_> {
                 return Ok((failed(queries), failed(temporal_queries)));
             }
         };
-        let call = Call { tenant: self.tenant.clone(), now, context, origin: None };
         let mut details = Vec::with_capacity(queries.len());
         for query in queries {
+            let call = self.broker.unhurried(self.tenant, &context, Via::default()).await?;
             let found = self.collect(&call, query).await;
             details.push(self.execution(found)?);
         }
         let mut temporal_details = Vec::with_capacity(temporal_queries.len());
         for query in temporal_queries {
+            let call = self.broker.unhurried(self.tenant, &context, Via::default()).await?;
             let found = self.collect_past(&call, query).await;
             temporal_details.push(self.execution(found)?);
         }
@@ -125,30 +137,50 @@ impl Filling<'_> {
     }
 
     /// What came of a query. If the snapshot itself is in question, all ends.
-    fn execution(&self, found: Result<bool, Error>) -> Result<Execution, Error> {
+    fn execution(&self, found: Result<Collected, Error>) -> Result<Execution, Error> {
         Ok(match found {
-            Ok(true) => Execution::Success,
-            Ok(false) => Execution::Empty,
+            Ok(Collected { any, warnings }) if !warnings.is_empty() => {
+                let why = said_of(&warnings);
+                if any { Execution::Lacking(why) } else { Execution::Failure(why) }
+            }
+            Ok(Collected { any: true, .. }) => Execution::Success,
+            Ok(Collected { any: false, .. }) => Execution::Empty,
             Err(Error::Conflict(why)) => return Err(Error::Conflict(why)),
             Err(error) => Execution::Failure(self.broker.described(error)),
         })
     }
 
-    /// Copies what a query finds; whether that is anything.
-    async fn collect(&mut self, call: &Call, query: &Value) -> Result<bool, Error> {
+    /// Copies what a query finds, here and at sources.
+    async fn collect(&mut self, call: &Call, query: &Value) -> Result<Collected, Error> {
         let (texts, view) = self.broker.snapshot_query(call, query)?;
         let rendering = self.broker.rendering(call, &view)?;
         let page = Page { limit: PORTION, ..Page::default() };
         let mut plan = EntityPlan { order: None, page, ..self.broker.plan(call, &texts)? };
-        let mut any = false;
+        let mut collected = Collected::default();
+        if elsewhere(call, &plan).is_some() {
+            let most = self.broker.snapshots.limits.entities;
+            let (held, warnings) = self.broker.candidates(call, &texts, &plan, most).await?;
+            collected.warnings = warnings;
+            for some in held.chunks(PORTION) {
+                let call =
+                    self.broker.unhurried(self.tenant, &call.context, Via::default()).await?;
+                let query = MapQuery { texts: &texts, plan: &plan, rendering: &rendering };
+                let (found, said) = self.broker.query_of(&call, query, some).await?;
+                add_warnings(&mut collected.warnings, said);
+                collected.any |= !found.is_empty();
+                self.keep(found.iter().map(|one| shown(one, &rendering, call.now)).collect())
+                    .await?;
+            }
+            return Ok(collected);
+        }
         loop {
             let found = self.broker.store.find(&call.tenant, &plan, call.now).await?;
-            any |= !found.entities.is_empty();
+            collected.any |= !found.entities.is_empty();
             let entities = found.entities.iter().map(|one| shown(one, &rendering, call.now));
             self.keep(entities.collect()).await?;
             match found.next {
                 Some(next) => plan.page.after = Some(next),
-                None => return Ok(any),
+                None => return Ok(collected),
             }
         }
     }
@@ -191,6 +223,17 @@ impl Filling<'_> {
         }
         Err(Error::Conflict(format!("the snapshot {} is not ours to fill any more", self.id)))
     }
+}
+
+/// What there is to say of sources that did not answer, as ProblemDetails.
+fn said_of(warnings: &[Warning]) -> Value {
+    let each: Vec<String> =
+        warnings.iter().map(|warning| format!("{}: {}", warning.agent, warning.text)).collect();
+    serde_json::json!({
+        "type": "https://uri.etsi.org/ngsi-ld/errors/InternalError",
+        "title": "Not all sources answered",
+        "detail": each.join("; "),
+    })
 }
 
 /// What a query shows of an entity: attributes that it picks, of the datasetIds that it names.

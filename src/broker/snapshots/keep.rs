@@ -58,6 +58,10 @@ pub(in crate::broker) struct Snapshots {
     wanting: Mutex<VecDeque<(TenantId, SnapshotId)>>,
     /// Those that something is being done about here.
     working: Mutex<HashSet<(TenantId, SnapshotId)>>,
+    /// Somebody has done with one.
+    freed: Notify,
+    /// Held while room is made for one and taken.
+    pub(super) room: tokio::sync::Mutex<()>,
     pub(in crate::broker) woken: Notify,
 }
 
@@ -84,6 +88,8 @@ impl Snapshots {
             changing: tokio::sync::Mutex::default(),
             wanting: Mutex::default(),
             working: Mutex::default(),
+            freed: Notify::new(),
+            room: tokio::sync::Mutex::default(),
             woken: Notify::new(),
         }
     }
@@ -243,14 +249,24 @@ impl Snapshots {
         Some(one)
     }
 
-    /// Begins to work on a snapshot, until [`Snapshots::done`]; false if somebody does.
-    pub fn begin(&self, one: &(TenantId, SnapshotId)) -> bool {
-        self.working.lock().insert(one.clone())
+    /// Begins to work on a snapshot, until [`Snapshots::done`], when nobody else does.
+    pub async fn begin_in_turn(&self, one: &(TenantId, SnapshotId)) {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Who is done between the look and the wait is heard, too.
+            freed.as_mut().enable();
+            if self.working.lock().insert(one.clone()) {
+                return;
+            }
+            freed.await;
+        }
     }
 
     /// What could be done about a snapshot was done.
     pub fn done(&self, one: &(TenantId, SnapshotId)) {
         self.working.lock().remove(one);
+        self.freed.notify_waiters();
         self.woken.notify_one();
     }
 }

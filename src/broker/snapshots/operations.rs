@@ -1,5 +1,7 @@
 //! Create Snapshot, retrieve, update and delete it (5.16.1, 5.16.3 to 5.16.5).
 
+use std::time::Duration;
+
 use super::keep::Kept;
 use super::no_snapshot;
 use super::tell::target_of;
@@ -7,6 +9,9 @@ use crate::broker::{Broker, Call, Error, HistoryTexts, QueryTexts, ViewTexts};
 use crate::jsonld::Document;
 use crate::model::{SnapshotId, TenantId, Timestamp};
 use crate::represent::snapshot::{Snapshot, SnapshotDraft, SnapshotSettings, SnapshotStatus};
+
+/// How long it is waited for somebody who works on a snapshot that has to go.
+const TURN: Duration = Duration::from_secs(10);
 
 impl Broker {
     /// Creates a snapshot and returns its id. Its queries are carried out afterwards. 5.16.1.
@@ -36,7 +41,6 @@ impl Broker {
     ) -> Result<SnapshotId, Error> {
         let expires_at = self.end_of_snapshot(&draft.settings, call.now)?;
         self.check_notified(&draft.settings)?;
-        self.make_room(call, draft.settings.priority).await?;
         let id = draft.id.unwrap_or_else(new_id);
         let context = match origin {
             Some(origin) => origin.context.clone(),
@@ -61,6 +65,9 @@ impl Broker {
             last_used_at: call.now,
         };
         let origin = origin.map(|origin| origin.snapshot.id.clone());
+        // Whom room is made for takes it before somebody else does.
+        let _turn = self.snapshots.room.lock().await;
+        self.make_room(call, snapshot.settings.priority).await?;
         self.snapshots.add(&call.tenant, snapshot, context, origin, call.now).await?;
         Ok(id)
     }
@@ -70,24 +77,37 @@ impl Broker {
     async fn make_room(&self, call: &Call, priority: u8) -> Result<(), Error> {
         // Also tells whether the tenant is there: snapshots do not bring one into being.
         let all = self.snapshots.all(&call.tenant).await?;
-        if all.len() < self.snapshots.limits.per_tenant {
+        let most = self.snapshots.limits.per_tenant;
+        if all.len() < most {
             return Ok(());
         }
-        let lesser = all
-            .iter()
-            .filter(|kept| kept.is_there(call.now) && kept.snapshot.settings.priority < priority);
+        let (there, going): (Vec<Kept>, _) =
+            all.into_iter().partition(|kept| kept.is_there(call.now));
+        for kept in going {
+            self.see_it_go(call, &kept).await?;
+        }
+        if self.snapshots.all(&call.tenant).await?.len() < most {
+            return Ok(());
+        }
+        let lesser = there.iter().filter(|kept| kept.snapshot.settings.priority < priority);
         let least =
             lesser.min_by_key(|kept| (kept.snapshot.settings.priority, kept.snapshot.last_used_at));
         if let Some(kept) = least {
             let id = SnapshotId::from_trusted(&kept.snapshot.id);
             self.end_snapshot(&call.tenant, &id, call.now).await?;
-            // Its place is free at once if nobody is at work on it.
-            let one = (call.tenant.clone(), id);
-            if self.snapshots.begin(&one) {
-                let worked = self.work_on_snapshot(&one.0, &one.1).await;
-                self.snapshots.done(&one);
-                worked?;
-            }
+            self.see_it_go(call, kept).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a snapshot away that has ended. Whoever is at work on it, or has begun to take it away
+    /// already, is waited for: only then its place is free.
+    async fn see_it_go(&self, call: &Call, kept: &Kept) -> Result<(), Error> {
+        let one = (call.tenant.clone(), SnapshotId::from_trusted(&kept.snapshot.id));
+        if tokio::time::timeout(TURN, self.snapshots.begin_in_turn(&one)).await.is_ok() {
+            let worked = self.work_on_snapshot(&one.0, &one.1).await;
+            self.snapshots.done(&one);
+            worked?;
         }
         Ok(())
     }

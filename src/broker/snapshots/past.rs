@@ -2,21 +2,42 @@
 
 use serde_json::Value;
 
-use super::fill::Filling;
-use crate::broker::{Call, Error};
+use super::fill::{Collected, Filling};
+use crate::broker::entity_maps::add_warnings;
+use crate::broker::{Call, Error, elsewhere};
+use crate::federate::Via;
 use crate::model::{EntityId, HistoryAction, HistoryWrite, Remembered, TimeProperty, Timestamp};
-use crate::query::{Evolution, HistoryLimits, HistoryPlan, Line, Page, Window};
+use crate::query::{Evolution, HistoryLimits, HistoryPlan, Line, Page, Told, Window};
 use crate::store::StoreError;
 
 /// The histories of how many entities are read at once.
 const AT_ONCE: usize = 20;
 
 impl Filling<'_> {
-    /// Copies the histories that a temporal query finds; whether there is any.
-    pub(super) async fn collect_past(&mut self, call: &Call, query: &Value) -> Result<bool, Error> {
+    /// Copies the histories that a temporal query finds, here and at sources.
+    pub(super) async fn collect_past(
+        &mut self,
+        call: &Call,
+        query: &Value,
+    ) -> Result<Collected, Error> {
         let (texts, time, view) = self.broker.temporal_snapshot_query(call, query)?;
         let (plan, _) = self.broker.evolution_plan(call, &texts, &time, &view)?;
-        self.gather_past(call, plan).await
+        if elsewhere(call, &plan.entities).is_none() {
+            let any = self.gather_past(call, plan).await?;
+            return Ok(Collected { any, ..Collected::default() });
+        }
+        let most = self.broker.snapshots.limits.entities;
+        let (held, warnings) = self.broker.past_candidates(call, &texts, &plan, most).await?;
+        let mut collected = Collected { any: false, warnings };
+        for some in held.chunks(AT_ONCE) {
+            let call = self.broker.unhurried(&call.tenant, &call.context, Via::default()).await?;
+            let page = Page { limit: some.len(), ..Page::default() };
+            let (found, _) = self.broker.past_of(&call, &texts, &plan, some, page).await?;
+            add_warnings(&mut collected.warnings, found.warnings);
+            collected.any |= !found.told.evolutions.is_empty();
+            self.keep_told(&call, &plan, found.told).await?;
+        }
+        Ok(collected)
     }
 
     /// Copies all histories that a snapshot holds.
@@ -49,19 +70,28 @@ impl Filling<'_> {
                 Some(next) => (page.offset, page.after) = (0, Some(next)),
                 None => page.offset += evolutions.len(),
             }
-            match found.told.cut {
-                None => self.keep_past(evolutions).await?,
-                // More than one answer holds: each by itself, part after part.
-                Some(_) => {
-                    for evolution in evolutions {
-                        self.keep_parts(call, &plan, &evolution.chapter.id).await?;
-                    }
-                }
-            }
+            self.keep_told(call, &plan, Told { evolutions, cut: found.told.cut }).await?;
             if !found.more {
                 return Ok(any);
             }
         }
+    }
+
+    /// Copies what was told of some histories.
+    async fn keep_told(
+        &mut self,
+        call: &Call,
+        plan: &HistoryPlan,
+        told: Told,
+    ) -> Result<(), Error> {
+        if told.cut.is_none() {
+            return self.keep_past(told.evolutions).await;
+        }
+        // More than one answer holds: each by itself, part after part.
+        for evolution in told.evolutions {
+            self.keep_parts(call, plan, &evolution.chapter.id).await?;
+        }
+        Ok(())
     }
 
     /// Copies the history of one entity.

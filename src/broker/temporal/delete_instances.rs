@@ -41,7 +41,7 @@ impl Broker {
     ) -> Result<Settled, Error> {
         let attribute = attribute_of(call, attribute)?;
         let text = instance;
-        let instance = instance_of(attribute, text)?;
+        let instance = instance_of(call, attribute, text)?;
         let place = Place::Past(&id, attribute, format!("/{}", path_part(text)));
         let action = HistoryAction::DeleteInstance { attribute, instance };
         let how = (Operation::DeleteAttrInstanceTemporal, Method::DELETE, Vec::new());

@@ -109,11 +109,15 @@ fn attribute_of(call: &Call, text: &str) -> Result<AttrName, Error> {
     Ok(name)
 }
 
-/// The instance that a path names: a URI, and one that this broker gave.
-fn instance_of(attribute: AttrName, text: &str) -> Result<InstanceId, Error> {
+/// The instance that a path names: a URI, and one that this broker gave or that a source may have
+/// given.
+fn instance_of(call: &Call, attribute: AttrName, text: &str) -> Result<InstanceId, Error> {
     crate::model::check_uri(text).map_err(|why| Error::bad(format!("instanceId: {why}")))?;
-    text.parse()
-        .map_err(|_| Error::NotFound(format!("the attribute {attribute} has no instance {text}")))
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) if call.origin().is_some() => Ok(InstanceId::of_foreign(text)),
+        Err(_) => Err(Error::NotFound(format!("the attribute {attribute} has no instance {text}"))),
+    }
 }
 
 /// A history write of an entity that nobody knows is refused so.

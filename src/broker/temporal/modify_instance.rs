@@ -25,7 +25,7 @@ impl Broker {
         let attribute = attribute_of(call, attribute)?;
         let patch = self.reader(call, Reading::Update).instance_fragment(body, attribute)?;
         let place = Place::Past(&id, attribute, format!("/{}", path_part(instance)));
-        let instance = instance_of(attribute, instance)?;
+        let instance = instance_of(call, attribute, instance)?;
         let action = HistoryAction::ModifyInstance { attribute, instance, patch };
         let how = (Operation::UpdateAttrInstanceTemporal, Method::PATCH, Vec::new());
         self.change_past(call, &id, attribute, place, Body::Attribute(body), how, action).await

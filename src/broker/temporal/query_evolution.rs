@@ -1,11 +1,12 @@
 //! Query Temporal Evolution of Entities (5.7.4).
 
-use super::super::federation::PastEverywhere;
-use super::super::{Broker, Call, Error, QueryTexts, ViewTexts};
+use super::super::federation::{PastEverywhere, PastQuery};
+use super::super::{Broker, Call, Error, QueryTexts, ViewTexts, elsewhere};
 use super::{History, HistoryTexts, TimeRange};
-use crate::model::TypeSelection;
+use crate::model::Timestamp;
 use crate::query::HistoryPlan;
 use crate::represent::TemporalRendering;
+use crate::store::FoundHistory;
 
 impl Broker {
     /// Queries the history of entities within a window, a page of entities at a time. 5.7.4.
@@ -19,60 +20,56 @@ impl Broker {
         let (mut plan, looks) = self.evolution_plan(call, query, texts, view)?;
         plan.entities.page = self.page(&query.page)?;
         query.map.check()?;
-        let here = plan.entities.select.iter().any(|one| one.types == Some(TypeSelection::Any));
-        if let Some(origin) = call.origin().filter(|_| !here) {
-            let split = query.split_entities.unwrap_or(self.federation.splits_entities());
-            let csf = query.csf.as_deref();
-            let sources = csf.map(|csf| self.source_filter(call, csf)).transpose()?;
-            let found =
-                Box::pin(self.evolve_everywhere(call, origin, &plan, split, sources.as_ref()));
-            if let Some(found) = found.await? {
+        let (found, thinned, map) = match query.map.any() {
+            true => {
+                let (found, thinned, map) =
+                    Box::pin(self.evolve_by_map(call, query, &plan)).await?;
+                (found, thinned, Some(map))
+            }
+            false => {
+                let (found, thinned) = self.evolve_page(call, query, texts, &mut plan).await?;
+                (found, thinned, None)
+            }
+        };
+        let PastEverywhere { told, count, more, warnings, .. } = found;
+        let range = TimeRange::of(&plan, &told);
+        Ok(History { told, plan, looks, count, more, range, thinned, warnings, map })
+    }
+
+    /// A page of what is found now, here and at sources.
+    async fn evolve_page(
+        &self,
+        call: &Call,
+        query: &QueryTexts,
+        texts: &HistoryTexts,
+        plan: &mut HistoryPlan,
+    ) -> Result<(PastEverywhere, Option<Timestamp>), Error> {
+        if let Some(origin) = elsewhere(call, &plan.entities) {
+            let csf = self.source_filter_of(call, query)?;
+            let split = self.splits(query);
+            let past = PastQuery { plan, split, sources: csf.as_ref(), held: None };
+            if let Some(found) = Box::pin(self.evolve_everywhere(call, origin, past)).await? {
                 if plan.entities.order.is_some() {
                     return Err(Error::bad(
                         "an order can be asked for with local=true only (4.23)",
                     ));
                 }
-                let PastEverywhere { told, count, more, warnings } = found;
-                let range = TimeRange::of(&plan, &told);
-                let (thinned, map) = (None, None);
-                return Ok(History {
-                    told,
-                    plan,
-                    looks,
-                    count,
-                    more,
-                    range,
-                    thinned,
-                    warnings,
-                    map,
-                });
+                return Ok((found, None));
             }
         }
-        let (found, map) = match query.map.any() {
-            true => {
-                let (found, map) = Box::pin(self.evolve_by_map(call, query, &plan)).await?;
-                (found, Some(map))
-            }
-            false => {
-                let offset = query.page.offset;
-                let key = self.pages.temporal_key(&call.tenant, call.context.id(), query, texts);
-                if let Some(end) = self.pages.end_before(key, offset, call.now) {
-                    plan.entities.page.offset = 0;
-                    plan.entities.page.after = Some(end);
-                }
-                let mut found = self.store.evolve(&call.tenant, &plan, call.now).await?;
-                if let (true, Some(end)) = (found.more, found.next.take()) {
-                    let next = offset.saturating_add(found.told.evolutions.len() as u64);
-                    self.pages.remember(key, next, end, call.now);
-                }
-                (found, None)
-            }
-        };
-        let range = TimeRange::of(&plan, &found.told);
-        let (told, thinned) = (found.told, found.thinned);
-        let (count, more) = (found.count, found.more);
-        let warnings = Vec::new();
-        Ok(History { told, plan, looks, count, more, range, thinned, warnings, map })
+        let offset = query.page.offset;
+        let key = self.pages.temporal_key(&call.tenant, call.context.id(), query, texts);
+        if let Some(end) = self.pages.end_before(key, offset, call.now) {
+            plan.entities.page.offset = 0;
+            plan.entities.page.after = Some(end);
+        }
+        let found = self.store.evolve(&call.tenant, plan, call.now).await?;
+        let FoundHistory { told, count, more, next, thinned } = found;
+        if let (true, Some(end)) = (more, next) {
+            let next = offset.saturating_add(told.evolutions.len() as u64);
+            self.pages.remember(key, next, end, call.now);
+        }
+        Ok((PastEverywhere { told, count, more, ..PastEverywhere::default() }, thinned))
     }
 
     /// The plan of a temporal query, its page left open; what does not belong into one is refused

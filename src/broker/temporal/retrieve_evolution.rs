@@ -1,10 +1,10 @@
 //! Retrieve Temporal Evolution of an Entity (5.7.3).
 
 use super::super::entity_maps::Family;
+use super::super::federation::{PastEverywhere, PastQuery};
 use super::super::{Broker, Call, Error, MapTexts, ViewTexts};
 use super::{History, HistoryTexts, TimeRange, unknown};
-use crate::federate::Warning;
-use crate::model::{EntityId, Held, Timestamp};
+use crate::model::{EntityId, Held, Holder, Timestamp};
 use crate::query::{EntityPlan, HistoryPlan, Selector, Told};
 
 impl Broker {
@@ -28,7 +28,9 @@ impl Broker {
         plan.entities.select = vec![Selector { ids: vec![id.clone()], ..Selector::default() }];
         plan.entities.page.limit = 1;
         plan.whatever_the_window = true;
-        let (told, thinned, warnings) = self.evolution(call, &plan).await?;
+        let held = named.as_ref().map(|(_, held)| std::slice::from_ref(held));
+        let (found, thinned) = self.evolution(call, &plan, held).await?;
+        let PastEverywhere { told, by, warnings, .. } = found;
         let Some(evolution) = told.evolutions.first() else {
             return Err(unknown(id).warned(warnings));
         };
@@ -38,9 +40,9 @@ impl Broker {
             return Err(Error::NotFound(why).warned(warnings));
         }
         let range = TimeRange::of(&plan, &told);
-        let map = match map.any() && call.origin().is_none() {
+        let map = match map.any() {
             true => {
-                let held = Held::here(id.clone());
+                let (named, held) = (named.map(|(map, _)| map), Held { id: id.clone(), by });
                 let made = self.map_retrieved(call, map, Family::Temporal, named, held);
                 Some(Box::pin(made).await?)
             }
@@ -50,20 +52,23 @@ impl Broker {
         Ok(History { told, plan, looks, count, more, range, thinned, warnings, map })
     }
 
-    /// What a plan tells of one entity, here and at sources.
+    /// What a plan tells of one entity, here and at sources; only by those who hold it, if that is
+    /// known.
     async fn evolution(
         &self,
         call: &Call,
         plan: &HistoryPlan,
-    ) -> Result<(Told, Option<Timestamp>, Vec<Warning>), Error> {
-        if let Some(origin) = call.origin()
-            && let Some(found) =
-                Box::pin(self.evolve_everywhere(call, origin, plan, false, None)).await?
-        {
-            return Ok((found.told, None, found.warnings));
+        held: Option<&[Held]>,
+    ) -> Result<(PastEverywhere, Option<Timestamp>), Error> {
+        if let Some(origin) = call.origin() {
+            let query = PastQuery { plan, split: false, sources: None, held };
+            if let Some(found) = Box::pin(self.evolve_everywhere(call, origin, query)).await? {
+                return Ok((found, None));
+            }
         }
         let found = self.store.evolve(&call.tenant, plan, call.now).await?;
-        Ok((found.told, found.thinned, Vec::new()))
+        let (told, by) = (found.told, vec![Holder::Here]);
+        Ok((PastEverywhere { told, by, ..PastEverywhere::default() }, found.thinned))
     }
 
     /// A part of the history of an entity that a plan selected before: what follows a time at
@@ -85,6 +90,6 @@ impl Broker {
         if let Some(after) = after {
             part.window.from = Some(after.plus_micros(1));
         }
-        Ok(self.evolution(call, &part).await?.0)
+        Ok(self.evolution(call, &part, None).await?.0.told)
     }
 }

@@ -37,6 +37,7 @@ fn ledger(json: serde_json::Value) -> Ledger {
                 let deleted = instance.observed_at.is_none().then(|| at(5_000));
                 let recorded = Recorded {
                     id: InstanceId(number),
+                    foreign: None,
                     instance: instance.clone(),
                     deleted_at: deleted,
                 };
@@ -315,7 +316,12 @@ fn any_ledger() -> impl Strategy<Value = Ledger> {
             let mut instance = attribute_instance(&json);
             instance.observed_at = Some(day(1).plus_micros(time * 86_400_000_000));
             instance.created_at = at(1_000 + (number as i64 * 7) % 11);
-            let recorded = Recorded { id: InstanceId(number as u128), instance, deleted_at: None };
+            let recorded = Recorded {
+                id: InstanceId(number as u128),
+                foreign: None,
+                instance,
+                deleted_at: None,
+            };
             put(&mut ledger, name(["a", "b", "c"][attribute]), recorded);
         }
         ledger
@@ -363,7 +369,7 @@ proptest! {
         for (number, (time, value)) in values.iter().enumerate() {
             let mut instance = attribute_instance(&json!({"value": value}));
             instance.observed_at = Some(day(1).plus_micros(time * 43_200_000_000));
-            put(&mut one, name("a"), Recorded { id: InstanceId(number as u128), instance, deleted_at: None });
+            put(&mut one, name("a"), Recorded { id: InstanceId(number as u128), foreign: None, instance, deleted_at: None });
         }
         let mut plan = between(1, 31);
         let period = format!("P{days}D");

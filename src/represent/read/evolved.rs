@@ -3,7 +3,9 @@
 use super::Reader;
 use super::received::time;
 use crate::jsonld::Document;
-use crate::model::{AttrName, Chapter, InstanceId, OneOrMany, Recorded, ScopeChange, Timestamp};
+use crate::model::{
+    AttrName, Chapter, InstanceId, OneOrMany, Recorded, ScopeChange, Timestamp, check_uri,
+};
 use crate::represent::ReadError;
 
 /// What another broker tells of an entity over time.
@@ -47,7 +49,11 @@ impl Reader<'_> {
                 }
                 let deleted_at = document.and_then(|one| known(time(one, "deletedAt")));
                 let id = document.and_then(|one| one.get("instanceId")).and_then(Document::as_str);
-                Recorded { id: instance_id(id.unwrap_or_default()), instance, deleted_at }
+                let id = id.unwrap_or_default();
+                let own = id.parse().ok();
+                let foreign = (own.is_none() && check_uri(id).is_ok()).then(|| id.into());
+                let id = own.unwrap_or_else(|| InstanceId::of_foreign(id));
+                Recorded { id, foreign, instance, deleted_at }
             });
             (name, each.collect())
         });
@@ -87,19 +93,6 @@ fn known(at: Timestamp) -> Option<Timestamp> {
     (at != unknown()).then_some(at)
 }
 
-/// The instance's own id; one in the way of another broker becomes a number by which it can be
-/// told from others.
-fn instance_id(text: &str) -> InstanceId {
-    text.parse().unwrap_or_else(|_| {
-        let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        for byte in text.bytes() {
-            hash ^= u128::from(byte);
-            hash = hash.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-        }
-        InstanceId(hash)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +119,8 @@ mod tests {
         assert_eq!(all[0].id, InstanceId(10));
         assert_eq!(all[0].instance.modified_at.to_string(), "2026-01-02T00:00:00Z");
         assert!(all[0].deleted_at.is_none() && all[1].deleted_at.is_some());
-        assert_ne!(all[1].id, instance_id("urn:other:2"));
+        assert_eq!(all[1].foreign.as_deref(), Some("urn:other:1"));
+        assert_eq!(all[1].id, InstanceId::of_foreign("urn:other:1"));
+        assert_ne!(all[1].id, InstanceId::of_foreign("urn:other:2"));
     }
 }

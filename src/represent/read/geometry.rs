@@ -22,7 +22,7 @@ impl geo::Json for Document<'_> {
 }
 
 impl Reader<'_> {
-    /// Reads a geometry; GeometryCollections, foreign members and broken rings are refused.
+    /// Reads a geometry; GeometryCollections and broken rings are refused, foreign members dropped.
     pub(super) fn geometry(&self, document: &Document<'_>) -> Result<Geometry, ReadError> {
         match document {
             Document::Object(members) => {
@@ -37,12 +37,8 @@ impl Reader<'_> {
                         "geometries" => {
                             return Err(ReadError::new("NGSI-LD has no GeometryCollection (4.7)"));
                         }
-                        _ => {
-                            return Err(ReadError::new(
-                                "a geometry has no members but type and coordinates",
-                            )
-                            .within(key));
-                        }
+                        // Foreign members leave a geometry valid, and mean nothing (RFC 7946, 6.1).
+                        _ => {}
                     }
                 }
                 let (Some(kind), Some(coordinates)) = (kind, coordinates) else {

@@ -131,7 +131,7 @@ impl Columns {
             cells.push(time(there.then_some(instance.modified_at)));
         }
         cells.push(time(recorded.deleted_at));
-        cells.push(Cell::Text(recorded.id.to_string()));
+        cells.push(Cell::Text(recorded.instance_id()));
     }
 
     /// A value as a cell: a number, a string as it is, anything else as JSON.

@@ -2,6 +2,7 @@
 //!
 //! Bytes are appended as they come; no tree is built.
 
+mod downgrade;
 mod fallback;
 mod feature;
 mod instance;
@@ -25,6 +26,7 @@ use crate::model::{
 };
 use crate::query::View;
 
+pub use downgrade::downgraded;
 pub(in crate::represent) use json::{comma, string};
 pub use past::{Past, PastInstance};
 pub use rendering::{Format, GeoJson, Join, JoinForm, NotAVersion, Rendering, SpecVersion};

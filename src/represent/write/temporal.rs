@@ -174,9 +174,15 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn instance_id(&mut self, recorded: &Recorded) {
-        self.out.extend_from_slice(b",\"instanceId\":\"");
-        recorded.id.write_to(self.out);
-        self.out.push(b'"');
+        self.out.extend_from_slice(b",\"instanceId\":");
+        match &recorded.foreign {
+            Some(id) => json::string(self.out, id),
+            None => {
+                self.out.push(b'"');
+                recorded.id.write_to(self.out);
+                self.out.push(b'"');
+            }
+        }
     }
 
     /// The instance that stands for a deletion: Null as the datum, and when.

@@ -89,7 +89,12 @@ pub(in crate::store) fn to_recorded(
     };
     let (instance, deletion) = spelling.decode_past(word, &past)?;
     let deleted_at = deletion.then(|| Timestamp::from_micros(row.time));
-    Ok(Some(Recorded { id: key.instance((row.time, row.ordinal)), instance, deleted_at }))
+    Ok(Some(Recorded {
+        id: key.instance((row.time, row.ordinal)),
+        foreign: None,
+        instance,
+        deleted_at,
+    }))
 }
 
 /// The changes of scope that a series tells of.

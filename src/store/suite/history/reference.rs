@@ -180,7 +180,7 @@ impl Known {
             ledger.instances.push(Vec::new());
             ledger.series.len() - 1
         });
-        let mut new = Recorded { id: InstanceId(0), instance, deleted_at: deleted };
+        let mut new = Recorded { id: InstanceId(0), foreign: None, instance, deleted_at: deleted };
         (new.instance.created_at, new.instance.modified_at) = (now, now);
         let all = &mut ledger.instances[place];
         let seen = new.instance.observed_at;

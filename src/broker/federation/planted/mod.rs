@@ -2,9 +2,12 @@
 //! A copy of the subscription, reduced to what a source registered, is planted at it; what the
 //! source then tells is told on under the own subscription.
 
+mod told;
+mod ways;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::egress::Method;
 use parking_lot::Mutex;
@@ -12,22 +15,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::subscriptions::About as Kind;
-use super::super::{Broker, Call, Error};
-use super::Origin;
+use super::super::{Broker, Error};
 use super::ask::Heard;
-use super::receive::Names;
-use crate::federate::{
-    About, Draft, Health, Leg, Naming, Source, Via, Want, path_part, types_text,
-};
-use crate::jsonld::Document;
-use crate::model::{AttrName, Entity, Stored, SubscriptionId, TenantId, Timestamp};
-use crate::query::NoLookup;
-use crate::represent::notification::Told;
+use crate::federate::{About, Draft, Health, Leg, Naming, Source, Want, path_part, types_text};
+use crate::model::{AttrName, SubscriptionId, TenantId, Timestamp};
 use crate::represent::registration::{
-    Mode, Operation, ReadLimits as RegistrationLimits, Registration, RegistrationRecord,
+    Mode, Operation, ReadLimits as RegistrationLimits, RegistrationRecord,
 };
 use crate::represent::subscription::{Showing, Subscription, Timing};
-use crate::represent::{Reading, Rendering};
 use crate::store::{Records, Shelf, StoreError};
 
 /// Copies of subscriptions at sources, by their ids there.
@@ -35,7 +30,7 @@ use crate::store::{Records, Shelf, StoreError};
 pub(in crate::broker) struct Planted {
     known: Mutex<HashMap<String, (TenantId, Plant)>>,
     /// The way that requests for subscriptions came: they do not go back there.
-    ways: Mutex<HashMap<(TenantId, SubscriptionId), String>>,
+    ways: Mutex<HashMap<(TenantId, String), String>>,
     /// Held while copies are brought in line.
     leveling: tokio::sync::Mutex<()>,
 }
@@ -64,14 +59,6 @@ impl Broker {
         Records::on(&*self.store, Shelf::of(tenant, PLANTED))
     }
 
-    /// Remembers which way the request for a subscription came.
-    pub fn note_way(&self, call: &Call, id: &SubscriptionId, via: Option<&str>) {
-        if let Some(via) = via {
-            let key = (call.tenant.clone(), id.clone());
-            self.federation.planted.ways.lock().insert(key, via.to_owned());
-        }
-    }
-
     /// Reads which copies there are, when the broker starts.
     pub async fn recall_planted(&self) -> Result<(), Error> {
         for tenant in self.store.tenants().await? {
@@ -81,6 +68,8 @@ impl Broker {
             };
             let mut known = self.federation.planted.known.lock();
             known.extend(all.into_iter().map(|(id, copy)| (id, (tenant.clone(), copy))));
+            drop(known);
+            self.recall_ways(&tenant).await?;
         }
         Ok(())
     }
@@ -131,6 +120,7 @@ impl Broker {
             Err(StoreError::UnknownTenant(_)) => return Ok(wanted),
             records => records?,
         };
+        self.forget_ways(tenant, &records).await?;
         for (_, record) in records {
             let Ok(subscription) = all.told(tenant, Kind::Entities, &record, now).await else {
                 continue;
@@ -242,18 +232,6 @@ impl Broker {
         Value::from(body).to_string()
     }
 
-    /// How requests about a subscription go on: the way that the one for it came.
-    async fn origin_of(&self, tenant: &TenantId, id: &SubscriptionId) -> Result<Origin, Error> {
-        let key = (tenant.clone(), id.clone());
-        let via = self.federation.planted.ways.lock().get(&key).cloned();
-        Ok(Origin {
-            via: Via::parse(via.iter().map(String::as_str)),
-            headers: Vec::new(),
-            deadline: Instant::now() + PATIENCE,
-            alias: self.alias(tenant).await?,
-        })
-    }
-
     async fn plant(
         &self,
         tenant: &TenantId,
@@ -346,92 +324,6 @@ impl Broker {
         let heard = self.tell(&origin, source, draft, &naming).await;
         Ok(matches!(heard, Heard::Reply(reply) if (200..300).contains(&reply.status)))
     }
-
-    /// Takes what a source tells of a copy, and tells it on. What is told of no copy that was
-    /// planted, or of what was not asked for, is dropped.
-    pub async fn told_by_source(&self, call: &Call, body: &Document<'_>) -> Result<(), Error> {
-        let id = body.get("subscriptionId").and_then(Document::as_str).unwrap_or_default();
-        let known = self.federation.planted.known.lock().get(id).cloned();
-        let Some((tenant, copy)) = known else { return Ok(()) };
-        let limits = RegistrationLimits::of_kept();
-        let Ok(registration) = copy.registration.registration(&limits) else { return Ok(()) };
-        let all = self.subscriptions();
-        let record = all.records(&tenant, Kind::Entities).get(&copy.subscription).await?;
-        let Some(record) = record else { return Ok(()) };
-        let subscription = all.told(&tenant, Kind::Entities, &record, call.now).await?;
-        let call = Call {
-            tenant: tenant.clone(),
-            now: call.now,
-            context: call.context.clone(),
-            origin: None,
-        };
-        let mut told = Vec::new();
-        let mut names = Names::new(call.context.clone());
-        let items = body.get("data").and_then(Document::as_array).unwrap_or_default();
-        for item in items.iter().take(self.federation.settings.entities) {
-            let mut item = item.clone();
-            let Ok(context) = names.of(self, &call, &mut item).await else { continue };
-            let gone = item.get("deletedAt").is_some();
-            let reader = self.reader_by(&context, Reading::Whole);
-            let Ok(entity) = reader.received(&item) else { continue };
-            let Some(entity) = within(&registration, entity) else { continue };
-            let one = self.whole_of(&call, &subscription, entity, gone).await?;
-            told.extend(one);
-        }
-        if !told.is_empty() {
-            self.notifier().tell_others(&tenant, &subscription.id, told).await?;
-        }
-        Ok(())
-    }
-
-    /// What there is to tell of an entity that a source told of: itself, or if its parts may lie
-    /// at several places all of it, as far as the subscription asks for that.
-    async fn whole_of(
-        &self,
-        call: &Call,
-        subscription: &Subscription,
-        entity: Entity,
-        gone: bool,
-    ) -> Result<Option<Told>, Error> {
-        let at = call.now;
-        let split = subscription.split_entities.unwrap_or(self.federation.splits_entities());
-        if gone {
-            return Ok(Some(Told { before: Some(Stored::new(entity)), after: None, at }));
-        }
-        let mut whole = entity;
-        if split {
-            let origin = self.origin_of(&call.tenant, &subscription.id).await?;
-            let rendering = Rendering::default();
-            let id = whole.id.clone();
-            let found = self.retrieve_everywhere(call, &origin, &id, None, &rendering).await?.0;
-            let mut union = crate::federate::Union::new(call.now);
-            union.add(whole, crate::federate::Weight::Equal);
-            if let Some(found) = found {
-                union.add(found.entity.clone(), crate::federate::Weight::Equal);
-            }
-            let Some(united) = union.into_entities().pop() else { return Ok(None) };
-            if !subscription.plan.matches(&united, call.now, &NoLookup) {
-                return Ok(None);
-            }
-            whole = united;
-        }
-        Ok(Some(Told { before: None, after: Some(Stored::new(whole)), at }))
-    }
-}
-
-/// What of an entity is registered.
-fn within(registration: &Registration, mut entity: Entity) -> Option<Entity> {
-    let types = entity.types.as_slice();
-    let infos: Vec<_> = registration
-        .information
-        .iter()
-        .filter(|info| info.has_entity(&entity.id, Some(types)))
-        .collect();
-    if infos.is_empty() {
-        return None;
-    }
-    entity.attributes.retain(|name, _| infos.iter().any(|info| info.has_attribute(name)));
-    Some(entity)
 }
 
 /// The attributes that were registered; all if absent.

@@ -1,0 +1,103 @@
+//! What sources tell of the copies that were planted at them (5.8.6), told on.
+
+use super::{Kind, RegistrationLimits};
+use crate::broker::federation::receive::Names;
+use crate::broker::{Broker, Call, Error};
+use crate::federate::{Union, Weight};
+use crate::jsonld::Document;
+use crate::model::{Entity, Stored};
+use crate::query::NoLookup;
+use crate::represent::notification::Told;
+use crate::represent::registration::Registration;
+use crate::represent::subscription::Subscription;
+use crate::represent::{Reading, Rendering};
+
+impl Broker {
+    /// Takes what a source tells of a copy, and tells it on. What is told of no copy that was
+    /// planted, or of what was not asked for, is dropped.
+    pub async fn told_by_source(&self, call: &Call, body: &Document<'_>) -> Result<(), Error> {
+        let id = body.get("subscriptionId").and_then(Document::as_str).unwrap_or_default();
+        let known = self.federation.planted.known.lock().get(id).cloned();
+        let Some((tenant, copy)) = known else { return Ok(()) };
+        let limits = RegistrationLimits::of_kept();
+        let Ok(registration) = copy.registration.registration(&limits) else { return Ok(()) };
+        let all = self.subscriptions();
+        let record = all.records(&tenant, Kind::Entities).get(&copy.subscription).await?;
+        let Some(record) = record else { return Ok(()) };
+        let subscription = all.told(&tenant, Kind::Entities, &record, call.now).await?;
+        let call = Call {
+            tenant: tenant.clone(),
+            now: call.now,
+            context: call.context.clone(),
+            origin: None,
+        };
+        let mut told = Vec::new();
+        let mut names = Names::new(call.context.clone());
+        let items = body.get("data").and_then(Document::as_array).unwrap_or_default();
+        for item in items.iter().take(self.federation.settings.entities) {
+            let mut item = item.clone();
+            let Ok(context) = names.of(self, &call, &mut item).await else { continue };
+            let gone = item.get("deletedAt").is_some();
+            let reader = self.reader_by(&context, Reading::Whole);
+            let Ok(entity) = reader.received(&item) else { continue };
+            let Some(entity) = within(&registration, entity) else { continue };
+            let one = self.whole_of(&call, &subscription, entity, gone).await?;
+            told.extend(one);
+        }
+        if !told.is_empty() {
+            self.notifier().tell_others(&tenant, &subscription.id, told).await?;
+        }
+        Ok(())
+    }
+
+    /// What there is to tell of an entity that a source told of: itself, or if its parts may lie
+    /// at several places all of it, as far as the subscription asks for that.
+    async fn whole_of(
+        &self,
+        call: &Call,
+        subscription: &Subscription,
+        entity: Entity,
+        gone: bool,
+    ) -> Result<Option<Told>, Error> {
+        let at = call.now;
+        let split = subscription.split_entities.unwrap_or(self.federation.splits_entities());
+        if gone {
+            return Ok(Some(Told { before: Some(Stored::new(entity)), after: None, at }));
+        }
+        let mut whole = entity;
+        if split {
+            let origin = self.origin_of(&call.tenant, &subscription.id).await?;
+            let rendering = Rendering::default();
+            let id = whole.id.clone();
+            let found =
+                self.retrieve_everywhere(call, &origin, &id, None, &rendering, None).await?;
+            let found = found.entity;
+            let mut union = Union::new(call.now);
+            union.add(whole, Weight::Equal);
+            if let Some(found) = found {
+                union.add(found.entity.clone(), Weight::Equal);
+            }
+            let Some(united) = union.into_entities().pop() else { return Ok(None) };
+            if !subscription.plan.matches(&united, call.now, &NoLookup) {
+                return Ok(None);
+            }
+            whole = united;
+        }
+        Ok(Some(Told { before: None, after: Some(Stored::new(whole)), at }))
+    }
+}
+
+/// What of an entity is registered.
+fn within(registration: &Registration, mut entity: Entity) -> Option<Entity> {
+    let types = entity.types.as_slice();
+    let infos: Vec<_> = registration
+        .information
+        .iter()
+        .filter(|info| info.has_entity(&entity.id, Some(types)))
+        .collect();
+    if infos.is_empty() {
+        return None;
+    }
+    entity.attributes.retain(|name, _| infos.iter().any(|info| info.has_attribute(name)));
+    Some(entity)
+}

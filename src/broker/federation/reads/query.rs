@@ -1,0 +1,237 @@
+//! A page of what a query finds everywhere (5.7.2).
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::super::super::entity_maps::only;
+use super::super::ask::all;
+use super::super::receive::Received;
+use super::super::{Broker, Call, Error, Origin, too_far};
+use super::drafts::{Filtered, query_draft};
+use super::zone::{Zone, joined, order_of, whole};
+use super::{Asked, Everywhere, IDS, QUERIES};
+use crate::federate::{Leg, Matched, Warning};
+use crate::model::{Attributes, EntityId};
+use crate::query::{EntityPlan, Page};
+use crate::represent::Rendering;
+use crate::represent::registration::Operation;
+use crate::store::StoreError;
+
+/// How many entities are asked for at once of a source that refused more.
+const SMALL_PAGE: usize = 100;
+
+impl Broker {
+    /// A page of the entities that are here and at sources; None if no source is concerned.
+    pub(in crate::broker) async fn query_everywhere(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        rendering: &Rendering,
+    ) -> Result<Option<Everywhere>, Error> {
+        let Some(matched) = self.query_legs(call, origin, asked, rendering) else {
+            return Ok(None);
+        };
+        asked.check_order()?;
+        let Page { offset, limit, count, .. } = asked.plan.page;
+        let most = self.federation.settings.entities;
+        let wanted = match count || asked.split {
+            true => usize::MAX,
+            false => offset.saturating_add(limit).saturating_add(1),
+        };
+        let need = wanted.min(most);
+        let here = self.zone_here(call, asked, need).await?;
+        // Where what is here fills the page, sources are asked for their parts of it alone.
+        let is_full = !asked.split && !here.complete && here.order.len() >= need;
+        let mut zones = vec![here];
+        let mut warnings = self.beyond(&matched);
+        match is_full {
+            true => zones.extend(matched.legs.iter().map(|_| Zone::default())),
+            false => {
+                let there = self.zones_there(call, origin, asked, &matched, need);
+                for (zone, said) in all(there).await {
+                    zones.push(zone);
+                    warnings.extend(said);
+                }
+            }
+        }
+        let partial = zones.iter().any(|zone| !zone.complete);
+        if partial && wanted > most {
+            return Err(too_far(most));
+        }
+        let everywhere = match asked.split {
+            true => whole(call, asked, &matched.legs, zones),
+            false => {
+                let order = order_of(&zones);
+                let page: Vec<EntityId> = order.iter().skip(offset).take(limit).cloned().collect();
+                let said = self.fill(call, origin, asked, &matched.legs, &mut zones, &page).await?;
+                warnings.extend(said);
+                Everywhere {
+                    more: order.len() > offset.saturating_add(page.len()) && page.len() == limit
+                        || partial && page.len() == limit,
+                    count: count.then_some(order.len() as u64),
+                    entities: joined(call, &matched.legs, &mut zones, &page),
+                    warnings: Vec::new(),
+                }
+            }
+        };
+        Ok(Some(Everywhere { warnings, ..everywhere }))
+    }
+
+    /// What is here.
+    async fn zone_here(&self, call: &Call, asked: &Asked<'_>, need: usize) -> Result<Zone, Error> {
+        let mut plan = asked.plan_here();
+        plan.page = Page { offset: 0, limit: need, count: false, after: None };
+        let found = match self.store.find(&call.tenant, &plan, call.now).await {
+            Err(StoreError::UnknownTenant(_)) => {
+                return Ok(Zone { complete: true, ..Zone::default() });
+            }
+            found => found?,
+        };
+        let mut zone = Zone { complete: !found.more, ..Zone::default() };
+        found.entities.iter().for_each(|stored| zone.add(stored.entity.clone()));
+        Ok(zone)
+    }
+
+    /// What each source has, to be asked.
+    pub(super) fn zones_there<'j>(
+        &'j self,
+        call: &'j Call,
+        origin: &'j Origin,
+        asked: &'j Asked<'_>,
+        matched: &'j Matched,
+        need: usize,
+    ) -> Vec<BoxFuture<'j, (Zone, Vec<Warning>)>> {
+        let legs = matched.legs.iter();
+        legs.map(|leg| self.zone_there(call, origin, asked, leg, need).boxed()).collect()
+    }
+
+    /// What a source has.
+    async fn zone_there(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        leg: &Leg,
+        need: usize,
+    ) -> (Zone, Vec<Warning>) {
+        let (mut zone, mut warnings) = (Zone::default(), Vec::new());
+        let mut page = self.federation.settings.page.max(1);
+        let mut offset = 0;
+        while zone.order.len() < need && offset < need {
+            let limit = page.min(need.saturating_sub(offset).max(1));
+            let received = self.query_leg(call, origin, asked, leg, Some((offset, limit))).await;
+            if received.too_many && limit > SMALL_PAGE {
+                page = SMALL_PAGE;
+                continue;
+            }
+            warnings.extend(received.warnings);
+            for mut entity in received.entities.into_iter().filter(|entity| asked.may_be(entity)) {
+                if asked.bare {
+                    entity.attributes = Attributes::new();
+                }
+                zone.add(entity);
+            }
+            offset = offset.saturating_add(limit);
+            if received.count < limit {
+                zone.complete = true;
+                break;
+            }
+        }
+        (zone, warnings)
+    }
+
+    pub(super) async fn query_leg(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        leg: &Leg,
+        page: Option<(usize, usize)>,
+    ) -> Received {
+        let operation = leg.source.first_of(QUERIES).unwrap_or(Operation::QueryEntity);
+        let batch = operation == Operation::QueryBatch;
+        let naming = self.naming(call, &leg.source, batch).await;
+        let about = Filtered { asked, leg, page };
+        let draft = query_draft(leg, operation, &about, &naming);
+        let heard = self.ask(origin, &leg.source, &draft, &naming).await;
+        self.receive(call, leg, &naming, heard).await
+    }
+
+    /// Some entities of those that a leg is for.
+    pub(super) async fn query_some(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        leg: &Leg,
+        some: &[EntityId],
+    ) -> Received {
+        let mut part = leg.clone();
+        part.select.ids = some.to_vec();
+        part.select.id_pattern = None;
+        self.query_leg(call, origin, asked, &part, Some((0, some.len()))).await
+    }
+
+    /// Fetches what is missing of the entities of a page, where a source, or this broker, has more
+    /// than was fetched.
+    async fn fill(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        legs: &[Leg],
+        zones: &mut [Zone],
+        page: &[EntityId],
+    ) -> Result<Vec<Warning>, Error> {
+        let missing: Vec<Vec<EntityId>> = zones.iter().map(|zone| zone.missing(page)).collect();
+        let mut jobs = Vec::new();
+        for (place, ids) in missing.iter().enumerate().skip(1) {
+            let leg = &legs[place - 1];
+            let ids: Vec<EntityId> =
+                ids.iter().filter(|id| leg.select.has_id(id)).cloned().collect();
+            for some in ids.chunks(IDS) {
+                let some = some.to_vec();
+                let job =
+                    async move { (place, self.query_some(call, origin, asked, leg, &some).await) };
+                jobs.push(job.boxed());
+            }
+        }
+        let mut warnings = Vec::new();
+        for (place, received) in all(jobs).await {
+            warnings.extend(received.warnings);
+            received.entities.into_iter().for_each(|entity| zones[place].add(entity));
+        }
+        let Some(ids) = missing.into_iter().next().filter(|ids| !ids.is_empty()) else {
+            return Ok(warnings);
+        };
+        let Some(select) = only(&asked.plan.select, &ids) else {
+            return Ok(warnings);
+        };
+        let page = Page { limit: ids.len(), ..Page::default() };
+        let plan = EntityPlan { select, page, ..asked.plan_here() };
+        let found = self.store.find(&call.tenant, &plan, call.now).await?;
+        found.entities.iter().for_each(|stored| zones[0].add(stored.entity.clone()));
+        Ok(warnings)
+    }
+}
+
+impl Asked<'_> {
+    /// What is asked of this broker's own store; whole entities are filtered later.
+    pub(super) fn plan_here(&self) -> EntityPlan {
+        match self.split {
+            true => EntityPlan { select: self.plan.select.clone(), ..EntityPlan::default() },
+            false => EntityPlan { order: None, page: Page::default(), ..self.plan.clone() },
+        }
+    }
+
+    /// Nobody orders what lies at several places.
+    pub(super) fn check_order(&self) -> Result<(), Error> {
+        match self.plan.order {
+            None => Ok(()),
+            Some(_) => Err(Error::bad(
+                "an order can be asked for with local=true only: sources are asked, too (4.23)",
+            )),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What one source, or this broker itself, has of what is asked for; and how several such zones
+//! become a page.
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{Asked, Everywhere, weight};
+use crate::broker::Call;
+use crate::federate::{Leg, Union, Weight};
+use crate::model::{Entity, EntityId, Stored};
+use crate::query::{NoLookup, Page};
+
+/// What one leg, or this broker itself, has.
+#[derive(Default)]
+pub(super) struct Zone {
+    pub order: Vec<EntityId>,
+    pub entities: FxHashMap<EntityId, Entity>,
+    /// There is nothing more.
+    pub complete: bool,
+}
+
+impl Zone {
+    pub fn add(&mut self, entity: Entity) {
+        // A source that tells of an entity twice is believed once.
+        if !self.entities.contains_key(&entity.id) {
+            self.order.push(entity.id.clone());
+            self.entities.insert(entity.id.clone(), entity);
+        }
+    }
+
+    /// The entities of a page that it may have beyond what is known of it.
+    pub fn missing(&self, page: &[EntityId]) -> Vec<EntityId> {
+        if self.complete {
+            return Vec::new();
+        }
+        page.iter().filter(|id| !self.entities.contains_key(*id)).cloned().collect()
+    }
+}
+
+/// The ids of all zones in their order, each once, as far as it is known which come next.
+pub(super) fn order_of(zones: &[Zone]) -> Vec<EntityId> {
+    let mut seen = FxHashSet::default();
+    let mut order = Vec::new();
+    for zone in zones {
+        order.extend(zone.order.iter().filter(|id| seen.insert((*id).clone())).cloned());
+        if !zone.complete {
+            break;
+        }
+    }
+    order
+}
+
+/// The entities of a page, put together from all zones.
+pub(super) fn joined(
+    call: &Call,
+    legs: &[Leg],
+    zones: &mut [Zone],
+    page: &[EntityId],
+) -> Vec<Arc<Stored>> {
+    let mut union = Union::new(call.now);
+    for id in page {
+        for (place, zone) in zones.iter_mut().enumerate() {
+            if let Some(entity) = zone.entities.remove(id) {
+                union.add(entity, weight_at(legs, place));
+            }
+        }
+    }
+    union.into_entities().into_iter().map(Stored::new).collect()
+}
+
+/// Whole entities, filtered when they were put together.
+pub(super) fn whole(call: &Call, asked: &Asked<'_>, legs: &[Leg], zones: Vec<Zone>) -> Everywhere {
+    let mut union = Union::new(call.now);
+    for (place, zone) in zones.into_iter().enumerate() {
+        let Zone { order, mut entities, .. } = zone;
+        let own = order.iter().filter_map(|id| entities.remove(id));
+        own.for_each(|entity| union.add(entity, weight_at(legs, place)));
+    }
+    let mut found = union.into_entities();
+    found.retain(|entity| asked.plan.matches(entity, call.now, &NoLookup));
+    let Page { offset, limit, count, .. } = asked.plan.page;
+    let total = found.len();
+    let page = found.into_iter().skip(offset).take(limit);
+    Everywhere {
+        entities: page.map(Stored::new).collect(),
+        count: count.then_some(total as u64),
+        more: total > offset.saturating_add(limit),
+        warnings: Vec::new(),
+    }
+}
+
+/// What the zone at a place counts: the first is what is here.
+fn weight_at(legs: &[Leg], place: usize) -> Weight {
+    place.checked_sub(1).map_or(Weight::Equal, |leg| weight(&legs[leg]))
+}
