@@ -4,7 +4,7 @@ use super::entity_maps::only;
 use super::federation::held_here;
 use super::{BatchOutcome, Broker, Call, Error, QueryTexts};
 use crate::model::{Action, EntityId, Held, Name, Refusal, Write};
-use crate::query::{Anchor, EntityPlan, Page as Window};
+use crate::query::{Anchor, EntityPlan, Member, Page as Window};
 use crate::store::StoreError;
 
 /// What is left of the entities that are purged.
@@ -114,21 +114,25 @@ impl Broker {
     }
 
     fn purge_action(&self, call: &Call, purging: &Purging) -> Result<Action, Error> {
-        let names = |terms: &[String]| -> Result<Vec<Name>, Error> {
-            terms
-                .iter()
-                .map(|term| {
-                    if term.contains(['{', '}']) {
-                        return Err(Error::bad("a purge cannot reach into linked entities"));
-                    }
-                    Ok(call.context.expand(term)?)
-                })
-                .collect()
+        let names = |parameter: &str, terms: &[String]| -> Result<Vec<Name>, Error> {
+            terms.iter().map(|term| purged_name(call, parameter, term)).collect()
         };
         Ok(match purging {
             Purging::Entities => Action::Delete,
-            Purging::Keep(terms) => Action::KeepOnly(names(terms)?),
-            Purging::Drop(terms) => Action::Drop(names(terms)?),
+            Purging::Keep(terms) => Action::KeepOnly(names("keep", terms)?),
+            Purging::Drop(terms) => Action::Drop(names("drop", terms)?),
         })
     }
+}
+
+/// The attribute that an item of `keep` or `drop` names. What every entity has stays with it, and no
+/// attribute can be called so.
+fn purged_name(call: &Call, parameter: &str, term: &str) -> Result<Name, Error> {
+    if term.contains(['{', '}']) {
+        return Err(Error::bad("a purge cannot reach into linked entities"));
+    }
+    if Member::of_entity(&call.context.expand_text(term)).is_some() {
+        return Err(Error::bad(format!("{parameter} names attributes, and {term} is none")));
+    }
+    Ok(call.context.expand(term)?)
 }

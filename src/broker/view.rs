@@ -86,7 +86,8 @@ impl Broker {
             }
             (level, _) => level.unwrap_or(1) as u32,
         };
-        if !texts.contained_by.is_empty() && form.is_none() {
+        let has_level = form.is_some() && texts.join_level.is_some();
+        if !texts.contained_by.is_empty() && !has_level {
             return Err(Error::bad("containedBy needs the parameters join and joinLevel"));
         }
         Ok(form.map(|form| Join {

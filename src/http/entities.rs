@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::request::Incoming;
 use super::viewing::Viewing;
 use crate::broker::{
-    Call, Error, GeoTexts, MapTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts,
+    Call, Error, GeoTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts,
     Settled,
 };
 
@@ -128,7 +128,7 @@ pub async fn delete(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Pr
 /// Purge Entities (5.6.21, 6.4.3.3).
 pub async fn purge(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     let mut params = incoming.params()?;
-    let mut texts = take_query(&mut params)?;
+    let mut texts = take_selection(&mut params)?;
     texts.attrs = params.take("attrs").map(|text| text.into_owned());
     let keep = params.take_list("keep")?;
     let drop = params.take_list("drop")?;
@@ -148,8 +148,22 @@ pub async fn purge(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     Ok(batch_done(outcome))
 }
 
-/// What selects entities; paging and projection are taken elsewhere.
+/// What selects and orders entities; paging and projection are taken elsewhere.
 pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
+    let owned = |text: Option<std::borrow::Cow<'_, str>>| text.map(|text| text.into_owned());
+    let split_entities = params.take_flag("splitEntities")?;
+    Ok(QueryTexts {
+        order_by: owned(params.take("orderBy")),
+        collation: owned(params.take("collation")),
+        order_from: owned(params.take("orderFrom")),
+        order_geometry: owned(params.take("orderGeometry")),
+        split_entities,
+        ..take_selection(params)?
+    })
+}
+
+/// What selects entities.
+fn take_selection(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
     let owned = |text: Option<std::borrow::Cow<'_, str>>| text.map(|text| text.into_owned());
     let selector = SelectorTexts {
         ids: params.take_ids("id")?,
@@ -162,10 +176,8 @@ pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
         coordinates: owned(params.take("coordinates")),
         geoproperty: owned(params.take("geoproperty")),
     };
-    let split_entities = params.take_flag("splitEntities")?;
     Ok(QueryTexts {
         selectors: vec![selector],
-        attrs: None,
         q: owned(params.take("q")),
         csf: owned(params.take("csf")),
         // A plus sign that was not escaped was read as a space, and no scope holds one.
@@ -173,14 +185,8 @@ pub(super) fn take_query(params: &mut Params<'_>) -> Result<QueryTexts, Error> {
         geo,
         expand_values: owned(params.take("expandValues")),
         json_keys: owned(params.take("jsonKeys")),
-        order_by: owned(params.take("orderBy")),
-        collation: owned(params.take("collation")),
-        order_from: owned(params.take("orderFrom")),
-        order_geometry: owned(params.take("orderGeometry")),
         local: params.take_flag("local")?,
-        split_entities,
-        page: PageTexts::default(),
-        map: MapTexts::default(),
+        ..QueryTexts::default()
     })
 }
 

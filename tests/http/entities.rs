@@ -154,6 +154,8 @@ async fn queries_that_say_too_little_or_nonsense_are_refused() {
         ("type=A&geometryProperty=location", "BadRequestData"),
         ("type=A&pick=a&omit=a", "BadRequestData"),
         ("type=A&joinLevel=2", "BadRequestData"),
+        ("type=A&containedBy=urn:a:1", "BadRequestData"),
+        ("type=A&join=inline&containedBy=urn:a:1", "BadRequestData"),
         ("type=A&format=csv", "InvalidRequest"),
         ("type=A&limits=5", "InvalidRequest"),
     ] {
@@ -176,4 +178,36 @@ async fn a_purge_deletes_what_a_query_finds() {
     assert_eq!(left.json(), json!([{"id": "urn:ngsi-ld:AirQualityObserved:1"}]));
     assert_eq!(broker.delete("/entities?type=AirQualityObserved").await.status, 204);
     assert_eq!(broker.get("/entities?type=AirQualityObserved").await.json(), json!([]));
+}
+
+#[actix_web::test]
+async fn a_purge_takes_only_what_it_knows() {
+    let broker = TestBroker::start().await;
+    broker.has(station(1, 12.0)).await;
+    for parameter in [
+        "orderBy=pm25",
+        "collation=th",
+        "orderFrom=%5B0,0%5D",
+        "orderGeometry=Point",
+        "splitEntities=true",
+        "limit=1",
+    ] {
+        let answer = broker.delete(&format!("/entities?type=AirQualityObserved&{parameter}")).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "InvalidRequest"));
+        let name = parameter.split('=').next().expect("a name");
+        assert!(answer.text.contains(name), "{}", answer.text);
+    }
+    for (parameter, name) in [
+        ("keep=id", "id"),
+        ("drop=id", "id"),
+        ("drop=pm25,type", "type"),
+        ("keep=scope", "scope"),
+        ("drop=createdAt", "createdAt"),
+    ] {
+        let answer = broker.delete(&format!("/entities?type=AirQualityObserved&{parameter}")).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "BadRequestData"));
+        assert!(answer.text.contains(&format!("{name} is none")), "{}", answer.text);
+    }
+    let kept = broker.get("/entities?type=AirQualityObserved&pick=pm25").await;
+    assert_eq!(kept.json().as_array().map(Vec::len), Some(1));
 }

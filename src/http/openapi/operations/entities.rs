@@ -2,7 +2,7 @@
 
 use super::parts::{
     ATTRIBUTE, CREATED, DONE, JSON, LD, LOCAL, LOOKS, MAP, ORDER, PAGE, PARTLY, PROJECTION,
-    READS_BY_MAP, SELECT, WRITES,
+    READS_BY_MAP, SELECT, SPLIT, WRITES,
 };
 use super::{Answer, BATCH, Body, ENTITIES};
 
@@ -94,7 +94,7 @@ operations! {
     Get Entities "queryEntities" in ENTITIES ("5.7.2, 6.4.3.2"):
     "Query entities"
     "At least one of `type`, `attrs`, `q`, a geoquery or `local=true` must be given."
-    { parameters: &[SELECT, PROJECTION, ORDER, PAGE, LOOKS, MAP], headers: READS_BY_MAP, answers: LIST,
+    { parameters: &[SELECT, SPLIT, PROJECTION, ORDER, PAGE, LOOKS, MAP], headers: READS_BY_MAP, answers: LIST,
       refuses: &[403, 501] }
 
     Post Entities "createEntity" in ENTITIES ("5.6.1, 6.4.3.1"):

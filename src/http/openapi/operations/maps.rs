@@ -1,7 +1,7 @@
 //! Entity maps and snapshots: what queries found.
 
 use super::parts::{
-    CREATED, DONE, JSON, LD, LOCAL, LOOKS, MAP, ORDER, PAGE, PARTLY, PROJECTION, SELECT,
+    CREATED, DONE, JSON, LD, LOCAL, LOOKS, MAP, ORDER, PAGE, PARTLY, PROJECTION, SELECT, SPLIT,
     TEMPORAL_LOOKS, TEMPORAL_PROJECTION, TENANT, TIME, WRITES,
 };
 use super::{Answer, Body, MAPS, SNAPSHOTS};
@@ -19,7 +19,7 @@ operations! {
     Get EntityMaps "createEntityMap" in MAPS ("5.14.4, 6.34.3.1"):
     "Make an entity map of a query"
     "It names all entities that the query finds, in its order. What concerns pages and looks has no effect."
-    { parameters: &[SELECT, PROJECTION, ORDER, PAGE, LOOKS, MAP], headers: WRITES,
+    { parameters: &[SELECT, SPLIT, PROJECTION, ORDER, PAGE, LOOKS, MAP], headers: WRITES,
       answers: MAP_MADE, refuses: &[403] }
 
     Post EntityMaps "createEntityMapByBody" in MAPS ("5.14.4, 6.34.3.2"):
@@ -30,7 +30,7 @@ operations! {
 
     Get TemporalEntityMaps "createTemporalEntityMap" in MAPS ("5.14.5, 6.35.3.1"):
     "Make an entity map of a query of history" ""
-    { parameters: &[TIME, SELECT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS, MAP],
+    { parameters: &[TIME, SELECT, SPLIT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS, MAP],
       headers: WRITES, answers: MAP_MADE, refuses: &[403] }
 
     Post TemporalEntityMaps "createTemporalEntityMapByBody" in MAPS ("5.14.5, 6.35.3.2"):

@@ -18,9 +18,9 @@ pub(super) const SELECT: &[&str] = &[
     "csf",
     "expandValues",
     "jsonKeys",
-    "splitEntities",
     "local",
 ];
+pub(super) const SPLIT: &[&str] = &["splitEntities"];
 
 pub(super) const ORDER: &[&str] = &["orderBy", "collation", "orderFrom", "orderGeometry"];
 

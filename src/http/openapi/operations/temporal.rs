@@ -2,7 +2,7 @@
 
 use super::parts::{
     ATTRIBUTE, CREATED, CSV, DONE, JSON, LD, LETTERS, LOCAL, MAP, PAGE, PARTLY, READS_BY_MAP,
-    SELECT, TEMPORAL_LOOKS, TEMPORAL_PROJECTION, TIME, WRITES,
+    SELECT, SPLIT, TEMPORAL_LOOKS, TEMPORAL_PROJECTION, TIME, WRITES,
 };
 use super::{Answer, Body, RETENTION, TEMPORAL};
 
@@ -91,7 +91,7 @@ operations! {
     Get TemporalEntities "queryEvolution" in TEMPORAL ("5.7.4, 6.18.3.2"):
     "Query the history of entities"
     "`timerel` and `timeAt` are needed, and at least one of `type`, `attrs`, `q`, a geoquery or `local=true`. Conditions hold of what was said within the time that is asked about."
-    { parameters: &[TIME, SELECT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS, MAP],
+    { parameters: &[TIME, SELECT, SPLIT, TEMPORAL_PROJECTION, &["orderBy", "collation"], PAGE, TEMPORAL_LOOKS, MAP],
       headers: READS_BY_MAP, answers: EVOLUTIONS, refuses: &[403, 501] }
 
     Post TemporalEntities "createEvolution" in TEMPORAL ("5.6.11, 6.18.3.1"):

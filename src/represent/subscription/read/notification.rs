@@ -100,6 +100,9 @@ impl Reading<'_> {
             _ => Err(ReadError::new(format!("it has to be a whole number from 1 to {most}"))),
         })?;
         let contained_by = member("containedBy").read(ids)?;
+        if contained_by.is_some() && form.is_some() && level.is_none() {
+            return Err(ReadError::new("it needs a joinLevel").within("containedBy").into());
+        }
         let Some(form) = form else {
             let given = [("joinLevel", level.is_some()), ("containedBy", contained_by.is_some())];
             return match given.iter().find(|(_, given)| *given) {
