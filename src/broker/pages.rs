@@ -16,7 +16,8 @@ use super::{HistoryTexts, QueryTexts};
 use crate::model::{EntityMapId, TenantId, Timestamp};
 use crate::query::{Anchor, Term};
 
-/// How many ends are remembered in each of two generations, at about 100 bytes each.
+/// How many ends are remembered in each of two generations, at about 100 bytes each; those of an
+/// order hold the values it orders by, 4 KB at most.
 const GENERATION: usize = 4_096;
 
 /// How long an end is remembered at most: a reader who turns pages takes seconds.

@@ -5,8 +5,8 @@ use super::federation::Everywhere;
 use super::{Answer, Broker, Call, Error, MapTexts, MapUse, Origin};
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Page, Pattern,
-    ScopeFilter, Selector, parse_attrs, parse_types,
+    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Lookups, Order, OrderParams, Page,
+    Pattern, ScopeFilter, Selector, parse_attrs, parse_types,
 };
 use crate::represent::Rendering;
 use crate::store::Found;
@@ -63,7 +63,7 @@ pub struct PageTexts {
     pub count: bool,
 }
 
-/// How far into an ordered result one can page: all that comes before has to be held in memory.
+/// How far into an ordered result one can jump: all that comes before has to be held in memory.
 const ORDERED_OFFSET: usize = 100_000;
 
 impl GeoTexts {
@@ -118,16 +118,17 @@ impl Broker {
                 return self.answer_of(call, found, rendering, None).await;
             }
         }
-        if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
-            return Err(Error::TooManyResults(format!(
-                "an ordered result can be paged up to offset {ORDERED_OFFSET}: filter it"
-            )));
-        }
         let offset = texts.page.offset;
         let key = self.pages.key(&call.tenant, call.context.id(), texts, &plan.attrs);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
             plan.page.offset = 0;
             plan.page.after = Some(end);
+        }
+        if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
+            return Err(Error::TooManyResults(format!(
+                "an ordered result can be entered up to offset {ORDERED_OFFSET}: filter it, or turn \
+                 its pages from the beginning"
+            )));
         }
         let found = self.store.find(&call.tenant, &plan, call.now).await?;
         if let (true, Some(end)) = (found.more, found.next) {
@@ -182,6 +183,7 @@ impl Broker {
 
             order: Order::parse(&texts.order_params(), context, &limits)?,
             page: Page::default(),
+            lookups: Lookups(self.limits.query_links),
         };
         // What a snapshot holds is all there is to find there (5.5.15).
         if call.tenant.snapshot_of().is_none() {

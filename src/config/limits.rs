@@ -36,6 +36,9 @@ settings! {
         vertices: usize = 10_000,
         /// How many levels of linked entities are followed.
         join_level: usize = 10,
+        /// How many linked entities `q` may look at to decide on one entity; more is answered 403
+        /// TooComplexQuery. Each takes some microseconds, and as many are held in memory.
+        query_links: usize = 10_000,
         /// How many linked entities one answer may hold.
         join_entities: usize = 10_000,
         /// How many context sources may be registered in a tenant; each takes about 3 KB of memory.

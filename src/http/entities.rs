@@ -9,8 +9,7 @@ use super::problem::Problem;
 use super::request::Incoming;
 use super::viewing::Viewing;
 use crate::broker::{
-    Call, Error, GeoTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts,
-    Settled,
+    Call, Error, GeoTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts, Settled,
 };
 
 /// Create Entity (5.6.1, 6.4.3.1).

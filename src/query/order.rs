@@ -1,7 +1,10 @@
 //! Ordering (4.23): by which values entities are ordered, and how values of all kinds compare.
 
+mod place;
+
 use std::{cmp::Ordering, fmt, sync::Arc};
 
+pub use self::place::Place;
 use super::filter::{read_path, unquoted, within, within_json};
 use super::geo::{coordinates_text, reference};
 use super::scan::Cursor;

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Filter, GeoFilter, Hint, Order, Pattern, ScopeFilter, Term};
+use super::{Filter, GeoFilter, Hint, Order, Pattern, QueryError, ScopeFilter, Term};
 use crate::model::{Entity, EntityId, Stored, Timestamp, TypeSelection};
 
 /// A query of entities (5.7.2), all names expanded. The empty plan asks for every entity.
@@ -18,6 +18,18 @@ pub struct EntityPlan {
     /// How to order the result; as the entities were created if there is none.
     pub order: Option<Order>,
     pub page: Page,
+    pub lookups: Lookups,
+}
+
+/// How many linked entities the filter may look at to decide on one entity. Where that is not
+/// enough, the query is refused instead of answered wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookups(pub usize);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(10_000)
+    }
 }
 
 /// Which entities by what they are (5.2.33): all of what is given must hold.
@@ -70,6 +82,14 @@ impl Anchor {
 pub trait Lookup {
     /// The entity of this id, if it is there.
     fn entity(&self, id: &EntityId) -> Option<Arc<Stored>>;
+
+    /// How many entities may be looked up for one evaluation.
+    fn most(&self) -> Lookups {
+        Lookups::default()
+    }
+
+    /// An evaluation would have looked up more than that: what it says is no answer.
+    fn was_too_much(&self) {}
 }
 
 /// Finds nothing: for queries that follow no links.
@@ -144,6 +164,17 @@ impl EntityPlan {
         let has_attributes = self.attrs.iter().any(|term| !system(term));
         let filtered = self.filter.as_ref().is_some_and(Filter::names_an_attribute);
         !(typed || has_attributes || filtered || self.geo.is_some())
+    }
+
+    /// The refusal of a query whose evaluation looked up more entities than it may.
+    pub fn too_many_lookups(&self) -> QueryError {
+        let Lookups(most) = self.lookups;
+        QueryError::too_complex(
+            "q",
+            format!(
+                "it leads from one entity to more than {most} linked ones (limits.query_links)"
+            ),
+        )
     }
 
     /// How many links the filter follows at most (5.7.2.4).

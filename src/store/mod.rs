@@ -315,7 +315,7 @@ pub struct Found {
     /// Whether there are more after this page.
     pub more: bool,
     /// Where the next page begins; absent if there is none, or if the plan has an order of its
-    /// own, where only an offset can continue.
+    /// own by values that are too long to be kept: then only an offset can continue.
     pub next: Option<Anchor>,
 }
 

@@ -69,10 +69,13 @@ macro_rules! store_suite {
             // pages
             entities_come_in_the_order_they_were_created,
             pages_have_neither_gaps_nor_duplicates_while_others_write,
+            ordered_pages_go_on_where_they_ended,
+            ordered_pages_have_neither_gaps_nor_duplicates_while_others_write,
             a_wrong_anchor_is_refused,
             counting_needs_no_page,
             // queries
             a_store_finds_what_the_evaluator_finds,
+            links_are_followed_to_the_end_or_refused,
             changes_are_found_at_once,
             the_census_counts_what_is_there,
             // lifetimes

@@ -211,3 +211,38 @@ async fn a_purge_takes_only_what_it_knows() {
     let kept = broker.get("/entities?type=AirQualityObserved&pick=pm25").await;
     assert_eq!(kept.json().as_array().map(Vec::len), Some(1));
 }
+
+#[actix_web::test]
+async fn pages_of_an_order_go_on_behind_what_was_seen() {
+    let broker = TestBroker::start().await;
+    for number in 0..6 {
+        broker.has(station(number, f64::from(number))).await;
+    }
+    for (by, seen, left) in [("pm25", [0, 1], [2, 3, 4, 5]), ("pm25;desc", [5, 4], [3, 2, 1, 0])] {
+        let url = format!("/entities?type=AirQualityObserved&pick=id&orderBy={by}&limit=2");
+        let listed = |numbers: &[u32]| {
+            let id = |number| json!({"id": format!("urn:ngsi-ld:AirQualityObserved:{number}")});
+            numbers.iter().map(id).collect::<serde_json::Value>()
+        };
+        assert_eq!(broker.get(&url).await.json(), listed(&seen));
+        let gone = format!("/entities/urn:ngsi-ld:AirQualityObserved:{}", seen[0]);
+        assert_eq!(broker.delete(&gone).await.status, 204);
+        assert_eq!(broker.get(&format!("{url}&offset=2")).await.json(), listed(&left[..2]));
+        assert_eq!(broker.get(&format!("{url}&offset=4")).await.json(), listed(&left[2..]));
+        broker.has(station(seen[0], f64::from(seen[0]))).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_query_that_leads_too_far_is_refused() {
+    let broker = TestBroker::start().await;
+    let many: Vec<String> = (0..10_001).map(|number| format!("urn:x:{number}")).collect();
+    broker.has(json!({"id": "urn:hub", "type": "Hub", "r": {"object": many}})).await;
+    broker.has(json!({"id": "urn:x:9999", "type": "Leaf", "a": 9})).await;
+    let query = |q: &str| format!("/entities?type=Hub&join=inline&pick=id&q={q}");
+    let found = broker.get(&query("r%7Ba%7D==9")).await;
+    assert_eq!(found.json(), json!([{"id": "urn:hub"}]));
+    let refused = broker.get(&query("r%7Ba%7D==10")).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (403, "TooComplexQuery"));
+    assert!(refused.text.contains("limits.query_links"), "{}", refused.text);
+}

@@ -53,7 +53,7 @@ impl Broker {
         most: usize,
     ) -> Result<Vec<Held>, Error> {
         let mut plan = plan.clone();
-        // What is ordered has to be gathered as a whole anyway, and cannot be gone on with.
+        // What is ordered has to be gathered as a whole anyway: once, and not for every portion.
         let limit = if plan.order.is_some() { most.saturating_add(1) } else { PORTION };
         plan.page = Page { limit, ..Page::default() };
         let mut held = Vec::new();

@@ -9,22 +9,18 @@ use crate::model::{
     Attributes, Datum, Entity, Instance, LanguageMap, Name, OneOrMany, Timestamp, Value,
 };
 
-/// How many linked entities one evaluation may look up: a path that fans out further finds
-/// nothing more.
-const MAX_LOOKUPS: u32 = 1_000;
-
 /// What an evaluation takes along.
 struct Walk<'a> {
     now: Timestamp,
     lookup: &'a dyn Lookup,
-    lookups_left: Cell<u32>,
+    lookups_left: Cell<usize>,
 }
 
 impl Filter {
     /// Whether the query holds of an entity at an instant. What expired is not there; linked
-    /// entities are asked of `lookup`.
+    /// entities are asked of `lookup`, which is told if there are too many of them.
     pub fn matches(&self, entity: &Entity, now: Timestamp, lookup: &dyn Lookup) -> bool {
-        let walk = Walk { now, lookup, lookups_left: Cell::new(MAX_LOOKUPS) };
+        let walk = Walk { now, lookup, lookups_left: Cell::new(lookup.most().0) };
         self.holds(entity, &walk)
     }
 
@@ -47,7 +43,10 @@ fn linked(entity: &Entity, links: &[Link], path: &Path, check: &Check, walk: &Wa
     };
     reach(&entity.attributes, &link.names, walk.now, &mut |instance| {
         instance.datum.targets().iter().any(|id| {
-            let Some(left) = walk.lookups_left.get().checked_sub(1) else { return false };
+            let Some(left) = walk.lookups_left.get().checked_sub(1) else {
+                walk.lookup.was_too_much();
+                return false;
+            };
             walk.lookups_left.set(left);
             walk.lookup.entity(id).is_some_and(|target| {
                 target.is_alive(walk.now)

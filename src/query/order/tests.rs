@@ -314,3 +314,52 @@ proptest! {
         sorted(&order, &entities);
     }
 }
+
+#[test]
+fn a_place_is_kept_as_it_was() {
+    let entities: Vec<Entity> = [
+        json!({"id": "urn:x:1", "a": 1}),
+        json!({"id": "urn:x:2", "a": 0.1, "b": 1e300}),
+        json!({"id": "urn:x:3", "a": u64::MAX}),
+        json!({"id": "urn:x:4", "a": i64::MIN, "b": "ก"}),
+        json!({"id": "urn:x:5", "a": "à\"\\\u{0}", "b": "x"}),
+        json!({"id": "urn:x:6", "a": {"z": [1, {"y": true}], "k": "v"}}),
+        json!({"id": "urn:x:7", "a": [1, "2", [3]]}),
+        json!({"id": "urn:x:8", "a": true, "b": false}),
+        json!({"id": "urn:x:9", "a": "12:00:00Z"}),
+        json!({"id": "urn:x:10", "a": "2026-01-31", "b": "2026-01-31T12:00:00.123456Z"}),
+        json!({"id": "urn:x:11", "a": {"type": "GeoProperty", "value":
+            {"type": "Point", "coordinates": [8.1, 40.3]}}}),
+        json!({"id": "urn:x:12", "a": {"type": "JsonProperty", "json": [null, 1]}}),
+        json!({"id": "urn:x:13"}),
+        json!({"id": "urn:x:14"}),
+    ]
+    .into_iter()
+    .map(entity)
+    .collect();
+    for by in ["a", "a;desc", "a;dist-asc", "a;dist-desc,b", "b;desc,a", "id;desc", "createdAt,a"] {
+        let order = parse(by, None, Some("[8,40]")).expect(by);
+        for (number, one) in (0..).zip(&entities) {
+            let anchor = order.place_behind(one, now(), number).expect("a place");
+            let place = order.place(&anchor).expect("a place of this order");
+            for (other, another) in (0..).zip(&entities) {
+                let expected = order.compare(another, one, now()).then(other.cmp(&number)).is_gt();
+                let behind = order.is_behind(&place, another, now(), other);
+                assert_eq!(behind, expected, "{by}: {other} behind {number}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_too_long_or_deep_is_no_place() {
+    let order = parse("a", None, None).expect("an order");
+    let mut deep = json!(1);
+    for _ in 0..100 {
+        deep = json!([deep, 2]);
+    }
+    for value in [json!("ก".repeat(2_000)), deep] {
+        let one = entity(json!({"a": {"type": "JsonProperty", "json": value}}));
+        assert_eq!(order.place_behind(&one, now(), 1), None);
+    }
+}

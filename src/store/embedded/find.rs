@@ -1,5 +1,6 @@
 //! Queries: sets of seats tell who may match, the evaluator decides.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -9,7 +10,7 @@ use super::index::{Sort, Wish, page};
 use super::seats::SeatNumber;
 use super::tenants::{Tenant, Whereabouts};
 use crate::model::{EntityId, Stored, TenantId, Timestamp};
-use crate::query::{Anchor, EntityPlan, Lookup};
+use crate::query::{Anchor, EntityPlan, Lookup, Lookups, Place};
 use crate::store::{Explanation, Found, StoreError};
 
 /// How many candidates are evaluated on the asker's thread; the rest goes to a thread where it
@@ -90,6 +91,8 @@ struct Scan {
     matches: u64,
     page: Vec<Hit>,
     more: bool,
+    /// Where the page of an order begins.
+    place: Option<Place>,
 }
 
 /// An entity of the page.
@@ -107,7 +110,13 @@ impl Inner {
         plan: &EntityPlan,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
-        let after = plan.page.after.as_ref().map(read_anchor).transpose()?;
+        let (after, place) = match (&plan.page.after, &plan.order) {
+            (None, _) => (None, None),
+            (Some(anchor), None) => (Some(read_anchor(anchor)?), None),
+            (Some(anchor), Some(order)) => {
+                (None, Some(order.place(anchor).ok_or_else(|| bad_anchor(anchor))?))
+            }
+        };
         let state = tenant.state.read();
         let first = after.map_or(0, |sequence| state.seats.after(sequence));
         let narrowed = state.index.narrow(plan, now, &state.seats);
@@ -123,6 +132,7 @@ impl Inner {
                 matches: 0,
                 page: Vec::new(),
                 more: false,
+                place,
             }));
         }
         let set = &*narrowed.seats;
@@ -157,7 +167,8 @@ impl Inner {
         scan: &mut Scan,
         most: usize,
     ) -> Result<bool, StoreError> {
-        let lookup = TenantLookup { inner: self, tenant, now };
+        let (allowed, too_much) = (plan.lookups, Cell::new(false));
+        let lookup = TenantLookup { inner: self, tenant, now, allowed, too_much };
         let (mut left, mut turn) = (most, FIRST_TURN);
         let mut fetched = Vec::with_capacity(TURN);
         while left > 0 {
@@ -173,7 +184,11 @@ impl Inner {
             let entities = self.obtain_all(tenant, fetched.iter().map(|(_, _, place)| place))?;
             for ((seat, sequence, whereabouts), entity) in fetched.drain(..).zip(entities) {
                 let Some(entity) = entity else { continue };
-                if plan.matches(&entity, now, &lookup) {
+                let matches = plan.matches(&entity, now, &lookup);
+                if lookup.too_much.get() {
+                    return Err(plan.too_many_lookups().into());
+                }
+                if matches {
                     scan.hit(plan, now, seat, Hit { sequence, entity, whereabouts });
                 }
                 if scan.more && !plan.page.count && plan.order.is_none() {
@@ -228,7 +243,11 @@ fn wanted(plan: &EntityPlan) -> usize {
 impl Scan {
     fn hit(&mut self, plan: &EntityPlan, now: Timestamp, seat: SeatNumber, hit: Hit) {
         self.matches += 1;
-        if plan.order.is_some() {
+        if let Some(order) = &plan.order {
+            let place = self.place.as_ref();
+            if place.is_some_and(|at| !order.is_behind(at, &hit.entity, now, hit.sequence)) {
+                return;
+            }
             self.page.push(hit);
             if self.page.len() >= wanted(plan).saturating_mul(2).saturating_add(SPARE) {
                 self.keep_first(plan, now);
@@ -256,17 +275,14 @@ impl Scan {
     fn found(mut self, plan: &EntityPlan, now: Timestamp) -> Found {
         if plan.order.is_some() {
             self.keep_first(plan, now);
-            let page = self.page.drain(..).skip(plan.page.offset);
-            return Found {
-                entities: page.map(|hit| hit.entity).collect(),
-                count: plan.page.count.then_some(self.matches),
-                more: self.more,
-                next: None,
-            };
+            self.page.drain(..plan.page.offset.min(self.page.len()));
         }
         let last = self.page.last().filter(|_| self.more);
         Found {
-            next: last.map(|hit| anchor(hit.sequence)),
+            next: last.and_then(|hit| match &plan.order {
+                Some(order) => order.place_behind(&hit.entity, now, hit.sequence),
+                None => Some(anchor(hit.sequence)),
+            }),
             entities: self.page.into_iter().map(|hit| hit.entity).collect(),
             count: plan.page.count.then_some(self.matches),
             more: self.more,
@@ -280,8 +296,11 @@ fn anchor(sequence: u64) -> Anchor {
 }
 
 fn read_anchor(anchor: &Anchor) -> Result<u64, StoreError> {
-    u64::from_str_radix(anchor.as_str(), 16)
-        .map_err(|_| StoreError::BadAnchor(anchor.as_str().chars().take(32).collect()))
+    u64::from_str_radix(anchor.as_str(), 16).map_err(|_| bad_anchor(anchor))
+}
+
+fn bad_anchor(anchor: &Anchor) -> StoreError {
+    StoreError::BadAnchor(anchor.as_str().chars().take(32).collect())
 }
 
 /// Linked entities, for queries that follow Relationships.
@@ -289,6 +308,8 @@ struct TenantLookup<'a> {
     inner: &'a Inner,
     tenant: &'a Tenant,
     now: Timestamp,
+    allowed: Lookups,
+    too_much: Cell<bool>,
 }
 
 impl Lookup for TenantLookup<'_> {
@@ -296,5 +317,13 @@ impl Lookup for TenantLookup<'_> {
         // A damaged record was reported where it was met; here it links to nothing.
         let entity = self.inner.entity(self.tenant, id).ok().flatten()?;
         entity.is_alive(self.now).then_some(entity)
+    }
+
+    fn most(&self) -> Lookups {
+        self.allowed
+    }
+
+    fn was_too_much(&self) {
+        self.too_much.set(true);
     }
 }

@@ -1,6 +1,7 @@
 //! Queries: the database narrows, orders, pages and counts as far as the compiled filter is exact;
 //! what it may let through in excess is evaluated again here, a batch at a time.
 
+mod behind;
 mod led;
 mod linked;
 mod page;
@@ -16,7 +17,7 @@ use self::page::{Hit, Hits};
 use super::compile::Compiled;
 use super::{Inner, document, read};
 use crate::model::{TenantId, Timestamp};
-use crate::query::{Anchor, EntityPlan};
+use crate::query::{Anchor, EntityPlan, Place};
 use crate::store::{Found, StoreError};
 
 /// How many entities come at once when it is not known how many are needed.
@@ -35,14 +36,18 @@ pub(super) async fn find(
     plan: &EntityPlan,
     now: Timestamp,
 ) -> Result<Found, StoreError> {
-    let after = plan.page.after.as_ref().map(read_anchor).transpose()?;
+    let (after, place) = match (&plan.page.after, &plan.order) {
+        (None, _) => (None, None),
+        (Some(anchor), None) => (Some(read_anchor(anchor)?), None),
+        (Some(anchor), Some(order)) => {
+            (None, Some(order.place(anchor).ok_or_else(|| bad_anchor(anchor))?))
+        }
+    };
     let compiled = Compiled::new(tenant, plan, now);
     if compiled.is_never {
         return Ok(Found { count: plan.page.count.then_some(0), ..Found::default() });
     }
-    // Where an order of its own was asked for, only an offset can continue.
-    let after = after.filter(|_| plan.order.is_none());
-    let finder = Finder { inner, tenant, plan, now, compiled, after };
+    let finder = Finder { inner, tenant, plan, now, compiled, after, place };
     if finder.compiled.sort.is_none() {
         return finder.in_own_order().await;
     }
@@ -74,6 +79,8 @@ struct Finder<'a> {
     compiled: Compiled,
     /// The page begins after this stamp.
     after: Option<i64>,
+    /// The page of an order begins behind this place.
+    place: Option<Place>,
 }
 
 impl Finder<'_> {
@@ -87,6 +94,9 @@ impl Finder<'_> {
         if self.compiled.is_exact && page.offset > 0 && !self.has_odd_ones().await? {
             filter = self.compiled.plain_ones();
             skipped = page.offset;
+        }
+        if let (Some(place), Some(order)) = (&self.place, &self.plan.order) {
+            filter = behind::behind(&filter, order, place).ok_or_else(|| self.wrong_place())?;
         }
         let wanted = page.limit.saturating_add(page.offset - skipped).saturating_add(1);
         let surplus = if self.compiled.is_exact { 0 } else { wanted / 2 + 16 };
@@ -125,7 +135,8 @@ impl Finder<'_> {
     /// One page, and how many there are, by evaluating everything.
     async fn page_and_count(&self) -> Result<Found, StoreError> {
         let page = &self.plan.page;
-        let mut hits = Hits::paged(page.offset, page.limit, self.after);
+        let hits = Hits::paged(page.offset, page.limit, self.after);
+        let mut hits = hits.behind(self.place.as_ref(), self.plan, self.now);
         let mut cursor = self.scan(self.compiled.candidates(), self.compiled.sort.clone()).await?;
         while self.read_batch(&mut cursor, &mut hits, Until::End).await? {}
         let count = hits.matches();
@@ -155,7 +166,8 @@ impl Finder<'_> {
     /// One page of an order that only the evaluator knows: everything is read, and no more is kept
     /// than leads up to the end of the page.
     async fn all_in_order(&self) -> Result<Found, StoreError> {
-        let mut hits = Hits::ordered(self.plan, self.now);
+        let hits = Hits::ordered(self.plan, self.now);
+        let mut hits = hits.behind(self.place.as_ref(), self.plan, self.now);
         let mut cursor = self.scan(self.compiled.candidates(), None).await?;
         while self.read_batch(&mut cursor, &mut hits, Until::End).await? {}
         let count = self.plan.page.count.then_some(hits.matches());
@@ -248,14 +260,21 @@ impl Finder<'_> {
         Ok((Hit { created: held.stamps.created, held, is_known }, is_odd))
     }
 
+    /// The refusal of a place that is none of an order that the database knows.
+    fn wrong_place(&self) -> StoreError {
+        self.plan.page.after.as_ref().map_or(StoreError::BadAnchor(String::new()), bad_anchor)
+    }
+
     fn found(&self, hits: Hits<'_>, count: Option<u64>) -> Found {
         let (page, more) = hits.into_page();
         self.shown(page, more, count)
     }
 
     fn shown(&self, page: Vec<Hit>, more: bool, count: Option<u64>) -> Found {
-        let next = page.last().filter(|_| more && self.plan.order.is_none());
-        let next = next.map(|hit| anchor(hit.created));
+        let next = page.last().filter(|_| more).and_then(|hit| match &self.plan.order {
+            Some(order) => order.place_behind(&hit.held.entity, self.now, hit.created as u64),
+            None => Some(anchor(hit.created)),
+        });
         let mut entities = Vec::with_capacity(page.len());
         for hit in page {
             entities.push(hit.held.entity.clone());
@@ -295,5 +314,9 @@ fn read_anchor(anchor: &Anchor) -> Result<i64, StoreError> {
     i64::from_str_radix(anchor.as_str(), 16)
         .ok()
         .filter(|stamp| *stamp >= 0)
-        .ok_or_else(|| StoreError::BadAnchor(anchor.as_str().chars().take(32).collect()))
+        .ok_or_else(|| bad_anchor(anchor))
+}
+
+fn bad_anchor(anchor: &Anchor) -> StoreError {
+    StoreError::BadAnchor(anchor.as_str().chars().take(32).collect())
 }

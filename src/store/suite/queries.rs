@@ -8,9 +8,9 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::jsonld::{Context, Document};
-use crate::model::{Kind, TypeTerm};
-use crate::query::{Filter, FilterOptions, GeoFilter, GeoParams, Limits, Lookup, Order};
-use crate::query::{OrderParams, Pattern, ScopeFilter, parse_attrs};
+use crate::model::{Attribute, Datum, Instance, Kind, OneOrMany, TypeTerm};
+use crate::query::{ErrorKind, Filter, FilterOptions, GeoFilter, GeoParams, Limits, Lookup};
+use crate::query::{Lookups, Order, OrderParams, Pattern, ScopeFilter, parse_attrs};
 use crate::store::samples::{self, attribute_name, place};
 
 /// A context in which the sample attributes are called `a0` to `a9` and the types `T0` to `T9`.
@@ -250,6 +250,7 @@ pub(in crate::store) fn plan() -> impl Strategy<Value = EntityPlan> + Clone {
                 geo,
                 order,
                 page: Page { offset, limit, count, after: None },
+                ..EntityPlan::default()
             }
         })
 }
@@ -306,6 +307,42 @@ pub async fn a_store_finds_what_the_evaluator_finds<B: Backend>() {
         matched > 1_000 && narrowed > 1_000,
         "the queries say something: {matched}, {narrowed}"
     );
+}
+
+/// A query that follows a Relationship finds what it leads to, however far down the list; where
+/// that is more than may be looked at, it is refused and not answered with nothing.
+pub async fn links_are_followed_to_the_end_or_refused<B: Backend>() {
+    const TARGETS: usize = 2_500;
+    let backend = B::start().await;
+    let store = backend.store();
+    let target = |id: usize| {
+        let mut entity = bare_entity(id, 0);
+        entity.attributes.insert(attribute_name(0), property(id as f64));
+        create(entity)
+    };
+    let all: Vec<EntityId> = (0..TARGETS).map(entity_id).collect();
+    let mut hub = bare_entity(TARGETS, 1);
+    let link = Datum::Relationship(OneOrMany::Many(Box::new(all)));
+    hub.attributes.insert(attribute_name(1), Attribute::one(Instance::new(link)));
+    let writes = (0..TARGETS).map(target).chain([create(hub)]).collect();
+    store.commit(&HERE, writes, at(0)).await.unwrap();
+    for (q, found) in [
+        ("a1{a0}==5", true),
+        ("a1{a0}==1500", true),
+        ("a1{a0}==2499", true),
+        ("a1{a0}==2500", false),
+    ] {
+        let found = if found { vec![entity_id(TARGETS)] } else { Vec::new() };
+        assert_eq!(ids(&*store, &query(q), at(0)).await, found, "{q}");
+    }
+    let narrow = |q: &str| EntityPlan { lookups: Lookups(1_000), ..query(q) };
+    assert_eq!(ids(&*store, &narrow("a1{a0}==999"), at(0)).await, [entity_id(TARGETS)]);
+    for q in ["a1{a0}==1000", "a1{a0}==9999", "a1{a0}!=5;a1{a0}==1500"] {
+        let error = store.find(&HERE, &narrow(q), at(0)).await.unwrap_err();
+        let StoreError::Unanswerable(error) = error else { panic!("{q}: {error}") };
+        assert_eq!(error.kind, ErrorKind::TooComplex, "{q}");
+        assert!(error.message.contains("1000") && error.message.contains("limits.query_links"));
+    }
 }
 
 /// With many entities and few matches, before and after an index is there, and while data change.

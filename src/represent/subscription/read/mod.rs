@@ -13,7 +13,7 @@ use super::{Draft, ReadLimits, Subscription, SubscriptionError, Timing, Trigger,
 use crate::jsonld::Context;
 use crate::model::{AttrName, SubscriptionId, Timestamp, TypeSelection, check_uri};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Page, Pattern,
+    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Pattern,
     ScopeFilter, Selector, Term, parse_types,
 };
 use crate::represent::ReadError;
@@ -135,7 +135,7 @@ impl Reading<'_> {
             geo: self.geoquery()?,
             scope: scope.map_err(|error| SubscriptionError::from(error).within("scopeQ"))?,
             order: self.order()?,
-            page: Page::default(),
+            ..EntityPlan::default()
         })
     }
 

@@ -54,7 +54,15 @@ impl Finder<'_> {
                 },
             };
             let (is_end, by_value) = (came.is_end, came.at_least.is_none());
-            let (hits, sure) = self.in_order(came);
+            let (mut hits, mut sure) = self.in_order(came);
+            if let (Some(order), Some(place)) = (&self.plan.order, &self.place) {
+                let behind = |hit: &Hit| {
+                    order.is_behind(place, &hit.held.entity, self.now, hit.created as u64)
+                };
+                let before = hits.iter().take_while(|hit| !behind(hit)).count();
+                hits.drain(..before);
+                sure = sure.saturating_sub(before);
+            }
             if (is_end && by_value) || (sure >= wanted && hits.len() > wanted) {
                 return Ok(Some(self.page_of(hits)));
             }

@@ -4,7 +4,7 @@
 //! round trip, and those evaluations begin anew, until none misses anything: as many rounds as the
 //! query follows links.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -12,10 +12,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::super::Inner;
 use super::page::{Hit, Hits};
 use crate::model::{EntityId, Stored, TenantId, Timestamp};
-use crate::query::{EntityPlan, Lookup};
+use crate::query::{EntityPlan, Lookup, Lookups};
 use crate::store::StoreError;
 
-/// How many candidates are evaluated together. Each may look a thousand entities up.
+/// How many candidates are evaluated together.
 pub(super) const AT_ONCE: usize = 32;
 
 /// How many entities are fetched in one round trip.
@@ -46,9 +46,15 @@ impl<'a> Linked<'a> {
     ) -> Result<(), StoreError> {
         let mut matches: Vec<Option<bool>> = vec![None; doubtful.len()];
         loop {
-            let missing = self.evaluate(plan, doubtful, &mut matches);
+            let left = matches.iter().filter(|one| one.is_none()).count();
+            let missing = self.evaluate(plan, doubtful, &mut matches)?;
             if missing.is_empty() {
                 break;
+            }
+            // Only when some were decided, or those who need most would never be.
+            let decided = matches.iter().filter(|one| one.is_none()).count() < left;
+            if decided && self.found.len() > REMEMBERED {
+                self.found.clear();
             }
             self.fetch(missing).await?;
         }
@@ -69,8 +75,13 @@ impl<'a> Linked<'a> {
         plan: &EntityPlan,
         candidates: &[Hit],
         matches: &mut [Option<bool>],
-    ) -> Vec<EntityId> {
-        let lookup = Noting { found: &self.found, missing: RefCell::default() };
+    ) -> Result<Vec<EntityId>, StoreError> {
+        let lookup = Noting {
+            found: &self.found,
+            missing: RefCell::default(),
+            most: plan.lookups,
+            too_much: Cell::new(false),
+        };
         let mut all_missing = FxHashSet::default();
         for (hit, matches) in candidates.iter().zip(matches) {
             if matches.is_some() || all_missing.len() >= ROUND {
@@ -78,12 +89,16 @@ impl<'a> Linked<'a> {
             }
             let holds = plan.matches(&hit.held.entity, self.now, &lookup);
             let missing = lookup.missing.take();
+            // Some of the missing may decide before it is too much.
+            if lookup.too_much.take() && missing.is_empty() {
+                return Err(plan.too_many_lookups().into());
+            }
             if missing.is_empty() {
                 *matches = Some(holds);
             }
             all_missing.extend(missing);
         }
-        all_missing.into_iter().collect()
+        Ok(all_missing.into_iter().collect())
     }
 
     async fn fetch(&mut self, missing: Vec<EntityId>) -> Result<(), StoreError> {
@@ -103,6 +118,8 @@ impl<'a> Linked<'a> {
 struct Noting<'a> {
     found: &'a FxHashMap<EntityId, Option<Arc<Stored>>>,
     missing: RefCell<Vec<EntityId>>,
+    most: Lookups,
+    too_much: Cell<bool>,
 }
 
 impl Lookup for Noting<'_> {
@@ -114,5 +131,12 @@ impl Lookup for Noting<'_> {
                 None
             }
         }
+    }
+    fn most(&self) -> Lookups {
+        self.most
+    }
+
+    fn was_too_much(&self) {
+        self.too_much.set(true);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::cache::Held;
 use crate::model::Timestamp;
-use crate::query::EntityPlan;
+use crate::query::{EntityPlan, Order, Place};
 
 /// How many hits are gathered beyond twice those that are wanted before they are put in order.
 const SPARE: usize = 1_024;
@@ -26,6 +26,8 @@ pub(super) struct Hits<'a> {
     seen: usize,
     last_seen: Option<i64>,
     way: Way<'a>,
+    /// Those up to this place of the order are counted only.
+    behind: Option<(&'a Order, &'a Place, Timestamp)>,
 }
 
 /// How hits come.
@@ -54,7 +56,21 @@ impl<'a> Hits<'a> {
     }
 
     fn new(way: Way<'a>) -> Self {
-        Self { list: Vec::new(), matches: 0, more: false, seen: 0, last_seen: None, way }
+        Self {
+            list: Vec::new(),
+            matches: 0,
+            more: false,
+            seen: 0,
+            last_seen: None,
+            way,
+            behind: None,
+        }
+    }
+
+    /// The page begins behind a place, if the plan has an order.
+    pub fn behind(self, place: Option<&'a Place>, plan: &'a EntityPlan, now: Timestamp) -> Self {
+        let behind = plan.order.as_ref().zip(place).map(|(order, place)| (order, place, now));
+        Self { behind, ..self }
     }
 
     /// A candidate came, whether it matches or not.
@@ -76,6 +92,11 @@ impl<'a> Hits<'a> {
     /// One more.
     pub fn add(&mut self, hit: Hit) {
         self.matches += 1;
+        if let Some((order, place, now)) = self.behind
+            && !order.is_behind(place, &hit.held.entity, now, hit.created as u64)
+        {
+            return;
+        }
         match &mut self.way {
             Way::Ordered { plan, .. } => {
                 let room = wanted(plan).saturating_mul(2).saturating_add(SPARE);
