@@ -80,7 +80,8 @@ fn subscription(number: usize, sink: &str) -> Subscription {
     .to_string();
     let terms = serde_json::json!({"step": "https://example.org/step"});
     let context = Context::local(&Document::from_json(&terms)).unwrap();
-    let limits = ReadLimits { query: query::Limits::default(), join_level: 1, join_entities: 1 };
+    let query = query::Limits::default();
+    let limits = ReadLimits { query, join_level: 1, join_entities: 1, join_bytes: 1 << 20 };
     let document = Document::parse(text.as_bytes(), &ParseLimits::default()).unwrap();
     let setting = Setting {
         id: SubscriptionId::from_trusted(&format!("urn:s:{number}")),

@@ -270,3 +270,23 @@ fn rules_are_seen_and_changed(broker: &Served, folder: &Path) {
     let wrong = lanna(folder, &["history", "unset", "River", "--to", &broker.url()]).output();
     assert!(!wrong.unwrap().status.success(), "there is none any more");
 }
+
+#[test]
+fn what_an_agency_published_is_imported_by_the_mapping_of_its_feed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("feeds/air4thai.sample.json");
+    let words = |name| ["import", "--data", "data", "--feed", name, sample.to_str().unwrap()];
+    // Some of its records may be told to be refused; what is taken stays.
+    lanna(folder, &words("air4thai")).output().unwrap();
+    let broker = Served::start(folder);
+    let (status, stations) = broker.get("/ngsi-ld/v1/entities?local=true&limit=100");
+    assert_eq!(status, 200, "{stations}");
+    let lampang = |one: &&Value| one["id"].as_str().unwrap().ends_with("air4thai:37t");
+    let lampang = stations.as_array().unwrap().iter().find(lampang).expect("a station");
+    assert!(lampang.to_string().contains("61.2"), "{lampang}");
+    drop(broker);
+    let other = lanna(folder, &words("no-such-feed")).output().unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    assert!(text(&other.stderr).contains("no-such-feed"), "{}", text(&other.stderr));
+}

@@ -215,7 +215,9 @@ impl Broker {
     }
 
     fn reader_by<'c>(&self, context: &'c Context, reading: Reading) -> Reader<'c> {
-        Reader::new(context, reading).with_geometry_limits(self.query_limits.geometry)
+        Reader::new(context, reading)
+            .with_geometry_limits(self.query_limits.geometry)
+            .with_type_limit(self.limits.types)
     }
 
     /// Commits one write; its refusal becomes the operation's error.

@@ -88,7 +88,7 @@ impl Broker {
 
 /// The models, which from now on see every entity before it is kept.
 async fn open_models(config: &Config, store: &Arc<dyn Store>) -> Result<Arc<Models>, OpenError> {
-    let models = Arc::new(Models::new(&config.models)?);
+    let models = Arc::new(Models::new(&config.models)?.with_type_limit(config.limits.types));
     models.load(&**store).await?;
     store.guard(models.clone());
     // Compiling them takes a moment, which the first write should not have to wait for.
@@ -123,6 +123,7 @@ fn mongo_settings(config: &Config, url: &str) -> mongo::Settings {
         time_limit: own.time_limit,
         patience: own.patience,
         cache_bytes: own.cache.0,
+        max_rewrite_bytes: config.limits.batch_rewrites.bytes() as u64,
         ..mongo::Settings::new(url)
     }
 }
@@ -136,6 +137,7 @@ fn store_settings(config: &Config) -> Settings {
     Settings {
         durability,
         memory_bytes: (memory > 0).then_some(memory),
+        max_rewrite_bytes: config.limits.batch_rewrites.bytes() as u64,
         ..Settings::new(&config.store.data)
     }
 }

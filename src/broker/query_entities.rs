@@ -5,8 +5,8 @@ use super::federation::Everywhere;
 use super::{Answer, Broker, Call, Error, MapTexts, MapUse, Origin};
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Lookups, Order, OrderParams, Page,
-    Pattern, ScopeFilter, Selector, parse_attrs, parse_types,
+    Alternatives, EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Lookups, Order,
+    OrderParams, Page, ScopeFilter, Selector, parse_attrs, parse_types,
 };
 use crate::represent::Rendering;
 use crate::store::Found;
@@ -218,18 +218,13 @@ impl Broker {
         texts: &[SelectorTexts],
     ) -> Result<Vec<Selector>, Error> {
         let limits = self.query_limits;
-        let mut selectors = Vec::with_capacity(texts.len());
+        let mut alternatives = Alternatives::new("entities", &limits);
         for text in texts {
             let types = text.types.as_deref();
-            let pattern = text.id_pattern.as_deref();
-            selectors.push(Selector {
-                ids: text.ids.clone(),
-                id_pattern: pattern
-                    .map(|text| Pattern::parse("idPattern", text, &limits))
-                    .transpose()?,
-                types: types.map(|text| parse_types(text, &call.context, &limits)).transpose()?,
-            });
+            let types = types.map(|text| parse_types(text, &call.context, &limits)).transpose()?;
+            alternatives.add(text.ids.clone(), text.id_pattern.as_deref(), types)?;
         }
+        let mut selectors = alternatives.finish();
         // A lone selector that says nothing selects everything.
         if selectors.iter().all(|selector| *selector == Selector::default()) {
             selectors.clear();

@@ -93,8 +93,9 @@ impl Subscriptions {
         limits: &Limits,
         query: query::Limits,
     ) -> Self {
-        let Limits { join_level, join_entities, .. } = *limits;
-        let limits = ReadLimits { query, join_level, join_entities };
+        let Limits { join_level, join_entities, join_bytes, .. } = *limits;
+        let join_bytes = join_bytes.bytes();
+        let limits = ReadLimits { query, join_level, join_entities, join_bytes };
         Self { store, contexts, notifier, limits, updating: tokio::sync::Mutex::default() }
     }
 

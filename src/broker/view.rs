@@ -95,6 +95,7 @@ impl Broker {
             level,
             contained_by: texts.contained_by.clone(),
             limit: self.limits.join_entities,
+            bytes: self.limits.join_bytes.bytes(),
         }))
     }
 

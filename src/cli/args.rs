@@ -172,6 +172,14 @@ fn import() -> Clap {
                 .value_parser(|text: &str| text.parse::<Format>())
                 .default_value("auto"),
         )
+        .arg(
+            option("feed", "NAME|FILE", "The feed, or mapping file, whose document the file is")
+                .conflicts_with_all(["format", "mapping", "update"])
+                .long_help(
+                    "The feed, or mapping file, whose document the file is, like air4thai: `lanna \
+                     feeds list` names them. The mapping says what becomes of its records.",
+                ),
+        )
         .arg(option("to", "URL", "A running broker to import into, like http://127.0.0.1:9090"))
         .arg(
             option("tenant", "NAME", "The tenant; the default one when absent")
@@ -324,6 +332,7 @@ fn understood_import(matches: &ArgMatches) -> Import {
         context: text("entity-context"),
         mode: if matches.get_flag("update") { Mode::Update } else { Mode::Replace },
         mapping: text("mapping").map(PathBuf::from),
+        feed: text("feed"),
         resume: matches.get_flag("resume"),
     }
 }
@@ -444,6 +453,12 @@ mod tests {
         assert_eq!((import.options.format, import.options.batch), (Format::KeyValues, 100));
         assert_eq!(import.tenant.name(), Some("Lampang"));
         assert_eq!((import.context.as_deref(), import.mode), (Some("c.jsonld"), Mode::Update));
+        let words = ["import", "f.json", "--format", "simplified"];
+        let Command::Import(import) = invoked(&words).command else { panic!("an import") };
+        assert_eq!((import.options.format, import.feed), (Format::KeyValues, None));
+        let words = ["import", "f.json", "--feed", "air4thai"];
+        let Command::Import(import) = invoked(&words).command else { panic!("an import") };
+        assert_eq!(import.feed.as_deref(), Some("air4thai"));
     }
 
     #[test]

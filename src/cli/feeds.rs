@@ -99,7 +99,7 @@ fn check(out: &mut impl Write, config: &Config, names: &[String]) -> Result<(), 
 }
 
 /// A mapping by its name or its file.
-fn named(config: &Config, name: &str) -> Result<Mapping, Failure> {
+pub(super) fn named(config: &Config, name: &str) -> Result<Mapping, Failure> {
     if name.ends_with(".toml") || name.contains('/') {
         return Ok(read_mapping(Path::new(name))?);
     }

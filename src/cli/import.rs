@@ -11,6 +11,7 @@ use std::{
 use lanna::{
     broker::{Broker, OpenError},
     config::Config,
+    feed::NotReadable,
     import::{
         self, ContextChoice, ImportError, LocalSink, Mode, Options, RemoteSink, Sink, SinkError,
         Summary,
@@ -19,6 +20,9 @@ use lanna::{
     store::StoreError,
 };
 use serde_json::Value;
+
+use super::feed_file::{self, Entities};
+use super::feeds;
 
 /// What to import, and where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +38,8 @@ pub struct Import {
     pub mode: Mode,
     /// What the columns of a table mean, as a JSON file.
     pub mapping: Option<PathBuf>,
+    /// The feed, or its mapping file, that the file is a document of.
+    pub feed: Option<String>,
     /// How far the import is, is kept beside the file, and where it is, it goes on.
     pub resume: bool,
 }
@@ -47,6 +53,10 @@ pub enum Failure {
     Context { file: PathBuf, why: serde_json::Error },
     #[error("the mapping {} cannot be used: {why}", .file.display())]
     Mapping { file: PathBuf, why: serde_json::Error },
+    #[error(transparent)]
+    Feed(#[from] Box<feeds::Failure>),
+    #[error("it is no document of the feed {feed}: {why}")]
+    NotReadable { feed: String, why: NotReadable },
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -73,20 +83,27 @@ pub fn run(config: &Config, mut import: Import) -> Result<(), Failure> {
     if import.options.format.is_history() {
         import.mode = Mode::History;
     }
+    let entities = match import.feed.clone() {
+        Some(feed) => Some(feed_file::read(config, &feed, &mut import)?),
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let context = context(import.context.as_deref())?;
+        let context = match (import.context.as_deref(), &entities) {
+            (None, Some(entities)) => entities.context.clone(),
+            (named, _) => context(named)?,
+        };
         match import.to.clone() {
             Some(address) => {
                 let sink =
                     RemoteSink::connect(&address, &import.tenant, &context, import.mode).await?;
-                take(import, &sink).await
+                take(import, entities, &sink).await
             }
             None => {
                 let broker = Arc::new(Broker::open(config).await?);
                 let (tenant, mode) = (import.tenant.clone(), import.mode);
                 let sink = LocalSink::new(broker.clone(), tenant, context, mode)?;
-                let taken = take(import, &sink).await;
+                let taken = take(import, entities, &sink).await;
                 broker.close().await?;
                 taken
             }
@@ -94,8 +111,15 @@ pub fn run(config: &Config, mut import: Import) -> Result<(), Failure> {
     })
 }
 
-async fn take(import: Import, sink: &dyn Sink) -> Result<(), Failure> {
-    let (input, size) = open(import.file.as_deref())?;
+async fn take(import: Import, entities: Option<Entities>, sink: &dyn Sink) -> Result<(), Failure> {
+    let unread = entities.as_ref().map_or(0, |entities| entities.refused);
+    let (input, size): (Box<dyn Read + Send>, _) = match entities {
+        Some(entities) => {
+            let size = entities.lines.len() as u64;
+            (Box::new(io::Cursor::new(entities.lines)), Some(size))
+        }
+        None => open(import.file.as_deref())?,
+    };
     let mut progress = Progress::new(size);
     let bookmark = Bookmark::of(&import);
     let mut options = import.options;
@@ -116,7 +140,7 @@ async fn take(import: Import, sink: &dyn Sink) -> Result<(), Failure> {
         Err(error) => error.summary(),
     };
     writeln!(io::stdout(), "{summary}")?;
-    match result?.refused {
+    match result?.refused + unread {
         0 => Ok(()),
         refused => Err(Failure::Refused(refused)),
     }

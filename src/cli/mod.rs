@@ -3,6 +3,7 @@
 mod args;
 mod desk;
 mod explain;
+mod feed_file;
 mod feeds;
 mod history;
 mod import;

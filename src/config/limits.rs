@@ -24,13 +24,22 @@ settings! {
         items: usize = 1_000_000,
         /// How many elements a batch operation takes.
         batch: usize = 10_000,
+        /// How many bytes of entities a batch operation may make anew by changing parts of them:
+        /// a small change makes all of a large entity again, which takes the writer about ten
+        /// milliseconds a megabyte. Further elements are answered 400, each by itself.
+        batch_rewrites: ByteSize = ByteSize::mebi(256),
         /// How many results a page holds when the request does not say.
         page_default: usize = 20,
+        /// How many types an entity may have, over all that is written to it; more are answered
+        /// 400. Real entities have one, or a few where models refine each other.
+        types: usize = 64,
         /// The most results that a page may hold; more is answered 403 TooManyResults.
         page_max: usize = 1_000,
-        /// How many terms a query may have; more is answered 403 TooComplexQuery.
+        /// How many terms a query may have; more is answered 403 TooComplexQuery. The types and
+        /// patterns of all EntitySelectors of a Query or a Subscription count together.
         query_terms: usize = 512,
-        /// How much memory a regular expression may compile to.
+        /// How much memory a regular expression may compile to; those of all EntitySelectors of a
+        /// Query or a Subscription together eight times that.
         regex: ByteSize = ByteSize::kibi(256),
         /// How many positions a geometry may have.
         vertices: usize = 10_000,
@@ -41,6 +50,9 @@ settings! {
         query_links: usize = 10_000,
         /// How many linked entities one answer may hold.
         join_entities: usize = 10_000,
+        /// How large an answer may be for further linked entities to be put into it; beyond that,
+        /// as beyond `join_entities`, Relationships keep their ids alone.
+        join_bytes: ByteSize = ByteSize::mebi(64),
         /// How many context sources may be registered in a tenant; each takes about 3 KB of memory.
         registrations: usize = 200_000,
         /// How many entries one registration may have: of its information, entities, names,

@@ -272,7 +272,7 @@ fn narrowed(wanted: &Selector, own: &EntityInfo) -> Option<Selector> {
         }
         (None, pattern) => narrowed_ids(wanted, pattern.as_ref())?,
     };
-    Some(Selector { ids, id_pattern, types })
+    Some(Selector { ids, id_pattern, types, ordered: false })
 }
 
 fn narrowed_ids(

@@ -74,6 +74,7 @@ fn selector(types: Option<&str>, ids: &[&str], pattern: Option<&str>) -> Selecto
             crate::query::Pattern::parse("idPattern", text, &limits).expect("a pattern")
         }),
         types: types.map(|text| parse_types(text, context(), &limits).expect("types")),
+        ..Selector::default()
     }
 }
 

@@ -67,13 +67,15 @@ impl Format {
 
 /// No format has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a format: use auto, ngsi-ld, key-values, temporal or csv")]
+#[error("{0:?} is not a format: use auto, ngsi-ld, key-values (or simplified), temporal or csv")]
 pub struct NotAFormat(pub String);
 
 impl std::str::FromStr for Format {
     type Err = NotAFormat;
 
     fn from_str(text: &str) -> Result<Self, NotAFormat> {
+        // The specification calls key-values simplified (4.5.4).
+        let text = if text == "simplified" { Format::KeyValues.word() } else { text };
         Format::ALL
             .into_iter()
             .find(|format| format.word() == text)

@@ -21,6 +21,7 @@ mod plan;
 mod projection;
 mod scan;
 mod scope;
+mod select;
 mod spelling;
 mod term;
 #[cfg(test)]
@@ -50,5 +51,6 @@ pub use pattern::Pattern;
 pub use plan::{Anchor, EntityPlan, Lookup, Lookups, NoLookup, Page, Selector};
 pub use projection::{Branch, Item, Projection, Tree, View};
 pub use scope::{ScopeFilter, ScopePattern};
+pub use select::Alternatives;
 pub use spelling::{Spelled, compacted, spelled};
 pub use term::Term;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Limits, QueryError};
+use super::{ErrorKind, Limits, QueryError};
 
 /// A regular expression, found anywhere in a text unless it is anchored. It runs in time linear
 /// in the text, whatever it says.
@@ -18,6 +18,52 @@ impl Pattern {
     /// Compiles an expression of the parameter. What it means beyond POSIX (`\d`, `\b`, `(?i)`) is
     /// understood too; back-references and look-around, which POSIX has not, are refused.
     pub fn parse(parameter: &'static str, text: &str, limits: &Limits) -> Result<Self, QueryError> {
+        Self::compile(parameter, text, limits, limits.pattern_bytes)
+    }
+
+    /// Compiles one of several expressions that share a budget of memory.
+    pub fn parse_within(
+        parameter: &'static str,
+        text: &str,
+        limits: &Limits,
+        costs: &mut Costs,
+    ) -> Result<Self, QueryError> {
+        // How large a compiled expression is can only be asked by trying.
+        for part in PARTS {
+            let bytes = limits.pattern_bytes / part;
+            match Self::compile(parameter, text, limits, bytes) {
+                Err(error) if error.kind == ErrorKind::TooComplex && part > 1 => {}
+                Err(error) => return Err(error),
+                Ok(_) if bytes > costs.left => break,
+                Ok(pattern) => {
+                    costs.left -= bytes;
+                    return Ok(pattern);
+                }
+            }
+        }
+        let why = "the regular expressions would together need too much memory (limits.regex)";
+        Err(QueryError::too_complex(parameter, why))
+    }
+
+    /// One expression that is found wherever one of several is, if there are several and they can
+    /// be put together.
+    pub fn any(several: &[Pattern], limits: &Limits) -> Option<Self> {
+        let texts: Vec<&str> = several.iter().map(Self::as_str).collect();
+        let text = match texts.as_slice() {
+            [] | [_] => return None,
+            texts => format!("({})", texts.join(")|(")),
+        };
+        let bytes = limits.pattern_bytes.saturating_mul(SHARES + 1);
+        let regex = build(&translated(&text)?, bytes).ok()?;
+        Some(Self { text: text.into(), regex })
+    }
+
+    fn compile(
+        parameter: &'static str,
+        text: &str,
+        limits: &Limits,
+        bytes: usize,
+    ) -> Result<Self, QueryError> {
         if text.chars().count() > limits.pattern_chars {
             return Err(QueryError::too_complex(
                 parameter,
@@ -34,12 +80,7 @@ impl Pattern {
                 None,
             ));
         };
-        let regex = RegexBuilder::new(&translated)
-            .dot_matches_new_line(true)
-            .size_limit(limits.pattern_bytes)
-            .nest_limit(64)
-            .build();
-        match regex {
+        match build(&translated, bytes) {
             Ok(regex) => Ok(Self { text: text.into(), regex }),
             Err(regex::Error::CompiledTooBig(_)) => Err(QueryError::too_complex(
                 parameter,
@@ -61,6 +102,34 @@ impl Pattern {
     /// The expression as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+fn build(translated: &str, bytes: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(translated)
+        .dot_matches_new_line(true)
+        .size_limit(bytes)
+        .nest_limit(64)
+        .build()
+}
+
+/// How many expressions of the largest size one query may have. Eight of 256 KiB are 2 MiB, which
+/// is also room for some two hundred and fifty small ones.
+const SHARES: usize = 8;
+
+/// Which parts of the largest size are told apart.
+const PARTS: [usize; 3] = [32, 4, 1];
+
+/// How much memory the expressions of one query may still take.
+#[derive(Debug)]
+pub struct Costs {
+    left: usize,
+}
+
+impl Costs {
+    /// Nothing is spent yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self { left: limits.pattern_bytes.saturating_mul(SHARES) }
     }
 }
 

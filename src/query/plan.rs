@@ -37,6 +37,8 @@ impl Default for Lookups {
 pub struct Selector {
     /// One of these, if there are any. They take precedence over the pattern.
     pub ids: Vec<EntityId>,
+    /// Whether the ids are in order, so that one is found among many without looking at all.
+    pub ordered: bool,
     pub id_pattern: Option<Pattern>,
     pub types: Option<TypeSelection>,
 }
@@ -191,14 +193,17 @@ fn has(entity: &Entity, term: &Term, now: Timestamp) -> bool {
 impl Selector {
     /// Whether the entity is meant.
     pub fn matches(&self, entity: &Entity) -> bool {
-        self.has_id(&entity.id)
-            && self.types.as_ref().is_none_or(|types| types.selects(entity.types.as_slice()))
+        // Types are compared sooner than a pattern is tried.
+        self.types.as_ref().is_none_or(|types| types.selects(entity.types.as_slice()))
+            && self.has_id(&entity.id)
     }
 
     /// Whether an entity of this id may be meant.
     pub fn has_id(&self, id: &EntityId) -> bool {
         if self.ids.is_empty() {
             self.id_pattern.as_ref().is_none_or(|pattern| pattern.is_match(id.as_str()))
+        } else if self.ordered {
+            self.ids.binary_search(id).is_ok()
         } else {
             self.ids.contains(id)
         }
@@ -220,6 +225,7 @@ mod tests {
             id_pattern: pattern
                 .map(|text| Pattern::parse("idPattern", text, &limits).expect("a pattern")),
             types: types.map(|text| parse_types(text, context(), &limits).expect("types")),
+            ..Selector::default()
         }
     }
 

@@ -32,6 +32,7 @@ mod guard;
 /// Copying from one store to another.
 pub mod migrate;
 mod record;
+mod rewrites;
 mod weight;
 
 mod history;
@@ -47,7 +48,8 @@ mod suite;
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Carries out writes in order, each seeing those before it, and answers one by one. A write
-    /// that is refused has no effect and does not hinder the others. When this returns, what was
+    /// that is refused has no effect and does not hinder the others. Of several that change one entity
+    /// only the last is answered with the entity as it was and is. When this returns, what was
     /// done is durable (as far as the backend is configured to be) and visible to everyone.
     ///
     /// A tenant that is not there comes into being with the first entity that is created in it;

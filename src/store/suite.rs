@@ -57,6 +57,7 @@ macro_rules! store_suite {
             what_is_created_is_there,
             every_kind_of_write_does_what_the_model_says,
             a_refused_write_has_no_effect_and_hinders_no_other,
+            a_commit_makes_only_so_much_anew,
             writes_of_one_commit_see_each_other,
             an_entity_deleted_and_created_again_is_new,
             concurrent_changes_to_one_entity_lose_nothing,

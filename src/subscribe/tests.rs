@@ -120,7 +120,8 @@ fn subscribed(id: &str, uri: &str, members: Json) -> Arc<Subscription> {
     if all.get("entities").is_none() && all.get("watchedAttributes").is_none() {
         all["entities"] = json!([{"type": "https://example.org/T0"}]);
     }
-    let limits = ReadLimits { query: query::Limits::default(), join_level: 10, join_entities: 100 };
+    let query = query::Limits::default();
+    let limits = ReadLimits { query, join_level: 10, join_entities: 100, join_bytes: 1 << 20 };
     let (text, terms) = (all.to_string(), json!({"a0": "https://example.org/a0"}));
     let document = Document::parse(text.as_bytes(), &ParseLimits::default()).unwrap();
     let context = Context::local(&Document::from_json(&terms)).expect("a context");

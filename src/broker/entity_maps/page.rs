@@ -162,8 +162,8 @@ pub(in crate::broker) fn only(select: &[Selector], ids: &[EntityId]) -> Option<V
         .iter()
         .map(|one| Selector {
             ids: ids.iter().filter(|id| one.has_id(id)).cloned().collect(),
-            id_pattern: None,
             types: one.types.clone(),
+            ..Selector::default()
         })
         .filter(|one| !one.ids.is_empty())
         .collect();

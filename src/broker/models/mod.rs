@@ -35,6 +35,8 @@ pub struct Models {
     /// From the folder.
     installed: Installed,
     tenants: ArcSwap<FxHashMap<TenantId, Arc<TenantRules>>>,
+    /// How many types an entity may have.
+    most_types: usize,
     findings: Mutex<Findings>,
     warned: Warned,
 }
@@ -79,7 +81,14 @@ impl Models {
             settings: settings.clone(),
             installed,
             tenants: ArcSwap::default(),
+            most_types: usize::MAX,
         })
+    }
+
+    /// Refuses entities that would have more types than that, as many as several writes gave them.
+    pub fn with_type_limit(mut self, most: usize) -> Self {
+        self.most_types = most;
+        self
     }
 
     /// What applies to an entity of a type: its model, and what follows from it.
@@ -158,6 +167,11 @@ impl Models {
 
 impl Guard for Models {
     fn check(&self, tenant: &TenantId, after: &Entity) -> Result<(), Refusal> {
+        let most = self.most_types;
+        if after.types.as_slice().len() > most {
+            let why = format!("an entity may have at most {most} types here (limits.types)");
+            return Err(Refusal::Incomplete(why));
+        }
         let tenants = self.tenants.load();
         let rules = tenants.get(tenant).map(|rules| &**rules);
         if self.is_idle(rules) {

@@ -27,6 +27,7 @@ const LIMITS: ReadLimits = ReadLimits {
     },
     join_level: 10,
     join_entities: 100,
+    join_bytes: 1 << 20,
 };
 
 /// A subscription to everything, with members and notification parameters put over its own.

@@ -80,21 +80,34 @@ pub struct Reader<'c> {
     geometry: geo::Limits,
     /// How many objects inside each other may be read in two ways.
     readings: u8,
+    /// How many types an entity may have.
+    types: usize,
 }
 
 /// An object without a type is read as a value and as an attribute where it is merged, and so are
 /// those in it: every level holds all below it once more.
 const READINGS: u8 = 3;
 
+/// How many types an entity may have unless a reader is told otherwise. Real ones have one, or a
+/// few where models refine each other.
+pub const USUAL_TYPES: usize = 64;
+
 impl<'c> Reader<'c> {
     /// A reader with the usual limits.
     pub fn new(context: &'c Context, reading: Reading) -> Self {
-        Self { context, reading, geometry: geo::Limits::default(), readings: READINGS }
+        let geometry = geo::Limits::default();
+        Self { context, reading, geometry, readings: READINGS, types: USUAL_TYPES }
     }
 
     /// The same reader with other limits to geometries.
     pub fn with_geometry_limits(mut self, limits: geo::Limits) -> Self {
         self.geometry = limits;
+        self
+    }
+
+    /// The same reader with another limit to the types of an entity.
+    pub fn with_type_limit(mut self, types: usize) -> Self {
+        self.types = types;
         self
     }
 
@@ -208,9 +221,17 @@ impl<'c> Reader<'c> {
                         other => Err(wrong(other, "the name of a type")),
                     }
                     .map_err(|error| error.within_item(index))?;
-                    if !types.contains(&name) {
-                        types.push(name);
+                    if types.contains(&name) {
+                        continue;
                     }
+                    // Before more names are remembered, and compared with those that are there.
+                    if types.len() >= self.types {
+                        let most = self.types;
+                        return Err(ReadError::new(format!(
+                            "an entity may have at most {most} types here (limits.types)"
+                        )));
+                    }
+                    types.push(name);
                 }
             }
             other => return Err(wrong(other, EXPECTED)),

@@ -74,6 +74,7 @@ impl EntityInfo {
             ids: self.id.iter().cloned().collect(),
             id_pattern: self.id_pattern.clone(),
             types: (!self.types.is_empty()).then(|| TypeSelection::Of(alternatives())),
+            ..Selector::default()
         }
     }
 }

@@ -287,6 +287,7 @@ fn selector(ids: &[&str], pattern: Option<&str>, types: Option<&str>) -> Selecto
         ids: ids.iter().map(|id| EntityId::parse(id).expect("a URI")).collect(),
         id_pattern: pattern.transpose().expect("a pattern"),
         types: types.map(|text| parse_types(text, context(), &limits).expect("types")),
+        ..Selector::default()
     }
 }
 

@@ -80,6 +80,8 @@ pub struct ReadLimits {
     pub join_level: usize,
     /// How many linked entities a notification may hold.
     pub join_entities: usize,
+    /// How large a notification may be for further ones to be put into it, in bytes.
+    pub join_bytes: usize,
 }
 
 /// Why a Subscription was refused.

@@ -6,7 +6,8 @@ use super::*;
 use crate::jsonld::{Document, ParseLimits};
 use crate::model::{Name, TypeSelection};
 
-const LIMITS: ReadLimits = ReadLimits { query: query_limits(), join_level: 2, join_entities: 100 };
+const LIMITS: ReadLimits =
+    ReadLimits { query: query_limits(), join_level: 2, join_entities: 100, join_bytes: 1 << 20 };
 
 const fn query_limits() -> query::Limits {
     query::Limits {

@@ -14,7 +14,7 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use bytes::Bytes;
 
@@ -51,8 +51,8 @@ pub fn write_entity(
     now: Timestamp,
     linked: &Linked,
 ) -> Written {
-    let view = rendering.projection.view();
-    write_view(out, entity, rendering, view, context, now, linked, None)
+    let (view, inlined) = (rendering.projection.view(), Cell::new(0));
+    write_view(out, entity, rendering, view, context, now, linked, None, &inlined)
 }
 
 #[expect(clippy::too_many_arguments, reason = "each says another thing about one entity")]
@@ -65,6 +65,7 @@ fn write_view<'a>(
     now: Timestamp,
     linked: &'a Linked,
     past: Option<&'a Past>,
+    inlined: &Cell<usize>,
 ) -> Written {
     let mut writer = Writer {
         out,
@@ -75,7 +76,7 @@ fn write_view<'a>(
         fallback: Fallback::for_version(rendering.version),
         altered: false,
         around: Vec::new(),
-        inlined: 0,
+        inlined,
         past,
     };
     let links = rendering.inline_levels();
@@ -104,6 +105,8 @@ pub struct Renderer<'a> {
     key: Option<u64>,
     /// `"@context":…}`, if it goes into the body.
     tail: Option<Vec<u8>>,
+    /// How many entities were written inside others, in all of the answer.
+    inlined: Cell<usize>,
 }
 
 static NO_LINKED: std::sync::LazyLock<Linked> = std::sync::LazyLock::new(Linked::default);
@@ -112,7 +115,8 @@ impl<'a> Renderer<'a> {
     /// A renderer of entities that are not joined with others, without an `@context` in the body.
     pub fn new(rendering: &'a Rendering, context: &'a Context, now: Timestamp) -> Self {
         let key = rendering.key(context.id());
-        Self { rendering, context, now, linked: &NO_LINKED, key, tail: None }
+        let inlined = Cell::new(0);
+        Self { rendering, context, now, linked: &NO_LINKED, key, tail: None, inlined }
     }
 
     /// Joins with these entities.
@@ -145,8 +149,7 @@ impl<'a> Renderer<'a> {
 
     /// Appends one entity, or Feature, that no store holds.
     pub fn entity(&self, out: &mut Vec<u8>, entity: &Entity) -> Written {
-        let Self { rendering, context, now, linked, .. } = *self;
-        let written = write_entity(out, entity, rendering, context, now, linked);
+        let written = self.current(out, entity);
         self.close(out);
         written
     }
@@ -188,10 +191,10 @@ impl<'a> Renderer<'a> {
             });
         }
         for (entity, view) in self.linked.flat(&self.rendering.projection) {
-            let Self { rendering, context, now, linked, .. } = *self;
-            self.item(out, &mut all, Bare::LeftOut, |out| {
-                write_view(out, entity, rendering, view, context, now, linked, None)
-            });
+            if self.rendering.join.as_ref().is_some_and(|join| out.len() >= join.bytes) {
+                break;
+            }
+            self.item(out, &mut all, Bare::LeftOut, |out| self.viewed(out, entity, view, None));
         }
         out.push(b']');
         if collection {
@@ -221,12 +224,26 @@ impl<'a> Renderer<'a> {
     }
 
     fn changed(&self, out: &mut Vec<u8>, entity: &Entity, past: &Past) -> Written {
-        let Self { rendering, context, now, linked, .. } = *self;
         let view = match past.deleted_at {
             Some(_) => View::WHOLE,
-            None => rendering.projection.view(),
+            None => self.rendering.projection.view(),
         };
-        write_view(out, entity, rendering, view, context, now, linked, Some(past))
+        self.viewed(out, entity, view, Some(past))
+    }
+
+    fn current(&self, out: &mut Vec<u8>, entity: &Entity) -> Written {
+        self.viewed(out, entity, self.rendering.projection.view(), None)
+    }
+
+    fn viewed(
+        &self,
+        out: &mut Vec<u8>,
+        entity: &Entity,
+        view: View<'_>,
+        past: Option<&Past>,
+    ) -> Written {
+        let Self { rendering, context, now, linked, ref inlined, .. } = *self;
+        write_view(out, entity, rendering, view, context, now, linked, past, inlined)
     }
 
     fn fragment(&self, out: &mut Vec<u8>, stored: &Stored) -> Written {
@@ -236,8 +253,7 @@ impl<'a> Renderer<'a> {
             return Written::default();
         }
         let start = out.len();
-        let Self { rendering, context, now, linked, .. } = *self;
-        let written = write_entity(out, stored, rendering, context, now, linked);
+        let written = self.current(out, stored);
         if let Some(key) = self.key
             && !written.empty
             && !stored.is_transient()
@@ -269,8 +285,8 @@ struct Writer<'w, 'a> {
     altered: bool,
     /// The entities around the one that is being written: they are not written again inside it.
     around: Vec<&'a EntityId>,
-    /// How many entities were written inside others.
-    inlined: usize,
+    /// How many entities were written inside others, in all of the answer.
+    inlined: &'w Cell<usize>,
     /// What happened to the entity that is written, and not to those inside it.
     past: Option<&'a Past>,
 }

@@ -76,12 +76,14 @@ pub struct Join {
     pub contained_by: Vec<EntityId>,
     /// How many entities are joined at most, and how many are written inside others.
     pub limit: usize,
+    /// How large the answer may be for further ones to be written into it.
+    pub bytes: usize,
 }
 
 impl Join {
     /// Follows links, one level unless told otherwise.
     pub fn new(form: JoinForm) -> Self {
-        Self { form, level: 1, contained_by: Vec::new(), limit: 1_000 }
+        Self { form, level: 1, contained_by: Vec::new(), limit: 1_000, bytes: 64 << 20 }
     }
 }
 

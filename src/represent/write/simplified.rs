@@ -131,8 +131,8 @@ impl<'a> Writer<'_, 'a> {
     /// The linked entity, unless it is around already.
     fn follow(&mut self, id: &EntityId) -> Option<&'a Stored> {
         let join = self.rendering.join.as_ref()?;
-        if self.inlined >= join.limit || self.around.contains(&id) || join.contained_by.contains(id)
-        {
+        let is_full = self.inlined.get() >= join.limit || self.out.len() >= join.bytes;
+        if is_full || self.around.contains(&id) || join.contained_by.contains(id) {
             return None;
         }
         let target = self.linked.get(id)?;
@@ -140,7 +140,7 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn inside(&mut self, target: &'a Stored, view: View<'a>, links: u32) {
-        self.inlined += 1;
+        self.inlined.set(self.inlined.get() + 1);
         self.entity(target, view, links);
     }
 }

@@ -1,6 +1,8 @@
 //! Writing what is told of entities over time: normalized (4.5.6 to 4.5.8), temporalValues (4.5.9)
 //! and aggregatedValues (4.5.19).
 
+use std::cell::Cell;
+
 use super::fallback::Fallback;
 use super::past::null_of;
 use super::{Place, Rendering, Writer, Written, json};
@@ -54,6 +56,7 @@ pub fn write_evolution(
     context_in_body: bool,
 ) -> Written {
     let rendering = &looks.rendering;
+    let inlined = Cell::new(0);
     let mut writer = Writer {
         out,
         rendering,
@@ -64,7 +67,7 @@ pub fn write_evolution(
         fallback: Fallback::for_version(rendering.version),
         altered: false,
         around: Vec::new(),
-        inlined: 0,
+        inlined: &inlined,
         past: None,
     };
     let shown = writer.evolution(evolution, looks);

@@ -19,6 +19,7 @@ use crate::model::{
     Action, Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
 };
 use crate::store::record::{Damaged, encode, is_storable};
+use crate::store::rewrites::{Rewrites, changes_a_part};
 use crate::store::weight::weigh;
 use crate::store::{Event, HISTORY_RULES, Note, StoreError};
 
@@ -71,6 +72,13 @@ struct Version {
     sequence: Option<u64>,
     /// What it will need in memory.
     weight: u32,
+}
+
+/// The writes of one commit, while they are decided.
+struct Portion {
+    /// What they found, to be put back if the commit fails.
+    done: HashMap<usize, Version>,
+    rewrites: Rewrites,
 }
 
 /// A tenant that is not there yet.
@@ -188,13 +196,18 @@ impl<'a> Group<'a> {
             Some(tenant) => tenant,
             None => return Err(StoreError::UnknownTenant(id.clone())),
         };
-        let mut results = Vec::with_capacity(writes.len());
-        let mut done = Vec::new();
+        let several = writes.len() > 1;
+        let mut results: Results = Vec::with_capacity(writes.len());
+        let mut last: HashMap<EntityId, usize> = HashMap::new();
+        let mut portion = Portion {
+            done: HashMap::new(),
+            rewrites: Rewrites::new(self.inner.settings.max_rewrite_bytes),
+        };
         let (told, noted) = (self.told.count(), self.notes.begin());
         for write in writes {
             // What is copied brings its own history along.
             let is_copy = matches!(write.action, Action::Restore(_));
-            let result = self.add_write(&tenant, write, now, &mut done).and_then(|result| {
+            let result = self.add_write(&tenant, write, now, &mut portion).and_then(|result| {
                 match &result {
                     Ok(change) if is_copy => self.told.add(self.inner, &tenant.id, change),
                     Ok(change) => self.tell(&tenant, change)?,
@@ -203,12 +216,21 @@ impl<'a> Group<'a> {
                 Ok(result)
             });
             match result {
-                Ok(result) => results.push(result),
+                Ok(result) => {
+                    if let Some(change) = result.as_ref().ok().filter(|_| several)
+                        && let Some(earlier) = last.insert(change.id.clone(), results.len())
+                        && let Ok(earlier) = &mut results[earlier]
+                    {
+                        // What was only on the way is no longer needed.
+                        (earlier.before, earlier.after) = (None, None);
+                    }
+                    results.push(result);
+                }
                 Err(error) => {
                     // The job is answered with the error, so nothing of it may stay.
                     self.told.undo(told);
                     self.notes.undo(noted);
-                    for (place, version) in done.into_iter().rev() {
+                    for (place, version) in portion.done {
                         self.drafts[place].version = version;
                     }
                     return Err(error);
@@ -259,9 +281,12 @@ impl<'a> Group<'a> {
         tenant: &Arc<Tenant>,
         write: Write,
         now: Timestamp,
-        done: &mut Vec<(usize, Version)>,
+        portion: &mut Portion,
     ) -> Result<Result<Change, Refusal>, StoreError> {
-        let id = write.id.clone();
+        if let Err(refusal) = portion.rewrites.check(&write) {
+            return Ok(Err(refusal));
+        }
+        let (id, is_part) = (write.id.clone(), changes_a_part(&write.action));
         let place = self.draft(tenant, &id)?;
         let before = self.drafts[place].version.entity.clone();
         let decision = AssertUnwindSafe(|| write.apply(before.as_deref().map(|b| &b.entity), now));
@@ -283,10 +308,16 @@ impl<'a> Group<'a> {
         let mut weight = 0;
         let after = match (&before, after) {
             (Some(before), Some(after)) if outcome.updated.is_empty() && before.entity == after => {
+                if is_part {
+                    portion.rewrites.count(weigh(&before.entity));
+                }
                 Some(before.clone())
             }
             (_, Some(after)) => {
                 weight = weigh(&after);
+                if is_part {
+                    portion.rewrites.count(weight);
+                }
                 if !is_storable(&after) || weight > self.inner.settings.max_entity_bytes {
                     return Ok(Err(Refusal::TooLarge(id)));
                 }
@@ -306,7 +337,8 @@ impl<'a> Group<'a> {
         let version = &mut self.drafts[place].version;
         let sequence = sequence.or(version.sequence);
         let new = Version { entity: after.clone(), sequence, weight };
-        done.push((place, std::mem::replace(version, new)));
+        let old = std::mem::replace(version, new);
+        portion.done.entry(place).or_insert(old);
         Ok(Ok(Change { id, at: now, before, after, outcome }))
     }
 

@@ -58,6 +58,7 @@ use crate::model::{
 };
 use crate::query::{EntityPlan, HistoryPlan};
 use crate::store::record::decode;
+use crate::store::rewrites::USUAL_REWRITES;
 use crate::store::weight::weigh;
 
 /// How the embedded store is set up.
@@ -75,6 +76,8 @@ pub struct Settings {
     pub queue: usize,
     /// The largest entity, as bytes in memory (its JSON is usually a little smaller).
     pub max_entity_bytes: u32,
+    /// How many bytes of entities the writes of one commit may make by changing parts of them.
+    pub max_rewrite_bytes: u64,
     /// How often expired entities are swept away. They are hidden in any case.
     pub sweep_every: Duration,
     /// Tells the sweeper the time.
@@ -103,6 +106,7 @@ impl Settings {
             // About a second's work of a slow disk.
             queue: 100_000,
             max_entity_bytes: 64 << 20,
+            max_rewrite_bytes: USUAL_REWRITES,
             sweep_every: Duration::from_secs(1),
             clock: Timestamp::now,
         }

@@ -13,6 +13,7 @@ use super::cache::Held;
 use super::decide::{Circumstances, Decision, End, Writes};
 use super::write::{Failure, Fate};
 use crate::model::{Action, Change, EntityId, Refusal, TenantId, Timestamp, Write};
+use crate::store::rewrites::Rewrites;
 use crate::store::{HistoryRules, StoreError};
 
 /// How often a write is decided again because others were faster, before it is given up.
@@ -69,7 +70,8 @@ impl Inner {
     ) -> Circumstances<'a> {
         let watch = self.watch.get().map(|watch| &**watch);
         let guard = self.guard.get().map(|guard| &**guard);
-        Circumstances { tenant, now, clock: &self.clock, watch, guard, rules }
+        let rewrites = Rewrites::new(self.settings.max_rewrite_bytes);
+        Circumstances { tenant, now, clock: &self.clock, watch, guard, rules, rewrites }
     }
 
     /// See [`Store::commit`](crate::store::Store::commit).

@@ -12,6 +12,7 @@ use super::history::Notes;
 use crate::model::{Action, Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, Write};
 use crate::store::record::is_storable;
+use crate::store::rewrites::{Rewrites, changes_a_part};
 use crate::store::weight::weigh;
 use crate::store::{Guard, HistoryRules, StoreError, Watch};
 
@@ -58,6 +59,7 @@ pub(super) struct Circumstances<'a> {
     pub guard: Option<&'a dyn Guard>,
     /// What is recorded; everything if there are no rules.
     pub rules: Option<Arc<HistoryRules>>,
+    pub rewrites: Rewrites,
 }
 
 impl Circumstances<'_> {
@@ -80,9 +82,20 @@ impl Circumstances<'_> {
             told: Vec::new(),
             notes: Notes::default(),
         };
-        let mut results = Vec::with_capacity(writes.len());
+        let mut results: Vec<(usize, Result<Change, Refusal>)> = Vec::with_capacity(writes.len());
+        let mut last: Option<usize> = None;
         for (place, write) in writes {
-            results.push((*place, self.decide_one(&mut state, write)?));
+            let result = self.decide_one(&mut state, write)?;
+            if result.is_ok() {
+                // What was only on the way is no longer needed.
+                if let Some(last) = last
+                    && let Some((_, Ok(earlier))) = results.get_mut(last)
+                {
+                    (earlier.before, earlier.after) = (None, None);
+                }
+                last = Some(results.len());
+            }
+            results.push((*place, result));
         }
         let mut decision = Decision {
             id: id.clone(),
@@ -102,7 +115,10 @@ impl Circumstances<'_> {
         state: &mut State,
         write: &Write,
     ) -> Result<Result<Change, Refusal>, StoreError> {
-        let id = write.id.clone();
+        if let Err(refusal) = self.rewrites.check(write) {
+            return Ok(Err(refusal));
+        }
+        let (id, is_part) = (write.id.clone(), changes_a_part(&write.action));
         let before = state.entity.clone();
         let intention = write.clone();
         let decide =
@@ -116,6 +132,9 @@ impl Circumstances<'_> {
             }
         };
         let Applied { after, outcome } = applied;
+        if let Some(after) = after.as_ref().filter(|_| is_part) {
+            self.rewrites.count(weigh(after));
+        }
         // An entity that has expired and was not swept away yet is not there.
         let (before, ended) = match before {
             Some(before) if !before.is_alive(self.now) => (None, Some(before)),

@@ -65,6 +65,7 @@ use super::{
 use crate::model::{Change, EntityId, HistoryChange, HistoryWrite, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, Write};
 use crate::query::{EntityPlan, HistoryPlan};
+use crate::store::rewrites::USUAL_REWRITES;
 
 /// What the collections are called.
 const ENTITIES: &str = "entities";
@@ -95,6 +96,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How many bytes recently used entities may take in memory.
     pub cache_bytes: u64,
+    /// How many bytes of entities the writes of one commit may make by changing parts of them.
+    pub max_rewrite_bytes: u64,
     /// How long what a write recorded lies in the entity's document before it is folded, if it is
     /// not much.
     pub fold_after: Duration,
@@ -122,6 +125,7 @@ impl Settings {
             time_limit: Duration::from_secs(10),
             // Members elect a new primary ten to twelve seconds after the old one is lost.
             patience: Duration::from_secs(20),
+            max_rewrite_bytes: USUAL_REWRITES,
             cache_bytes: 256 << 20,
             // Long enough for many readings of a sensor, so that they are folded together.
             fold_after: Duration::from_secs(600),

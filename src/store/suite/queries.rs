@@ -165,6 +165,7 @@ fn selector() -> impl Strategy<Value = Selector> + Clone {
             ids: if id_pattern.is_some() { Vec::new() } else { ids },
             id_pattern,
             types,
+            ..Selector::default()
         })
 }
 

@@ -509,3 +509,19 @@ fn a_proof_says_what_it_seals_and_nothing_else_does() {
         expect!["$.a.entityIdSealed: only an ngsildproof says what it seals"],
     );
 }
+
+#[test]
+fn an_entity_has_a_bounded_number_of_types() {
+    let context = Context::core();
+    let with = |count: usize, limit: usize| {
+        let types: Vec<String> = (0..count).map(|number| format!("T{}", number % 90)).collect();
+        let json = serde_json::json!({"id": "urn:x:1", "type": types}).to_string();
+        let document = Document::parse(json.as_bytes(), &Default::default()).expect("JSON");
+        let reader = Reader::new(&context, Reading::Whole).with_type_limit(limit);
+        reader.entity(&document).map(|entity| entity.types.as_slice().len())
+    };
+    assert_eq!(with(64, 64), Ok(64));
+    assert_eq!(with(500, 90), Ok(90), "each counts once");
+    let error = with(65, 64).expect_err("one too many");
+    assert!(error.to_string().contains("limits.types"), "{error}");
+}

@@ -13,7 +13,7 @@ use super::{Draft, ReadLimits, Subscription, SubscriptionError, Timing, Trigger,
 use crate::jsonld::Context;
 use crate::model::{AttrName, SubscriptionId, Timestamp, TypeSelection, check_uri};
 use crate::query::{
-    EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams, Pattern,
+    Alternatives, EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Order, OrderParams,
     ScopeFilter, Selector, Term, parse_types,
 };
 use crate::represent::ReadError;
@@ -140,40 +140,43 @@ impl Reading<'_> {
     }
 
     fn selectors(&self, value: &Value) -> Result<Vec<Selector>, SubscriptionError> {
-        let each = items(value)?.iter().enumerate();
-        each.map(|(place, one)| {
-            self.selector(one).map_err(|error: SubscriptionError| error.within_item(place))
-        })
-        .collect()
+        let mut alternatives = Alternatives::new("entities", &self.limits.query);
+        for (place, one) in items(value)?.iter().enumerate() {
+            let read = self.selector(one, &mut alternatives);
+            read.map_err(|error| error.within_item(place))?;
+        }
+        Ok(alternatives.finish())
     }
 
     /// An EntitySelector (5.2.33).
-    fn selector(&self, value: &Value) -> Result<Selector, SubscriptionError> {
+    fn selector(
+        &self,
+        value: &Value,
+        alternatives: &mut Alternatives<'_>,
+    ) -> Result<(), SubscriptionError> {
         let members = object(value, "an EntitySelector is a JSON object")?;
         let limits = &self.limits.query;
-        let mut selector = Selector::default();
+        let (mut given, mut pattern, mut types) = (Vec::new(), None, None);
         for (name, value) in members {
             let mut read = || -> Result<(), SubscriptionError> {
                 match name.as_str() {
                     "type" => {
-                        selector.types = Some(parse_types(string(value)?, &self.core, limits)?);
+                        types = Some(parse_types(string(value)?, &self.core, limits)?);
                     }
-                    "id" => selector.ids = ids(value)?,
-                    "idPattern" => {
-                        let text = string(value)?;
-                        selector.id_pattern = Some(Pattern::parse("idPattern", text, limits)?);
-                    }
+                    "id" => given = ids(value)?,
+                    "idPattern" => pattern = Some(string(value)?),
                     _ => return Err(ReadError::new("an EntitySelector has no such member").into()),
                 }
                 Ok(())
             };
             read().map_err(|error| error.within(name))?;
         }
-        if selector.types.is_none() {
+        if types.is_none() {
             let why = "an EntitySelector needs a type, or \"*\"";
             return Err(ReadError::new(why).within("type").into());
         }
-        Ok(selector)
+        let added = alternatives.add(given, pattern, types);
+        added.map_err(|error| SubscriptionError::from(error).within("idPattern"))
     }
 
     fn filter(&self, name: &'static str) -> Result<Option<Filter>, SubscriptionError> {
@@ -280,6 +283,7 @@ impl Reading<'_> {
             level,
             contained_by: Vec::new(),
             limit: self.limits.join_entities,
+            bytes: self.limits.join_bytes,
         };
         let join = (depth > 0).then(|| join(depth as u32));
         Ok(join.map(|join| Rendering { join: Some(join), ..Rendering::default() }))

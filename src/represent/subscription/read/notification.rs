@@ -115,6 +115,7 @@ impl Reading<'_> {
             level: level.unwrap_or(1),
             contained_by: contained_by.unwrap_or_default(),
             limit: self.limits.join_entities,
+            bytes: self.limits.join_bytes,
         }))
     }
 }

@@ -173,3 +173,50 @@ fn the_context_goes_into_each_entity_or_once_into_a_collection() {
     Renderer::new(&geojson, &core, moment(0)).all(&mut nothing, &[]);
     assert_eq!(nothing, b"{\"type\":\"FeatureCollection\",\"features\":[]}");
 }
+
+/// All of these entities link to all of them; how many entities an answer with all of them, joined
+/// one level deep, holds, and how long it is.
+fn clique(form: JoinForm, size: usize, limit: usize, bytes: usize) -> (usize, usize) {
+    let many: Vec<String> = (0..size).map(|number| format!("urn:x:{number}")).collect();
+    let each = |id: &String| {
+        let json =
+            json!({"id": id, "type": "T", "text": "x".repeat(500), "links": {"object": many}});
+        Stored::new(read(json, &Context::core()).expect("an entity"))
+    };
+    let all: Vec<_> = many.iter().map(each).collect();
+    let answer = if form == JoinForm::Flat { &all[..1] } else { &all[..] };
+    let join = Join { level: 1, limit, bytes, ..Join::new(form) };
+    let rendering = Rendering { join: Some(join), ..Rendering::default() };
+    let mut links = Links::new(&rendering, answer, moment(0));
+    loop {
+        let wanted = links.wanted();
+        if wanted.is_empty() {
+            break;
+        }
+        links.found(all.iter().filter(|entity| wanted.contains(&entity.id)).cloned());
+    }
+    let (linked, core, mut out) = (links.finish(), Context::core(), Vec::new());
+    Renderer::new(&rendering, &core, moment(0)).with_linked(&linked).all(&mut out, answer);
+    let text = String::from_utf8(out).expect("UTF-8");
+    serde_json::from_str::<Json>(&text).expect("JSON");
+    (text.matches("\"id\":").count(), text.len())
+}
+
+#[test]
+fn joins_are_bounded_over_all_entities_of_an_answer() {
+    let (written, _) = clique(JoinForm::Inline, 10, 1_000, 1 << 20);
+    assert_eq!(written, 10 + 10 * 9);
+    let (written, _) = clique(JoinForm::Inline, 10, 25, 1 << 20);
+    assert_eq!(written, 10 + 25);
+}
+
+#[test]
+fn joins_are_bounded_by_the_size_of_the_answer() {
+    let (_, alone) = clique(JoinForm::Inline, 10, 0, 1 << 20);
+    let (written, length) = clique(JoinForm::Inline, 10, 1_000, 10_000);
+    assert!((11..40).contains(&written), "{written}");
+    assert!(length < 10_000 + alone, "{length}");
+    let (written, length) = clique(JoinForm::Flat, 30, 1_000, 10_000);
+    assert!((2..20).contains(&written), "{written}");
+    assert!(length < 12_000, "{length}");
+}
