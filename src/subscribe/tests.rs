@@ -164,7 +164,7 @@ impl World {
         all: &[Arc<Subscription>],
         spy: Arc<Spy>,
     ) -> Self {
-        let store = Arc::new(Embedded::open(embedded::Settings::new(folder)).unwrap());
+        let store = Arc::new(open_soon(folder).await);
         let notifier = Notifier::new(store.clone(), spy.clone(), Arc::new(NoListeners), settings);
         for one in all {
             notifier.put(&HERE, one.clone()).unwrap();
@@ -208,6 +208,17 @@ impl World {
         }
         panic!("it never happened: {what}: {:#?}", self.notifier.overview(&HERE, None, 3));
     }
+}
+
+/// Opens a store whose threads may just be ending.
+async fn open_soon(folder: &Path) -> Embedded {
+    for _ in 0..1_000 {
+        if let Ok(store) = Embedded::open(embedded::Settings::new(folder)) {
+            return store;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Embedded::open(embedded::Settings::new(folder)).unwrap()
 }
 
 /// Waits until nobody holds the store any more, so that its folder can be opened again.
