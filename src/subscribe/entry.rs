@@ -73,6 +73,8 @@ pub(super) struct State {
     pub tick: Option<Timestamp>,
     /// This version of a subscription to registrations is to be told of all that there are.
     pub beginning: Option<Timestamp>,
+    /// When it began to wait for that: from then on what changes is told as such.
+    pub beginning_since: Option<Timestamp>,
     /// The version that was told so last.
     pub begun: Option<Timestamp>,
     /// Grows when the time that was set for the next interval is to be ignored.

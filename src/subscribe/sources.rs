@@ -205,6 +205,7 @@ impl Inner {
             && self.slots.is_held(entry.slot)
             && state.begun != Some(version);
         state.beginning = due.then_some(version);
+        state.beginning_since = Some(Timestamp::now());
     }
 
     /// Tells of all registrations that match. What waits tells of itself.
@@ -217,7 +218,12 @@ impl Inner {
         let mut all = self.matching_sources(&entry.tenant, &what.subscription).await?;
         {
             let state = entry.state.lock();
-            all.retain(|one| !state.backlog.waits_for(one.id.as_str()));
+            // What changed since then was kept as an event, whether it waits yet or not.
+            let since = state.beginning_since;
+            all.retain(|one| {
+                since.is_none_or(|since| one.modified_at <= since)
+                    && !state.backlog.waits_for(one.id.as_str())
+            });
         }
         let number = version.micros() as u64;
         let went = self.tell_pages(entry, what, &all, number, TriggerReason::NewlyMatching).await;

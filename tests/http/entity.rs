@@ -128,7 +128,6 @@ async fn an_object_without_a_type_destroys_no_value() {
 async fn what_a_merge_leaves_can_be_put_back() {
     let broker = with_meter().await;
     let path = format!("/entities/{ID}");
-    let null = "urn:ngsi-ld:null";
     for lang in ["!!!", "en,th", "*", "@none"] {
         let answer =
             broker.body("PATCH", &format!("{path}?lang={lang}"), json!({"name": "x"})).await;
@@ -140,8 +139,8 @@ async fn what_a_merge_leaves_can_be_put_back() {
         assert_eq!((answer.status, answer.problem().as_str()), (400, "BadRequestData"), "{proof}");
     }
     let patch = json!({
-        "name": {"languageMap": {"th": null, "en": null}},
-        "more": {"languageMap": {"en": null}},
+        "name": {"languageMap": {"th": "urn:ngsi-ld:null", "en": "urn:ngsi-ld:null"}},
+        "more": {"languageMap": {"en": "urn:ngsi-ld:null"}},
         "value": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [99.6, 18.2]}},
         "object": {"type": "Property", "value": 5},
     });

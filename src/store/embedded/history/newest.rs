@@ -33,7 +33,7 @@ impl Newest {
     /// The moment, to be taken before the engine is looked at; None if blocks are being written.
     pub fn epoch(&self) -> Option<Epoch> {
         let epoch = self.epoch.load(Ordering::SeqCst);
-        (epoch % 2 == 0).then_some(Epoch(epoch))
+        epoch.is_multiple_of(2).then_some(Epoch(epoch))
     }
 
     fn is_still(&self, epoch: Epoch) -> bool {
