@@ -297,16 +297,16 @@ pub async fn a_commit_makes_only_so_much_anew<B: Backend>() {
     let backend = B::start().await;
     let store = backend.store();
     let mut entity = bare_entity(0, 0);
-    let text = Value::String("x".repeat(8 << 20).into());
+    let text = Value::String("x".repeat(2 << 20).into());
     entity.attributes.insert(attribute_name(0), property(text));
     write(&*store, create(entity), at(0)).await.unwrap();
     let change = |number: i64| {
         let action = Action::Append { fragment: one_property(1, number), overwrite: true };
         Write::new(entity_id(0), action)
     };
-    let results = store.commit(&HERE, (0..40).map(change).collect(), at(1)).await.unwrap();
+    let results = store.commit(&HERE, (0..200).map(change).collect(), at(1)).await.unwrap();
     let taken = results.iter().take_while(|result| result.is_ok()).count();
-    assert!((16..=32).contains(&taken), "{taken} of 256 MiB");
+    assert!((64..=128).contains(&taken), "{taken} of 256 MiB");
     let versions = results.iter().flatten().filter(|change| change.after.is_some()).count();
     assert_eq!(versions, 1, "only the last is handed out");
     for result in &results[taken..] {

@@ -66,9 +66,8 @@ impl Broker {
                 Err(StoreError::UnknownTenant(_)) => continue,
                 all => all?,
             };
-            let mut known = self.federation.planted.known.lock();
-            known.extend(all.into_iter().map(|(id, copy)| (id, (tenant.clone(), copy))));
-            drop(known);
+            let all = all.into_iter().map(|(id, copy)| (id, (tenant.clone(), copy)));
+            self.federation.planted.known.lock().extend(all);
             self.recall_ways(&tenant).await?;
         }
         Ok(())
