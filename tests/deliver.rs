@@ -130,8 +130,11 @@ fn writer() {
             tokio::spawn(async move {
                 for step in round * 1_000_000.. {
                     let writes = vec![write(task, step)];
-                    store.commit(&TenantId::DEFAULT, writes, Timestamp::now()).await.unwrap();
-                    say(format!("done {task} {step}\n"));
+                    // What is not acknowledged may be there or not, and be told or not.
+                    match store.commit(&TenantId::DEFAULT, writes, Timestamp::now()).await {
+                        Ok(_) => say(format!("done {task} {step}\n")),
+                        Err(error) => eprintln!("step {step} of {task}: {error}"),
+                    }
                     // Who shares is to be told everything while it goes on, and not be behind.
                     if store.is_shared() {
                         tokio::time::sleep(PACE).await;

@@ -3,8 +3,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::store::StoreError;
+
+/// How often a folder that this very process still holds is tried again, ten milliseconds apart.
+const LETTING_GO: u32 = 200;
 
 /// The format this version writes. A change of what is on disk takes the next number and a step
 /// in [`Folder::migrate`].
@@ -35,11 +39,25 @@ impl Folder {
             .truncate(false)
             .open(path.join("lock"))
             .map_err(|error| cannot("lock", error))?;
-        match lock.try_lock() {
+        let mut tried = 0;
+        let mut owner = String::new();
+        let locked = loop {
+            let locked = lock.try_lock();
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break locked;
+            }
+            owner.clear();
+            let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut owner));
+            tried += 1;
+            // A store of this process that was closed lets go when its last read has ended.
+            if owner.trim() != std::process::id().to_string() || tried > LETTING_GO {
+                break locked;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                let _ = lock.read_to_string(&mut owner);
                 let owner = match owner.trim() {
                     "" => String::new(),
                     number => format!(" (number {number})"),
