@@ -7,9 +7,9 @@ use super::super::{Broker, Call, Error, Purging, QueryTexts};
 use super::Origin;
 use super::ask::{Heard, all};
 use super::failure::{SourceFailure, Why};
-use super::reads::keep_held;
+use super::reads::{conditions, keep_held};
 use super::writes::failure;
-use crate::federate::{About, Draft, Leg, Naming, Want};
+use crate::federate::{About, Draft, Leg, Want};
 use crate::model::Held;
 use crate::query::EntityPlan;
 use crate::represent::registration::{Mode, Operation};
@@ -95,7 +95,7 @@ impl Broker {
         let mut draft = Draft::new(Method::DELETE, "/entities").selecting(leg, &naming);
         let attrs = plan.attrs.iter().map(|term| naming.name(term.iri())).collect::<Vec<_>>();
         draft = draft.with_some("attrs", (!attrs.is_empty()).then(|| attrs.join(",")));
-        draft.params.extend(filters(call, plan, texts, &naming));
+        draft.params.extend(conditions(plan, texts, &call.context, &naming));
         let draft = draft.with_some("keep", keep).with_some("drop", drop);
         match self.tell(origin, &leg.source, &draft, &naming).await {
             Heard::Reply(reply) | Heard::Kept(reply) => match reply.status {
@@ -112,28 +112,4 @@ impl Broker {
             }
         }
     }
-}
-
-fn filters(
-    call: &Call,
-    plan: &EntityPlan,
-    texts: &QueryTexts,
-    naming: &Naming,
-) -> Vec<(&'static str, String)> {
-    let mut all = Vec::new();
-    all.extend(plan.filter.as_ref().map(|filter| ("q", naming.spell(filter))));
-    all.extend(plan.scope.as_ref().map(|scope| ("scopeQ", scope.to_string())));
-    if let Some(geo) = &plan.geo {
-        all.push(("georel", geo.georel()));
-        all.push(("geometry", geo.reference().type_name().to_owned()));
-        all.push(("coordinates", geo.coordinates()));
-        all.push(("geoproperty", naming.name(geo.property().iri())));
-    }
-    let list = |text: &String| {
-        let names = text.split(',').map(|one| naming.name(&call.context.expand_text(one.trim())));
-        names.collect::<Vec<_>>().join(",")
-    };
-    all.extend(texts.expand_values.as_ref().map(|text| ("expandValues", list(text))));
-    all.extend(texts.json_keys.as_ref().map(|text| ("jsonKeys", list(text))));
-    all
 }

@@ -3,9 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::Asked;
+use crate::broker::QueryTexts;
 use crate::egress::Method;
 use crate::federate::{Draft, Leg, Naming, types_text};
+use crate::jsonld::Context;
 use crate::model::AttrName;
+use crate::query::EntityPlan;
 use crate::represent::registration::Operation;
 
 /// The longest query that is sent in a URL if it can be sent in a body.
@@ -46,33 +49,40 @@ impl Saying for Filtered<'_> {
     }
 
     fn filters(&self, naming: &Naming) -> Vec<(&'static str, String)> {
-        let mut all = Vec::new();
         if self.asked.split {
-            return all;
+            return Vec::new();
         }
-        let plan = self.asked.plan;
-        all.extend(plan.filter.as_ref().map(|filter| ("q", naming.spell(filter))));
-        all.extend(plan.scope.as_ref().map(|scope| ("scopeQ", scope.to_string())));
-        if let Some(geo) = &plan.geo {
-            all.push(("georel", geo.georel()));
-            all.push(("geometry", geo.reference().type_name().to_owned()));
-            all.push(("coordinates", geo.coordinates()));
-            all.push(("geoproperty", naming.name(geo.property().iri())));
-        }
-        let texts = self.asked.texts;
-        let context = &self.asked.context;
-        let list = |text: &String| {
-            let names = text.split(',').map(|one| naming.name(&context.expand_text(one.trim())));
-            names.collect::<Vec<_>>().join(",")
-        };
-        all.extend(texts.expand_values.as_ref().map(|text| ("expandValues", list(text))));
-        all.extend(texts.json_keys.as_ref().map(|text| ("jsonKeys", list(text))));
-        all
+        conditions(self.asked.plan, self.asked.texts, &self.asked.context, naming)
     }
 
     fn page(&self) -> Option<(usize, usize)> {
         self.page
     }
+}
+
+/// The conditions of a plan as parameters, their names as a source knows them.
+pub(in crate::broker::federation) fn conditions(
+    plan: &EntityPlan,
+    texts: &QueryTexts,
+    context: &Context,
+    naming: &Naming,
+) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    all.extend(plan.filter.as_ref().map(|filter| ("q", naming.spell(filter))));
+    all.extend(plan.scope.as_ref().map(|scope| ("scopeQ", scope.to_string())));
+    if let Some(geo) = &plan.geo {
+        all.push(("georel", geo.georel()));
+        all.push(("geometry", geo.reference().type_name().to_owned()));
+        all.push(("coordinates", geo.coordinates()));
+        all.push(("geoproperty", naming.name(geo.property().iri())));
+    }
+    let list = |text: &String| {
+        let names = text.split(',').map(|one| naming.name(&context.expand_text(one.trim())));
+        names.collect::<Vec<_>>().join(",")
+    };
+    all.extend(texts.expand_values.as_ref().map(|text| ("expandValues", list(text))));
+    all.extend(texts.json_keys.as_ref().map(|text| ("jsonKeys", list(text))));
+    all
 }
 
 /// A query of a source: in the URL, or in a body where the source wants that, or it grows long.

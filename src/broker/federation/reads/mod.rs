@@ -8,6 +8,7 @@ mod zone;
 
 use std::sync::Arc;
 
+pub(super) use self::drafts::conditions;
 pub(in crate::broker) use self::held::{Finds, held_here, keep_held};
 pub(in crate::broker) use self::retrieve::Retrieved;
 use super::super::{Broker, Call, Error, QueryTexts};
