@@ -218,6 +218,7 @@ impl Broker {
         Reader::new(context, reading)
             .with_geometry_limits(self.query_limits.geometry)
             .with_type_limit(self.limits.types)
+            .with_instance_limit(self.limits.instances)
     }
 
     /// Commits one write; its refusal becomes the operation's error.

@@ -12,7 +12,7 @@ use super::{
 use crate::config::{self, Config};
 use crate::egress::{self, Carrier, Guard, Hub};
 use crate::jsonld::{ContextError, ContextSettings, Contexts, HOSTED_PATH, ShelfError};
-use crate::model::{Name, Timestamp};
+use crate::model::{Name, Timestamp, limit_identifiers};
 use crate::schema;
 use crate::store::embedded::{Durability, Embedded, Settings};
 use crate::store::mongo::{self, Mongo};
@@ -39,6 +39,7 @@ impl Broker {
     /// Opens the broker that a configuration describes. Reading a large store takes seconds.
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
         Name::set_limit(config.limits.names);
+        limit_identifiers(config.limits.identifier.bytes());
         let store = open_store(config).await?;
         let contexts = open_contexts(config, store.clone()).await?;
         let models = open_models(config, &store).await?;

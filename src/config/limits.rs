@@ -28,6 +28,12 @@ settings! {
         /// a small change makes all of a large entity again, which takes the writer about ten
         /// milliseconds a megabyte. Further elements are answered 400, each by itself.
         batch_rewrites: ByteSize = ByteSize::mebi(256),
+        /// How long an identifier may be: of an entity, a dataset, a subscription, and so on; at
+        /// most 32KiB.
+        identifier: ByteSize = ByteSize::kibi(2),
+        /// How many instances (5.2.5: told apart by their datasetId) an attribute may have in one
+        /// document; they are compared with each other.
+        instances: usize = 1_000,
         /// How many results a page holds when the request does not say.
         page_default: usize = 20,
         /// How many types an entity may have, over all that is written to it; more are answered

@@ -36,6 +36,13 @@ settings! {
         keep: usize = 1_000,
         /// How many dead letters a tenant keeps; then the oldest are dropped, and said so.
         dead_letters: usize = 10_000,
+        /// The longest body that a dead letter keeps; of a longer one only the rest of the letter
+        /// is, and it cannot be replayed as it was.
+        dead_letter_body: ByteSize = ByteSize::mebi(1),
+        /// How many pairs `receiverInfo` may have.
+        receiver_info_pairs: usize = 64,
+        /// How many bytes they may take: web servers take about twice that by default.
+        receiver_info: ByteSize = ByteSize::kibi(4),
         /// How many subscriptions a tenant may have.
         subscriptions: usize = 200_000,
         /// How long an orderly end waits for notifications that are due; later ones follow after

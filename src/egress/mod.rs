@@ -37,7 +37,7 @@ pub use exchange::{AskError, Asker, Question, Reply};
 pub use guard::{Guard, Refused};
 pub use hub::{Hub, Listener, Missed, NoRoom, Told};
 pub use mqtt::{Arrived, ListenedTopic, Listening, TopicListener};
-pub use target::{RECEIVER_INFO_BYTES, RECEIVER_INFO_PAIRS, STREAM, Target, TargetError};
+pub use target::{STREAM, Target, TargetError};
 
 /// How a question is asked.
 pub use reqwest::Method;

@@ -51,12 +51,6 @@ pub struct TargetError(pub(super) String);
 /// The endpoint of a subscription that is only listened to, at its `/events`.
 pub const STREAM: &str = "lanna:events";
 
-/// How many pairs of `receiverInfo` there may be, and how many bytes they may have together: what
-/// web servers take by default is about twice that.
-pub const RECEIVER_INFO_PAIRS: usize = 64;
-/// See [`RECEIVER_INFO_PAIRS`].
-pub const RECEIVER_INFO_BYTES: usize = 4096;
-
 /// Headers that are the broker's: how a message is framed, what it is, whose it is.
 const RESERVED: [&str; 19] = [
     "connection",
@@ -135,6 +129,28 @@ impl Target {
         }
     }
 
+    /// Refuses more of `receiverInfo` than so many pairs, or so many bytes as they take in a
+    /// request's head.
+    pub fn bound_receiver_info(&self, pairs: usize, bytes: usize) -> Result<(), TargetError> {
+        let lengths: Vec<usize> = match &*self.place {
+            Place::Web(web) => {
+                web.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).collect()
+            }
+            Place::Topic(topic) => {
+                topic.metadata.iter().map(|(name, value)| name.len() + value.len()).collect()
+            }
+            Place::Stream => Vec::new(),
+        };
+        // A colon, a space, and the end of the line.
+        let all: usize = lengths.iter().map(|length| length + 4).sum();
+        match lengths.len() > pairs || all > bytes {
+            true => Err(TargetError(format!(
+                "receiverInfo has more than {pairs} pairs or {bytes} bytes"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Whether nothing is to be sent, because the subscription is only listened to.
     pub fn is_stream(&self) -> bool {
         matches!(*self.place, Place::Stream)
@@ -165,12 +181,6 @@ fn web(url: Url, receiver: &[(String, String)]) -> Result<Web, TargetError> {
 
 /// The pairs of `receiverInfo` as headers: both sides legal, none of them the broker's.
 fn checked(receiver: &[(String, String)]) -> Result<Vec<(HeaderName, HeaderValue)>, TargetError> {
-    let bytes: usize = receiver.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    if receiver.len() > RECEIVER_INFO_PAIRS || bytes > RECEIVER_INFO_BYTES {
-        return Err(TargetError(format!(
-            "receiverInfo has more than {RECEIVER_INFO_PAIRS} pairs or {RECEIVER_INFO_BYTES} bytes"
-        )));
-    }
     let pairs = receiver.iter().map(|(key, value)| {
         let name = HeaderName::from_bytes(key.as_bytes())
             .map_err(|_| TargetError(format!("receiverInfo: {key:?} is no name of a header")))?;
@@ -289,6 +299,18 @@ mod tests {
         let target = parsed("mqtt://a/b", &[], &[]).expect("a target");
         assert_eq!(topic_of(&target).address.version, Version::V5);
         assert_eq!(topic_of(&target).quality, Quality::AtMostOnce);
+    }
+
+    #[test]
+    fn what_receiver_info_says_is_bounded() {
+        for uri in ["http://a.example/", "mqtt://a.example/b"] {
+            let target = parsed(uri, &[("X-Key", "value"), ("X-Other", "v")], &[]).expect(uri);
+            assert_eq!(target.bound_receiver_info(2, 26), Ok(()));
+            for (pairs, bytes) in [(1, 26), (2, 25)] {
+                let error = target.bound_receiver_info(pairs, bytes).expect_err("too much");
+                assert!(error.0.contains("receiverInfo has more than"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -38,7 +38,6 @@ async fn health(state: Data<State>) -> HttpResponse {
     body.insert("limits".into(), limits(&state.config, "limits"));
     let bounds = BOUNDING.map(|section| (section.to_owned(), limits(&state.config, section)));
     body.insert("bounds".into(), Map::from_iter(bounds).into());
-    body.insert("fixed".into(), fixed());
     body.extend(state.report.health());
     HttpResponse::Ok().json(body)
 }
@@ -58,17 +57,6 @@ fn limits(config: &Config, section: &str) -> Value {
         _ => None,
     };
     keys.filter_map(|key| Some((key.name.to_owned(), value(key)?))).collect::<Map<_, _>>().into()
-}
-
-/// What no configuration changes, since it belongs to what is kept or sent.
-fn fixed() -> Value {
-    json!({
-        "identifierBytes": crate::model::MAX_IDENTIFIER_BYTES,
-        "instancesOfAnAttribute": crate::represent::MAX_INSTANCES,
-        "receiverInfoPairs": crate::egress::RECEIVER_INFO_PAIRS,
-        "receiverInfoBytes": crate::egress::RECEIVER_INFO_BYTES,
-        "deadLetterBodyBytes": crate::subscribe::DEAD_LETTER_BODY_BYTES,
-    })
 }
 
 async fn ready(state: Data<State>) -> HttpResponse {

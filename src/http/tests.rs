@@ -198,7 +198,6 @@ async fn health_lists_every_limit() {
     assert_eq!(body["limits"]["body"], "8MiB");
     assert_eq!(body["bounds"]["notify"]["subscriptions"], Config::default().notify.subscriptions);
     assert_eq!(body["bounds"]["egress"]["ca"], serde_json::Value::Null, "no path is told");
-    assert_eq!(body["fixed"]["identifierBytes"], 2_048);
 }
 
 #[actix_web::test]

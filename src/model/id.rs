@@ -1,6 +1,12 @@
 //! Identifiers: URIs that were checked once, where they came in.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 /// Why a text cannot identify anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +18,14 @@ pub struct NotAUri {
     pub reason: &'static str,
 }
 
-/// The longest identifier that is taken, in bytes.
-pub const MAX_IDENTIFIER_BYTES: usize = 2_048;
+/// The longest identifier that is taken, in bytes. The engine's keys hold 64 KiB.
+static LONGEST: AtomicUsize = AtomicUsize::new(2_048);
+
+/// Sets how long the identifiers may be that come in from now on, in bytes; those that are stored
+/// stay. No more than 32 KiB, so that each fits into a key of the store.
+pub fn limit_identifiers(bytes: usize) {
+    LONGEST.store(bytes.min(32 << 10), Ordering::Relaxed);
+}
 
 /// The identifier of an Entity, a URI (4.5.1); IRIs, Thai ones included, are taken as they are.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,8 +102,8 @@ uri_type!(RegistrationId);
 /// of the characters that no URI may hold.
 pub fn check_uri(text: &str) -> Result<(), NotAUri> {
     let refuse = |reason| Err(NotAUri { text: text.chars().take(100).collect(), reason });
-    if text.len() > MAX_IDENTIFIER_BYTES {
-        return refuse("it is longer than 2048 bytes");
+    if text.len() > LONGEST.load(Ordering::Relaxed) {
+        return refuse("it is longer than limits.identifier allows");
     }
     let Some((scheme, rest)) = text.split_once(':') else {
         return refuse("it has no scheme, like urn: or https:");

@@ -30,8 +30,8 @@ pub use history::{
     Recorded, Remembered, ScopeChange, TimeProperty,
 };
 pub use id::{
-    DatasetId, EntityId, EntityMapId, MAX_IDENTIFIER_BYTES, NotATenant, NotAUri, RegistrationId,
-    SnapshotId, SubscriptionId, TenantId, check_uri,
+    DatasetId, EntityId, EntityMapId, NotATenant, NotAUri, RegistrationId, SnapshotId,
+    SubscriptionId, TenantId, check_uri, limit_identifiers,
 };
 pub use name::{AttrName, Name, TooManyNames, TypeName};
 pub use one_or_many::OneOrMany;

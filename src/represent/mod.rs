@@ -32,8 +32,7 @@ pub use error::{JsonPath, ReadError};
 pub use linked::{Linked, Links};
 pub use query_body::{EntitySelector, QueryBody, TemporalBody, read_query, read_temporal_query};
 pub use read::{
-    Evolved, MAX_INSTANCES, Reader, Reading, is_language_tag, read_attribute, read_entity,
-    read_fragment,
+    Evolved, Reader, Reading, is_language_tag, read_attribute, read_entity, read_fragment,
 };
 pub use respell::{Part, attributes_of, part_of_entity, respell_attribute, respell_entity};
 pub use terms::check_attribute_term;

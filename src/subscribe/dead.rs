@@ -16,9 +16,6 @@ use crate::egress::Message;
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::store::{Records, Shelf, StoreError};
 
-/// The longest body that is kept, in bytes; of a longer one only the rest of the letter is.
-pub const DEAD_LETTER_BODY_BYTES: usize = 1 << 20;
-
 /// A notification that could not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -249,7 +246,7 @@ impl Inner {
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), value.clone()))
                     .collect(),
-                body: (message.body.len() <= DEAD_LETTER_BODY_BYTES)
+                body: (message.body.len() <= self.settings.dead_letter_body.bytes())
                     .then(|| String::from_utf8_lossy(&message.body).into_owned()),
             };
             self.keep_letter(&entry.tenant, &letter).await?;

@@ -46,7 +46,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 
-pub use dead::{DEAD_LETTER_BODY_BYTES, DeadLetter, Pick};
+pub use dead::{DeadLetter, Pick};
 pub use numbers::{Counts, Overview};
 pub use resume::Resumed;
 pub use sources::REGISTRATIONS;
@@ -360,6 +360,8 @@ impl Notifier {
     /// [`SubscribeError::Forbidden`], and [`SubscribeError::Target`] as [`Notifier::put`].
     pub fn admit(&self, subscription: &Subscription) -> Result<(), SubscribeError> {
         let target = entry::target(subscription)?;
+        let settings = &self.inner.settings;
+        target.bound_receiver_info(settings.receiver_info_pairs, settings.receiver_info.bytes())?;
         let admitted = self.inner.courier.admits(&target);
         admitted.map_err(|refused| SubscribeError::Forbidden(refused.to_string()))
     }

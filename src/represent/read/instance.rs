@@ -9,9 +9,6 @@ use crate::model::{
 };
 use crate::represent::terms::{Term, check_attribute_term};
 
-/// How many instances one attribute may have in one document: they are compared with each other.
-pub const MAX_INSTANCES: usize = 1_000;
-
 /// Whether an attribute object may leave its datum out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
@@ -63,9 +60,10 @@ impl Reader<'_> {
         items: &[Document<'_>],
         name: AttrName,
     ) -> Result<AttributePatch, ReadError> {
-        if items.len() > MAX_INSTANCES {
+        if items.len() > self.instances {
             return Err(ReadError::new(format!(
-                "an attribute has at most {MAX_INSTANCES} instances, not {}",
+                "an attribute has at most {} instances (limits.instances), not {}",
+                self.instances,
                 items.len()
             )));
         }

@@ -13,7 +13,6 @@ mod value;
 
 pub use datum::is_language_tag;
 pub use evolved::Evolved;
-pub use instance::MAX_INSTANCES;
 
 use super::ReadError;
 use super::terms::{Term, check_attribute_term, check_name};
@@ -82,6 +81,8 @@ pub struct Reader<'c> {
     readings: u8,
     /// How many types an entity may have.
     types: usize,
+    /// How many instances an attribute may have in a document.
+    instances: usize,
 }
 
 /// An object without a type is read as a value and as an attribute where it is merged, and so are
@@ -92,11 +93,22 @@ const READINGS: u8 = 3;
 /// few where models refine each other.
 pub const USUAL_TYPES: usize = 64;
 
+/// How many instances an attribute may have in a document unless a reader is told otherwise: they
+/// are compared with each other.
+pub const USUAL_INSTANCES: usize = 1_000;
+
 impl<'c> Reader<'c> {
     /// A reader with the usual limits.
     pub fn new(context: &'c Context, reading: Reading) -> Self {
         let geometry = geo::Limits::default();
-        Self { context, reading, geometry, readings: READINGS, types: USUAL_TYPES }
+        Self {
+            context,
+            reading,
+            geometry,
+            readings: READINGS,
+            types: USUAL_TYPES,
+            instances: USUAL_INSTANCES,
+        }
     }
 
     /// The same reader with other limits to geometries.
@@ -108,6 +120,12 @@ impl<'c> Reader<'c> {
     /// The same reader with another limit to the types of an entity.
     pub fn with_type_limit(mut self, types: usize) -> Self {
         self.types = types;
+        self
+    }
+
+    /// The same reader with another limit to the instances of an attribute in one document.
+    pub fn with_instance_limit(mut self, instances: usize) -> Self {
+        self.instances = instances;
         self
     }
 

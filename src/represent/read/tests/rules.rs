@@ -525,3 +525,20 @@ fn an_entity_has_a_bounded_number_of_types() {
     let error = with(65, 64).expect_err("one too many");
     assert!(error.to_string().contains("limits.types"), "{error}");
 }
+
+#[test]
+fn an_attribute_has_a_bounded_number_of_instances() {
+    let context = Context::core();
+    let with = |count: usize| {
+        let instance =
+            |number| serde_json::json!({"value": 1, "datasetId": format!("urn:d:{number}")});
+        let instances: Vec<_> = (0..count).map(instance).collect();
+        let json = serde_json::json!({"id": "urn:x:1", "type": "T", "a": instances}).to_string();
+        let document = Document::parse(json.as_bytes(), &Default::default()).expect("JSON");
+        let reader = Reader::new(&context, Reading::Whole).with_instance_limit(3);
+        reader.entity(&document).map(drop)
+    };
+    assert_eq!(with(3), Ok(()));
+    let error = with(4).expect_err("one too many");
+    assert!(error.to_string().contains("limits.instances"), "{error}");
+}
