@@ -31,6 +31,29 @@ async fn a_context_is_hosted_used_and_deleted() {
 }
 
 #[actix_web::test]
+async fn a_context_is_served_to_its_tenant_and_to_who_names_none() {
+    let broker = TestBroker::start().await;
+    let body = json!({"@context": {"speed": "https://example.org/speed"}});
+    let host = broker.request("POST", "/jsonldContexts").header("ngsild-tenant", "city");
+    let host = host.header("content-type", "application/json").body(body.to_string());
+    let answer = broker.send(host).await;
+    assert_eq!(answer.status, 201);
+    let place = answer.header("location").strip_prefix("/ngsi-ld/v1").expect("a path").to_owned();
+    let details = format!("{place}?details=true");
+    for (tenant, content, about) in
+        [(Some("city"), 200, 200), (Some("other"), 404, 404), (None, 200, 404)]
+    {
+        for (path, status) in [(&place, content), (&details, about)] {
+            let mut ask = broker.request("GET", path);
+            if let Some(tenant) = tenant {
+                ask = ask.header("ngsild-tenant", tenant);
+            }
+            assert_eq!(broker.send(ask).await.status, status, "{tenant:?} {path}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn contexts_that_are_none_are_refused() {
     let broker = TestBroker::start().await;
     for (body, problem) in [

@@ -167,16 +167,17 @@ impl Contexts {
         }
     }
 
-    /// The value of a hosted `@context`, as JSON text (5.13.4). Counts as a use. Whoever knows its
-    /// id may have it: a JSON-LD processor follows a `Link` without naming a tenant.
+    /// The value of a hosted `@context`, as JSON text (5.13.4). Counts as a use. Whoever
+    /// knows its id may have it without naming a tenant, as JSON-LD processors follow a `Link`; who
+    /// names one is served what that tenant hosts (5.5.10).
     pub fn serve(
         &self,
         tenant: &TenantId,
         id: &str,
         now: Timestamp,
     ) -> Result<Arc<str>, ServeError> {
-        let found = self.find(tenant, id, now).or_else(|| self.documents.hosted(id));
-        let entry = found.ok_or(ServeError::Unknown)?;
+        let anyone = || self.documents.hosted(id).filter(|_| tenant.name().is_none());
+        let entry = self.find(tenant, id, now).or_else(anyone).ok_or(ServeError::Unknown)?;
         if entry.kind == ContextKind::Cached {
             return Err(ServeError::OnlyCached);
         }
