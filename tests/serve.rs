@@ -10,6 +10,10 @@ use std::time::Duration;
 use lanna::config::Config;
 use serde_json::{Value, json};
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A broker of its own process.
 struct Broker {
     child: Child,
@@ -29,7 +33,16 @@ impl Broker {
         arguments: &[&str],
         client: reqwest::Client,
     ) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::start_at(free_port(), scheme, data, arguments, client).await
+    }
+
+    async fn start_at(
+        port: u16,
+        scheme: &str,
+        data: &Path,
+        arguments: &[&str],
+        client: reqwest::Client,
+    ) -> Self {
         let listen = format!("127.0.0.1:{port}");
         let child = Command::new(env!("CARGO_BIN_EXE_lanna"))
             .args(["--listen", &listen, "--data"])
@@ -52,7 +65,11 @@ impl Broker {
     }
 
     async fn post(&self, entity: &Value) -> u16 {
-        let url = format!("{}/ngsi-ld/v1/entities", self.base);
+        self.post_to("entities", entity).await
+    }
+
+    async fn post_to(&self, collection: &str, entity: &Value) -> u16 {
+        let url = format!("{}/ngsi-ld/v1/{collection}", self.base);
         let request = self.client.post(url).header("content-type", "application/json");
         request.body(entity.to_string()).send().await.unwrap().status().as_u16()
     }
@@ -160,4 +177,92 @@ async fn the_sample_fills_the_five_domains() {
         }
         assert_ne!(found, json!([]), "{name}");
     }
+}
+
+/// A broker that goes by a name towards others, at a port that it has again when it is back.
+struct Neighbour {
+    alias: &'static str,
+    port: u16,
+    data: tempfile::TempDir,
+}
+
+impl Neighbour {
+    fn new(alias: &'static str) -> Self {
+        Self { alias, port: free_port(), data: tempfile::tempdir().unwrap() }
+    }
+
+    async fn start(&self) -> Broker {
+        let arguments = [
+            "--allow-private-egress",
+            "--federation-alias",
+            self.alias,
+            "--federation-level",
+            "1s",
+        ];
+        let client = reqwest::Client::new();
+        Broker::start_at(self.port, "http", self.data.path(), &arguments, client).await
+    }
+
+    /// Registers another one by the name it goes by.
+    async fn registers(&self, at: &Broker, other: &Broker) {
+        let identity = other.get("/ngsi-ld/v1/info/sourceIdentity").await;
+        let registration = json!({
+            "type": "ContextSourceRegistration", "endpoint": other.base,
+            "contextSourceAlias": identity["contextSourceAlias"],
+            "information": [{"entities": [{"type": "Vehicle"}]}], "operations": ["federationOps"],
+        });
+        assert_eq!(at.post_to("csourceRegistrations", &registration).await, 201, "{}", self.alias);
+    }
+}
+
+fn subscription(id: &str) -> Value {
+    json!({
+        "id": id, "type": "Subscription", "entities": [{"type": "Vehicle"}],
+        "notification": {"endpoint": {"uri": "lanna:events"}},
+    })
+}
+
+/// Waits until a broker has so many subscriptions.
+async fn has_subscriptions(broker: &Broker, count: usize) {
+    let mut all = Value::Null;
+    for _ in 0..600 {
+        all = broker.get("/ngsi-ld/v1/subscriptions?limit=100").await;
+        if all.as_array().is_some_and(|all| all.len() == count) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not {count}: {all}");
+}
+
+#[tokio::test]
+async fn what_is_planted_at_sources_is_known_after_a_kill_and_so_is_which_way_it_came() {
+    let (here, there) = (Neighbour::new("here"), Neighbour::new("there"));
+    let (mut one, mut other) = (here.start().await, there.start().await);
+    here.registers(&one, &other).await;
+    there.registers(&other, &one).await;
+    assert_eq!(one.post_to("subscriptions", &subscription("urn:s:1")).await, 201);
+    has_subscriptions(&other, 1).await;
+    // Who was asked to tell does not ask back, though it was killed meanwhile.
+    drop(other);
+    other = there.start().await;
+    assert_eq!(other.post_to("subscriptions", &subscription("urn:s:2")).await, 201);
+    has_subscriptions(&one, 2).await;
+    // Who asked remembers what it asked for, and asks for it once.
+    drop(one);
+    one = here.start().await;
+    let another = json!({
+        "type": "ContextSourceRegistration", "endpoint": "http://localhost:19999",
+        "information": [{"entities": [{"type": "Boat"}]}],
+    });
+    assert_eq!(one.post_to("csourceRegistrations", &another).await, 201);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    has_subscriptions(&other, 2).await;
+    has_subscriptions(&one, 2).await;
+    // What is to go from a source that is away goes when it is back.
+    drop(other);
+    let url = format!("{}/ngsi-ld/v1/subscriptions/urn:s:1", one.base);
+    assert_eq!(one.client.delete(url).send().await.unwrap().status(), 204);
+    other = there.start().await;
+    has_subscriptions(&other, 1).await;
 }

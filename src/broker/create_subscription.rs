@@ -17,6 +17,18 @@ impl Broker {
         about: About,
         body: &Document<'_>,
     ) -> Result<SubscriptionId, Error> {
+        self.create_subscription_of(call, about, body, None).await
+    }
+
+    /// The same for a request that passed other brokers: `via` says which. Copies of the
+    /// subscription are not planted at those.
+    pub async fn create_subscription_of(
+        &self,
+        call: &Call,
+        about: About,
+        body: &Document<'_>,
+        via: Option<String>,
+    ) -> Result<SubscriptionId, Error> {
         let draft = Draft::accept(body, &call.context, &self.query_limits)?;
         check_expiry(draft.expires_at()?, call.now)?;
         let setting = Setting {
@@ -37,6 +49,12 @@ impl Broker {
         subscription.snapshot = all.snapshot(&call.tenant).await?;
         let id = subscription.id.clone();
         let records = all.records(&call.tenant, about);
+        if let Some(via) = via.filter(|_| about == About::Entities) {
+            // On record before anybody can plant a copy.
+            if records.get(id.as_str()).await?.is_none() {
+                self.note_way(&call.tenant, &id, via).await?;
+            }
+        }
         if !records.add(id.as_str(), &subscription.record()).await? {
             return Err(Error::AlreadyExists(format!("there is a subscription {id} already")));
         }

@@ -38,6 +38,7 @@ mod source_identity;
 mod subscriptions;
 mod temporal;
 mod tidy;
+mod turned;
 mod update_attributes;
 mod update_subscription;
 mod view;
@@ -86,6 +87,7 @@ pub struct Broker {
     limits: Limits,
     query_limits: query::Limits,
     pages: pages::Pages,
+    turned: turned::TurnedPages,
     kept_histories: temporal::KeptHistories,
     started_at: Timestamp,
     subscriptions: Arc<Subscriptions>,
@@ -140,6 +142,7 @@ impl Broker {
             limits,
             query_limits,
             pages: pages::Pages::default(),
+            turned: turned::TurnedPages::default(),
             kept_histories: temporal::KeptHistories::new(kept_most.bytes() as u64),
             started_at: Timestamp::now(),
             subscriptions,

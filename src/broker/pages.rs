@@ -37,8 +37,16 @@ struct Generations {
 }
 
 /// Which query a page belongs to: all that selects and orders, and the tenant.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QueryKey(u64);
+
+#[cfg(test)]
+impl QueryKey {
+    /// A key of its own.
+    pub fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 impl Pages {
     /// The key of a query that finds only what has one of these attributes, whatever page of it is
@@ -107,6 +115,7 @@ impl Hash for Selecting<'_> {
         let geo = &texts.geo;
         (&geo.georel, &geo.geometry, &geo.coordinates, &geo.geoproperty).hash(state);
         (&texts.order_by, &texts.collation, &texts.order_from, &texts.order_geometry).hash(state);
+        (&texts.csf, &texts.split_entities).hash(state);
     }
 }
 

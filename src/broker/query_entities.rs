@@ -3,6 +3,7 @@
 use super::entity_maps::MapQuery;
 use super::federation::Everywhere;
 use super::{Answer, Broker, Call, Error, MapTexts, MapUse, Origin};
+use crate::federate::Matched;
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
     Alternatives, EntityPlan, Filter, FilterOptions, GeoFilter, GeoParams, Lookups, Order,
@@ -107,19 +108,29 @@ impl Broker {
             plan.attrs = needed;
         }
         if texts.map.any() {
-            let query = MapQuery { texts, plan: &plan, rendering };
+            let query = MapQuery { texts, plan: &plan, rendering, linked: &[] };
             let (found, map) = Box::pin(self.query_by_map(call, query)).await?;
             return self.answer_of(call, found, rendering, Some(map)).await;
         }
+        let offset = texts.page.offset;
+        let key = self.pages.key(&call.tenant, call.context.id(), texts, &plan.attrs);
         if let Some(origin) = elsewhere(call, &plan) {
             let asked = self.asked(call, &plan, texts, rendering)?;
-            let found = Box::pin(self.query_everywhere(call, origin, &asked, rendering));
-            if let Some(found) = found.await? {
+            // Who is not concerned should not notice that there are sources; what a filter leads
+            // to may concern others than the query does.
+            let leads_away = || (plan.link_depth() > 0).then(Matched::default);
+            let matched = self.query_legs(call, origin, &asked, rendering).or_else(leads_away);
+            if let Some(matched) = matched {
+                let before = self.turned.before(key, offset, call.now);
+                let found = self.query_everywhere(call, origin, &asked, &matched, before);
+                let mut found = Box::pin(found).await?;
+                if let Some(shown) = found.shown.take().filter(|_| found.more) {
+                    let next = offset.saturating_add(plan.page.limit as u64);
+                    self.turned.remember(key, next, shown, call.now);
+                }
                 return self.answer_of(call, found, rendering, None).await;
             }
         }
-        let offset = texts.page.offset;
-        let key = self.pages.key(&call.tenant, call.context.id(), texts, &plan.attrs);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
             plan.page.offset = 0;
             plan.page.after = Some(end);
@@ -135,9 +146,10 @@ impl Broker {
             let next = offset.saturating_add(found.entities.len() as u64);
             self.pages.remember(key, next, end, call.now);
         }
-        let linked = self.linked(call, &found.entities, rendering).await?;
+        let mut warnings = Vec::new();
+        let linked = self.linked(call, &found.entities, rendering, &mut warnings).await?;
         let Found { entities, count, more, .. } = found;
-        Ok(Answer { entities, linked, count, more, warnings: Vec::new(), map: None })
+        Ok(Answer { entities, linked, count, more, warnings, map: None })
     }
 
     async fn answer_of(
@@ -147,8 +159,8 @@ impl Broker {
         rendering: &Rendering,
         map: Option<MapUse>,
     ) -> Result<Answer, Error> {
-        let Everywhere { entities, count, more, warnings } = found;
-        let linked = self.linked(call, &entities, rendering).await?;
+        let Everywhere { entities, count, more, mut warnings, .. } = found;
+        let linked = self.linked(call, &entities, rendering, &mut warnings).await?;
         Ok(Answer { entities, linked, count, more, warnings, map })
     }
 

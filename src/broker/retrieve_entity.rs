@@ -48,15 +48,15 @@ impl Broker {
                 ..Retrieved::default()
             },
             Some(origin) => {
-                let (only, held) = (only.as_ref(), named.as_ref().map(|(_, held)| held));
-                Box::pin(self.retrieve_everywhere(call, origin, id, only, rendering, held)).await?
+                let (only, known) = (only.as_ref(), named.as_ref());
+                Box::pin(self.retrieve_everywhere(call, origin, id, only, rendering, known)).await?
             }
         };
         let Retrieved { entity, by, warnings } = found;
         let Some(entity) = entity else { return Err(not_found(id).warned(warnings)) };
         let mut answer = self.answer(call, entity, only, rendering, warnings).await?;
         if map.any() {
-            let (named, held) = (named.map(|(map, _)| map), Held { id: id.clone(), by });
+            let (named, held) = (named.map(|known| known.map), Held { id: id.clone(), by });
             let made = self.map_retrieved(call, map, Family::Current, named, held);
             answer.map = Some(Box::pin(made).await?);
         }
@@ -69,7 +69,7 @@ impl Broker {
         entity: Arc<Stored>,
         only: Option<TypeSelection>,
         rendering: &Rendering,
-        warnings: Vec<Warning>,
+        mut warnings: Vec<Warning>,
     ) -> Result<Answer, Error> {
         let id = &entity.id;
         if only.is_some_and(|only| !only.selects(entity.types.as_slice())) {
@@ -83,7 +83,7 @@ impl Broker {
             }
         }
         let entities = vec![entity];
-        let linked = self.linked(call, &entities, rendering).await?;
+        let linked = self.linked(call, &entities, rendering, &mut warnings).await?;
         Ok(Answer { entities, linked, count: None, more: false, warnings, map: None })
     }
 }

@@ -29,7 +29,7 @@ impl Broker {
         let alias = self.alias(tenant).await?;
         Ok(SourceIdentity {
             id: format!("urn:ngsi-ld:ContextSourceIdentity:{alias}"),
-            alias,
+            alias: alias.to_string(),
             uptime_seconds: (now.micros() - self.started_at.micros()).max(0) / 1_000_000,
             time: now,
         })

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::entity_maps::add_warnings;
 use super::{Broker, Call, Error};
+use crate::federate::Warning;
 use crate::model::{DatasetId, EntityId, Stored};
 use crate::query::{LanguageFilter, Projection};
 use crate::represent::{Format, GeoJson, Join, JoinForm, Linked, Links, Rendering, SpecVersion};
@@ -99,12 +101,14 @@ impl Broker {
         }))
     }
 
-    /// Fetches the entities that those of an answer are joined with, level by level (4.5.23).
+    /// Fetches the entities that those of an answer are joined with, level by level (4.5.23); adds
+    /// what there is to say of sources.
     pub(super) async fn linked(
         &self,
         call: &Call,
         entities: &[Arc<Stored>],
         rendering: &Rendering,
+        warnings: &mut Vec<Warning>,
     ) -> Result<Linked, Error> {
         if rendering.join.is_none() {
             return Ok(Linked::default());
@@ -115,10 +119,21 @@ impl Broker {
             if wanted.is_empty() {
                 return Ok(links.finish());
             }
-            links.found(match call.origin() {
-                None => self.store.get_many(&call.tenant, &wanted, call.now).await?,
-                Some(origin) => Box::pin(self.get_everywhere(call, origin, &wanted)).await?,
-            });
+            let (found, said) = Box::pin(self.get_many(call, &wanted)).await?;
+            links.found(found);
+            add_warnings(warnings, said);
+        }
+    }
+
+    /// Entities by their ids, here and at sources; and what there is to say of sources.
+    pub(super) async fn get_many(
+        &self,
+        call: &Call,
+        ids: &[EntityId],
+    ) -> Result<(Vec<Arc<Stored>>, Vec<Warning>), Error> {
+        match call.origin() {
+            None => Ok((self.store.get_many(&call.tenant, ids, call.now).await?, Vec::new())),
+            Some(origin) => self.get_everywhere(call, origin, ids).await,
         }
     }
 }

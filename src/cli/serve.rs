@@ -67,9 +67,11 @@ pub fn run(mut config: Config, options: &Serve) -> Result<(), Failure> {
         let renewing = actix_web::rt::spawn(renew_contexts(broker.clone()));
         let keeping = actix_web::rt::spawn(broker.clone().keep_house(details));
         let reporting = actix_web::rt::spawn(keep_reports(broker.clone()));
+        let leveling = actix_web::rt::spawn(level_subscriptions(broker.clone()));
         let ended = until_told(running, &state).await;
         renewing.abort();
         reporting.abort();
+        leveling.abort();
         feeds.close().await;
         if let Some(deriver) = deriver {
             deriver.close().await;
@@ -108,6 +110,18 @@ async fn keep_reports(broker: Arc<Broker>) {
         turns.tick().await;
         if let Err(error) = broker.keep_reports().await {
             tracing::warn!(%error, "how sources fared could not be written down");
+        }
+    }
+}
+
+/// Brings in line now and then what is planted at sources.
+async fn level_subscriptions(broker: Arc<Broker>) {
+    let mut turns = tokio::time::interval(broker.level_interval());
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        if let Err(error) = broker.level_all().await {
+            tracing::warn!(%error, "subscriptions at sources are not in line");
         }
     }
 }

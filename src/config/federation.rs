@@ -40,5 +40,8 @@ settings! {
         cache: ByteSize = ByteSize::mebi(32),
         /// How often what is counted of sources (timesSent, lastSuccess, …) is written down.
         report: Duration = Duration::from_secs(10),
+        /// How often it is tried again to plant, change and remove subscriptions at sources that did
+        /// not answer; changes here are brought in line at once.
+        level: Duration = Duration::from_secs(60),
     }
 }

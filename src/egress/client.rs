@@ -1,6 +1,9 @@
 //! Fetching, within the rules.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::cell::RefCell;
+use std::fs;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{
@@ -19,9 +22,22 @@ use super::{EgressError, Guard, Refused, resolve::GuardedResolver};
 pub struct Client {
     pub(super) http: reqwest::Client,
     pub(super) guard: Arc<Guard>,
+    recipe: Arc<Recipe>,
     redirects: usize,
     timeout: Duration,
     most: usize,
+}
+
+/// What HTTP clients are made from.
+#[derive(Debug)]
+struct Recipe {
+    settings: Egress,
+    idle: usize,
+}
+
+thread_local! {
+    /// The clients of this thread, each with the recipe that it was made from.
+    static OWN: RefCell<Vec<(Weak<Recipe>, reqwest::Client)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What was fetched.
@@ -35,15 +51,9 @@ pub struct Fetched {
     pub body: Bytes,
 }
 
-impl Client {
-    /// A client with these rules.
-    pub fn new(settings: &Egress) -> Result<Self, EgressError> {
-        Self::keeping(settings, Post::default().idle_connections)
-    }
-
-    /// A client that keeps so many idle connections to one host.
-    pub(super) fn keeping(settings: &Egress, idle: usize) -> Result<Self, EgressError> {
-        let guard = Arc::new(Guard::new(settings));
+impl Recipe {
+    fn make(&self, guard: &Arc<Guard>) -> Result<reqwest::Client, EgressError> {
+        let settings = &self.settings;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("Lanna/", env!("CARGO_PKG_VERSION")))
             // A proxy would resolve names by itself, past the guard.
@@ -52,11 +62,11 @@ impl Client {
             .referer(false)
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(idle)
+            .pool_max_idle_per_host(self.idle)
             .tcp_nodelay(true)
             // Some receivers look for headers as people write them.
             .http1_title_case_headers()
-            .dns_resolver(Arc::new(GuardedResolver { guard: Arc::clone(&guard) }));
+            .dns_resolver(Arc::new(GuardedResolver { guard: Arc::clone(guard) }));
         if let Some(file) = &settings.ca {
             let setup = |why: String| EgressError::Setup(format!("{}: {why}", file.display()));
             let pem = fs::read(file).map_err(|why| setup(why.to_string()))?;
@@ -66,12 +76,42 @@ impl Client {
                 builder = builder.add_root_certificate(certificate);
             }
         }
+        builder.build().map_err(|why| EgressError::Setup(why.to_string()))
+    }
+}
+
+impl Client {
+    /// A client with these rules.
+    pub fn new(settings: &Egress) -> Result<Self, EgressError> {
+        Self::keeping(settings, Post::default().idle_connections)
+    }
+
+    /// A client that keeps so many idle connections to one host.
+    pub(super) fn keeping(settings: &Egress, idle: usize) -> Result<Self, EgressError> {
+        let guard = Arc::new(Guard::new(settings));
+        let recipe = Arc::new(Recipe { settings: settings.clone(), idle });
         Ok(Self {
-            http: builder.build().map_err(|why| EgressError::Setup(why.to_string()))?,
+            http: recipe.make(&guard)?,
             guard,
+            recipe,
             redirects: settings.redirects,
             timeout: settings.timeout,
             most: settings.response.bytes(),
+        })
+    }
+
+    /// The same with connections of this thread's own: who waits for an answer is not woken by
+    /// another thread.
+    pub(super) fn of_thread(&self) -> reqwest::Client {
+        OWN.with_borrow_mut(|own| {
+            let recipe = Arc::as_ptr(&self.recipe);
+            if let Some((_, http)) = own.iter().find(|(known, _)| known.as_ptr() == recipe) {
+                return http.clone();
+            }
+            own.retain(|(known, _)| known.strong_count() > 0);
+            let Ok(http) = self.recipe.make(&self.guard) else { return self.http.clone() };
+            own.push((Arc::downgrade(&self.recipe), http.clone()));
+            http
         })
     }
 

@@ -84,13 +84,14 @@ impl Client {
         let url = Url::parse(&url).map_err(|why| AskError::Refused(format!("{url}: {why}")))?;
         self.guard.check(&url).map_err(|refused| AskError::Refused(refused.to_string()))?;
         let headers = header_map(&headers)?;
+        let http = self.of_thread();
         let once = || {
             let mut request = Request::new(method.clone(), url.clone());
             *request.headers_mut() = headers.clone();
             if let Some(body) = &body {
                 *request.body_mut() = Some(body.clone().into());
             }
-            self.http.execute(request)
+            http.execute(request)
         };
         let answer = match once().await {
             // The server closed a kept connection just when it was used again. What changes

@@ -90,6 +90,8 @@ pub struct Draft {
     pub path: String,
     pub params: Vec<(&'static str, String)>,
     pub body: Payload,
+    /// The entity map of the source's own that it is to go by (4.3.6.7).
+    pub map: Option<String>,
 }
 
 /// The body of a request.
@@ -112,7 +114,7 @@ pub enum Around {
 impl Draft {
     /// A request without a body.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), params: Vec::new(), body: Payload::Nothing }
+        Self { method, path: path.into(), params: Vec::new(), body: Payload::Nothing, map: None }
     }
 
     /// With a parameter more.
@@ -127,6 +129,11 @@ impl Draft {
             Some(value) => self.with(name, value),
             None => self,
         }
+    }
+
+    /// To go by an entity map of the source's own, if it has one.
+    pub fn by_map(self, map: Option<&str>) -> Self {
+        Self { map: map.map(str::to_owned), ..self }
     }
 
     /// With a body that is one object.
@@ -198,6 +205,9 @@ pub struct Carriage<'a> {
     pub most: usize,
 }
 
+/// Where the entity maps of a broker are.
+const ENTITY_MAPS: &str = "/ngsi-ld/v1/entityMaps/";
+
 /// A request as it is sent to a source.
 pub fn question(
     source: &Source,
@@ -225,6 +235,9 @@ pub fn question(
     }
     if let Some(version) = info.conformance {
         headers.push(("Prefer".into(), format!("ngsi-ld={version}")));
+    }
+    if let Some(map) = &draft.map {
+        headers.push(("NGSILD-EntityMap".into(), [ENTITY_MAPS, &path_part(map)].concat()));
     }
     let Way { via, alias } = carriage.way;
     headers.push(("Via".into(), Via::passed_on_by(via, alias)));

@@ -28,6 +28,8 @@ pub struct Want<'a> {
     pub sources: Option<&'a Filter>,
     pub geo: Option<&'a GeoFilter>,
     pub scope: Option<&'a ScopeFilter>,
+    /// Only sources that can be asked for one of these, if there are any.
+    pub operations: &'a [Operation],
 }
 
 /// Whether a request is about what is latest or about what was.
@@ -63,12 +65,6 @@ pub struct Matched {
 }
 
 impl Matched {
-    /// Leaves the sources that can be asked for one of these.
-    pub fn that_support(&mut self, any: &[Operation]) {
-        self.legs.retain(|leg| leg.source.first_of(any).is_some());
-        self.looping.retain(|source| source.first_of(any).is_some());
-    }
-
     /// Leaves as many parts as are asked for at once.
     pub fn limit(&mut self, most: usize) {
         if self.legs.len() > most {
@@ -108,7 +104,8 @@ impl Register {
         let circles = way.via.loops_at(way.alias);
         let clue = Clue { select: want.select, attributes: want.attributes };
         for source in self.candidates(tenant, &clue) {
-            if !want.admits(&source.registration, now) {
+            let able = want.operations.is_empty() || source.first_of(want.operations).is_some();
+            if !able || !want.admits(&source.registration, now) {
                 continue;
             }
             let legs = want.legs(&source);

@@ -1,6 +1,6 @@
 //! All registered sources, by tenant: found by id, and by what a request may concern.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,6 +34,8 @@ struct Inner {
     places: Vec<Option<Arc<Source>>>,
     free: Vec<Place>,
     by_id: FxHashMap<RegistrationId, Place>,
+    /// The headers of clients that sources have passed on, and how many have each.
+    passed: FxHashMap<Box<str>, usize>,
 }
 
 impl Register {
@@ -104,6 +106,19 @@ impl Register {
         sources
     }
 
+    /// The headers of clients that any source of a tenant has passed on.
+    pub fn passed_headers(&self, tenant: &TenantId) -> Vec<Box<str>> {
+        let Some(tenant) = self.tenant(tenant) else { return Vec::new() };
+        tenant.0.read().passed.keys().cloned().collect()
+    }
+
+    /// The tenants that have any source.
+    pub fn tenants(&self) -> HashSet<TenantId> {
+        let tenants = self.tenants.load();
+        let some = tenants.iter().filter(|(_, tenant)| tenant.count() > 0);
+        some.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Every source with its tenant.
     pub fn all(&self) -> Vec<(TenantId, Arc<Source>)> {
         let tenants = self.tenants.load();
@@ -141,6 +156,9 @@ impl Inner {
     fn add(&mut self, source: Arc<Source>) {
         let place = self.free.pop().unwrap_or(self.places.len() as Place);
         self.index.insert(place, &source.registration);
+        for name in passed_by(&source) {
+            *self.passed.entry(name.into()).or_default() += 1;
+        }
         self.by_id.insert(source.registration.id.clone(), place);
         match self.places.get_mut(place as usize) {
             Some(free) => *free = Some(source),
@@ -152,7 +170,19 @@ impl Inner {
         let place = self.by_id.remove(id)?;
         let source = self.places.get_mut(place as usize)?.take()?;
         self.index.remove(place, &source.registration);
+        for name in passed_by(&source) {
+            if let Some(count) = self.passed.get_mut(name) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        self.passed.retain(|_, count| *count > 0);
         self.free.push(place);
         Some(source)
     }
+}
+
+/// The headers of clients that a source has passed on (`urn:ngsi-ld:request`).
+fn passed_by(source: &Source) -> impl Iterator<Item = &str> {
+    let headers = source.registration.source.headers.iter();
+    headers.filter(|header| header.value.is_none()).map(|header| &*header.name)
 }

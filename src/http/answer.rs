@@ -136,9 +136,12 @@ pub fn one_entity(
     Ok(response)
 }
 
+/// How many warnings an answer carries: clients take a hundred headers, or some kilobytes of them.
+pub(super) const MOST_WARNINGS: usize = 32;
+
 /// Says what went wrong at sources (6.3.17).
 pub(super) fn warn(headers: &mut HeaderMap, warnings: &[Warning]) {
-    for warning in warnings {
+    for warning in warnings.iter().take(MOST_WARNINGS) {
         if let Ok(value) = HeaderValue::from_str(&warning.to_string()) {
             headers.append(WARNING.clone(), value);
         }

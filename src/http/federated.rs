@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::json;
-use super::params::{self, decode_percent};
+use super::params;
 use super::places::Place;
 use super::problem::Problem;
 use super::request::Incoming;
 use crate::broker::Broker;
-use crate::model::SubscriptionId;
 
 /// A source tells of a subscription (5.8.6).
 pub async fn told(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
@@ -48,17 +47,8 @@ pub fn level_later(
     }
     let header = request.headers().get("NGSILD-Tenant").map(|value| value.as_bytes());
     let Ok(tenant) = params::tenant(header) else { return };
-    let way = match place {
-        Place::Subscriptions => created(response).zip(way_of(request)),
-        _ => None,
-    };
     let broker = broker.clone().into_inner();
     actix_web::rt::spawn(async move {
-        if let Some((id, via)) = way
-            && let Err(error) = broker.note_way(&tenant, &id, via).await
-        {
-            tracing::warn!(%id, %error, "the way of a subscription is not on record");
-        }
         for pause in TRIES {
             actix_web::rt::time::sleep(pause).await;
             match broker.level(&tenant).await {
@@ -68,18 +58,4 @@ pub fn level_later(
             }
         }
     });
-}
-
-/// The brokers that a request passed, if it passed any.
-fn way_of(request: &HttpRequest) -> Option<String> {
-    let via: Vec<&str> =
-        request.headers().get_all(header::VIA).filter_map(|via| via.to_str().ok()).collect();
-    (!via.is_empty()).then(|| via.join(", "))
-}
-
-/// The subscription that was created.
-fn created(response: &HttpResponse) -> Option<SubscriptionId> {
-    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
-    let (_, id) = location.rsplit_once('/')?;
-    Some(SubscriptionId::from_trusted(&decode_percent(id).ok()?))
 }

@@ -11,7 +11,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::answer::WARNING;
+use super::answer::{MOST_WARNINGS, WARNING};
 use crate::broker::{Error, SourceFailure, Why};
 use crate::egress::NoRoom;
 use crate::federate::Warning;
@@ -221,7 +221,7 @@ impl Problem {
 
     /// Says what went wrong at sources besides (6.3.17).
     pub fn warn(&mut self, warnings: &[Warning]) {
-        for warning in warnings {
+        for warning in warnings.iter().take(MOST_WARNINGS) {
             if let Ok(value) = HeaderValue::from_str(&warning.to_string()) {
                 self.headers.push((WARNING.clone(), value));
             }

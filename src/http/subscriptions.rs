@@ -1,8 +1,8 @@
 //! `/subscriptions` and `/subscriptions/{subscriptionId}` (6.10, 6.11), and what is the same for
 //! registrations: `/csourceSubscriptions` and `/csourceSubscriptions/{subscriptionId}` (6.12, 6.13).
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::{apply_version, created, document, no_content, results_count};
 use super::negotiate::{Media, accept};
@@ -20,12 +20,20 @@ pub async fn create(mut incoming: Incoming<'_>, about: About) -> Result<HttpResp
     incoming.params()?.finish()?;
     let body = incoming.body().await?;
     let (call, document) = incoming.read(&body).await?;
-    let id = incoming.broker.create_subscription(&call, about, &document).await?;
+    let way = way_of(incoming.http);
+    let id = incoming.broker.create_subscription_of(&call, about, &document, way).await?;
     let collection = match about {
         About::Entities => "subscriptions",
         About::Sources => "csourceSubscriptions",
     };
     Ok(created(collection, id.as_str()))
+}
+
+/// The brokers that a request passed, if it passed any.
+fn way_of(request: &HttpRequest) -> Option<String> {
+    let via: Vec<&str> =
+        request.headers().get_all(header::VIA).filter_map(|via| via.to_str().ok()).collect();
+    (!via.is_empty()).then(|| via.join(", "))
 }
 
 /// Query Subscriptions (5.8.4, 6.10.3.2; 5.11.5, 6.12.3.2).

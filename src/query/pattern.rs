@@ -1,6 +1,7 @@
 //! Regular expressions: POSIX extended ones (IEEE 1003.2), as 4.9 and `idPattern` ask for.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use regex::{Regex, RegexBuilder};
 
@@ -11,7 +12,9 @@ use super::{ErrorKind, Limits, QueryError};
 #[derive(Clone)]
 pub struct Pattern {
     text: Box<str>,
-    regex: Regex,
+    regex: Arc<OnceLock<Option<Regex>>>,
+    /// How large it may be when it is compiled.
+    bytes: usize,
 }
 
 impl Pattern {
@@ -55,7 +58,17 @@ impl Pattern {
         };
         let bytes = limits.pattern_bytes.saturating_mul(SHARES + 1);
         let regex = build(&translated(&text)?, bytes).ok()?;
-        Some(Self { text: text.into(), regex })
+        Some(Self::compiled(&text, regex, bytes))
+    }
+
+    fn compiled(text: &str, regex: Regex, bytes: usize) -> Self {
+        Self { text: text.into(), regex: Arc::new(Some(regex).into()), bytes }
+    }
+
+    /// The same, not compiled again until it is used: for expressions of which very many are kept,
+    /// since each that is compiled takes tens of kilobytes.
+    pub fn at_rest(self) -> Self {
+        Self { regex: Arc::default(), ..self }
     }
 
     fn compile(
@@ -81,7 +94,7 @@ impl Pattern {
             ));
         };
         match build(&translated, bytes) {
-            Ok(regex) => Ok(Self { text: text.into(), regex }),
+            Ok(regex) => Ok(Self::compiled(text, regex, bytes)),
             Err(regex::Error::CompiledTooBig(_)) => Err(QueryError::too_complex(
                 parameter,
                 format!("the regular expression {text:?} would need too much memory"),
@@ -96,7 +109,9 @@ impl Pattern {
 
     /// Whether the expression is found in the text.
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        // What was compiled once compiles again.
+        let again = || build(&translated(&self.text)?, self.bytes).ok();
+        self.regex.get_or_init(again).as_ref().is_some_and(|regex| regex.is_match(text))
     }
 
     /// The expression as it was written.

@@ -1,9 +1,13 @@
-//! Entity maps (4.5.25, 5.2.39), written; and of a fragment of one what counts.
+//! Entity maps (4.5.25, 5.2.39), written; and of a map of another broker, or of a fragment of one, what
+//! counts.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::ReadError;
 use super::write::{comma, string};
 use crate::jsonld::{Context, Document};
-use crate::model::{EntityMap, Timestamp};
+use crate::model::{EntityId, EntityMap, EntityMapId, Timestamp};
 
 /// Appends an EntityMap. `context` is given if the `@context` stands in the body.
 pub fn write_entity_map(out: &mut Vec<u8>, map: &EntityMap, context: Option<&Context>) {
@@ -54,11 +58,31 @@ pub fn read_entity_map_expiry(document: &Document<'_>) -> Result<Option<Timestam
     read().map(Some).map_err(|error| error.within("expiresAt"))
 }
 
+/// An EntityMap as another broker writes it. Who holds its entities is that broker's affair.
+#[derive(Deserialize)]
+struct Foreign {
+    id: String,
+    #[serde(rename = "entityMap")]
+    entities: Map<String, Value>,
+}
+
+/// Reads the map of another broker: its id, and so many at most of the ids it names, in its order.
+pub fn read_entity_map(body: &[u8], most: usize) -> Result<(String, Vec<EntityId>), ReadError> {
+    let map: Foreign = serde_json::from_slice(body)
+        .map_err(|error| ReadError::new(format!("this is no EntityMap: {error}")))?;
+    let bad =
+        |what: String| ReadError::new(format!("the EntityMap is not what it should be: {what}"));
+    EntityMapId::parse(&map.id).map_err(|error| bad(error.to_string()))?;
+    let ids = map.entities.keys().take(most).map(|id| EntityId::parse(id));
+    let ids: Result<Vec<EntityId>, _> = ids.collect();
+    Ok((map.id, ids.map_err(|error| bad(error.to_string()))?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::jsonld::ParseLimits;
-    use crate::model::{EntityId, EntityMapId, Held, Holder};
+    use crate::model::{Held, Holder};
 
     #[test]
     fn a_map_says_who_holds_what_in_the_order_of_the_query() {
@@ -89,6 +113,23 @@ mod tests {
             core.link().body
         );
         assert_eq!(text(&map, Some(&core)), format!("{head}{rest}"));
+    }
+
+    #[test]
+    fn of_the_map_of_another_broker_the_ids_count_in_their_order() {
+        let text = r#"{"type": "EntityMap", "linkedMaps": {}, "entityMap": {"urn:x:2": ["@none"],
+            "urn:x:1": 5, "urn:x:3": []}, "id": "urn:m:1", "expiresAt": "2026-01-01T00:00:00Z"}"#;
+        let (id, ids) = read_entity_map(text.as_bytes(), 2).expect("a map");
+        let ids: Vec<&str> = ids.iter().map(EntityId::as_str).collect();
+        assert_eq!((id.as_str(), ids), ("urn:m:1", vec!["urn:x:2", "urn:x:1"]));
+        for wrong in [
+            "[]",
+            r#"{"id": "urn:m:1"}"#,
+            r#"{"id": "m", "entityMap": {}}"#,
+            r#"{"id": "urn:m:1", "entityMap": {"no URI": []}}"#,
+        ] {
+            assert!(read_entity_map(wrong.as_bytes(), 9).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub mod table;
 #[cfg(test)]
 mod samples;
 
-pub use entity_map::{read_entity_map_expiry, write_entity_map};
+pub use entity_map::{read_entity_map, read_entity_map_expiry, write_entity_map};
 pub use error::{JsonPath, ReadError};
 pub use linked::{Linked, Links};
 pub use query_body::{EntitySelector, QueryBody, TemporalBody, read_query, read_temporal_query};

@@ -15,7 +15,7 @@ use crate::support::{Answer, TestBroker};
 const NAME: &str = "ngsild-entitymap";
 const WINDOW: &str = "timerel=after&timeAt=2020-01-01T00:00:00Z";
 
-fn source_id(number: usize) -> String {
+pub fn source_id(number: usize) -> String {
     format!("urn:ngsi-ld:ContextSourceRegistration:{number}")
 }
 
@@ -24,11 +24,11 @@ fn temporal() -> Value {
                           "deleteAttrInstanceTemporal"]})
 }
 
-async fn by(map: &str, at: &TestBroker, path: &str) -> Answer {
+pub async fn by(map: &str, at: &TestBroker, path: &str) -> Answer {
     at.send(at.request("GET", path).header(NAME, map)).await
 }
 
-async fn content(map: &str, at: &TestBroker) -> Value {
+pub async fn content(map: &str, at: &TestBroker) -> Value {
     let (_, id) = map.rsplit_once('/').expect("a path");
     at.get(&format!("/entityMaps/{id}")).await.json()["entityMap"].clone()
 }
@@ -212,7 +212,7 @@ async fn who_is_told_by_the_clock_is_told_of_sources_entities_too() {
 }
 
 /// A source that answers what a function says: to the first line of a request, a status and a body.
-async fn answering(answer: impl Fn(&str) -> (u16, Value) + Clone + Send + 'static) -> String {
+pub async fn answering(answer: impl Fn(&str) -> (u16, Value) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
@@ -302,4 +302,55 @@ async fn sources_are_asked_for_less_where_they_refuse_more_and_nothing_is_left_o
         let refused = small.get(path).await;
         assert_eq!((refused.status, refused.problem().as_str()), (403, "TooManyResults"), "{path}");
     }
+}
+
+/// Waits until the subscriptions of a broker are as they should be.
+async fn until(at: &TestBroker, what: &str, holds: impl Fn(&[Value]) -> bool) {
+    let mut all = Value::Null;
+    for _ in 0..600 {
+        all = at.get("/subscriptions?limit=100").await.json();
+        if all.as_array().is_some_and(|all| holds(all)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not {what}: {all}");
+}
+
+#[actix_web::test]
+async fn a_subscription_is_planted_narrowed_paused_moved_and_removed_with_its_parent() {
+    let (city, plant, campus) = (broker().await, broker().await, broker().await);
+    let (url, mut heard) = receiver().await;
+    register(&city, 1, &plant.url(""), json!({})).await;
+    let speed = json!({"entities": [{"type": "Vehicle"}], "propertyNames": ["brand"]});
+    register(&city, 2, &campus.url(""), json!({"information": [speed]})).await;
+    let subscription = json!({"id": "urn:s:1", "type": "Subscription",
+        "entities": [{"type": "Vehicle"}, {"type": "Bus"}], "watchedAttributes": ["speed"],
+        "notification": {"endpoint": {"uri": url}}});
+    let made = city.body("POST", "/subscriptions", subscription).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    until(&plant, "planted and narrowed", |all| {
+        matches!(all, [one] if one["entities"] == json!([{"type": "Vehicle"}])
+            && one["watchedAttributes"] == json!(["speed"])
+            && !one["notification"]["endpoint"]["uri"].to_string().contains(&url))
+    })
+    .await;
+    // All that is registered is told, though one attribute is watched.
+    plant.has(vehicle("1", json!({"speed": 1, "brand": "x"}))).await;
+    let told = tokio::time::timeout(Duration::from_secs(60), heard.recv()).await;
+    let (_, told) = told.expect("in time").expect("a notification");
+    assert_eq!(told["subscriptionId"], "urn:s:1", "{told}");
+    assert_eq!(told["data"][0]["brand"]["value"], "x", "{told}");
+    let paused = city.body("PATCH", "/subscriptions/urn:s:1", json!({"isActive": false})).await;
+    assert_eq!(paused.status, 204, "{}", paused.text);
+    until(&plant, "paused", |all| matches!(all, [one] if one["isActive"] == json!(false))).await;
+    // Who changes nothing that is watched was never asked.
+    assert_eq!(campus.get("/subscriptions").await.json(), json!([]));
+    let moved = json!({"endpoint": campus.url("")});
+    let path = format!("/csourceRegistrations/{}", source_id(1));
+    assert_eq!(city.body("PATCH", &path, moved).await.status, 204);
+    until(&plant, "gone from where it was", |all| all.is_empty()).await;
+    until(&campus, "where the source is now", |all| all.len() == 1).await;
+    assert_eq!(city.delete("/subscriptions/urn:s:1").await.status, 204);
+    until(&campus, "removed", |all| all.is_empty()).await;
 }

@@ -380,14 +380,18 @@ async fn tenants_stay_apart_at_sources_too() {
 struct Topology {
     /// Attributes of entities by broker: (broker, entity, attribute) to value and time.
     parts: BTreeMap<(usize, u8, u8), (i64, i64)>,
-    /// Who asks whom.
-    links: BTreeSet<(usize, usize)>,
+    /// Who asks whom, and for which attributes; all if there are none.
+    links: BTreeMap<(usize, usize), BTreeSet<u8>>,
 }
 
 fn any_topology() -> impl Strategy<Value = Topology> {
     let parts =
         proptest::collection::btree_map((0usize..5, 0u8..4, 0u8..3), (0i64..100, 1i64..28), 1..16);
-    let links = proptest::collection::btree_set((0usize..5, 0usize..5), 0..9);
+    let names = prop_oneof![
+        2 => Just(BTreeSet::new()),
+        1 => proptest::collection::btree_set(0u8..3, 1..3)
+    ];
+    let links = proptest::collection::btree_map((0usize..5, 0usize..5), names, 0..9);
     (parts, links).prop_map(|(mut parts, links)| {
         // Two that were observed at once could both count.
         let mut seen = BTreeSet::new();
@@ -397,12 +401,14 @@ fn any_topology() -> impl Strategy<Value = Topology> {
 }
 
 impl Topology {
-    /// The brokers whose data the first one can come by.
-    fn reached(&self) -> BTreeSet<usize> {
+    /// The brokers whose part of an attribute the first one can come by.
+    fn reached(&self, attribute: u8) -> BTreeSet<usize> {
         let mut reached = BTreeSet::from([0]);
+        let leads = |names: &BTreeSet<u8>| names.is_empty() || names.contains(&attribute);
         loop {
-            let next = self.links.iter().filter(|(from, _)| reached.contains(from));
-            let next: BTreeSet<usize> = next.map(|(_, to)| *to).collect();
+            let from = self.links.iter().filter(|(_, names)| leads(names));
+            let next = from.filter(|((from, _), _)| reached.contains(from));
+            let next: BTreeSet<usize> = next.map(|((_, to), _)| *to).collect();
             let before = reached.len();
             reached.extend(next);
             if reached.len() == before {
@@ -411,87 +417,170 @@ impl Topology {
         }
     }
 
-    /// The values that one broker would have that holds everything.
-    fn whole(&self) -> BTreeMap<String, BTreeMap<String, i64>> {
-        let reached = self.reached();
-        let mut newest: BTreeMap<(u8, u8), (i64, i64)> = BTreeMap::new();
-        for ((broker, entity, attribute), (value, day)) in &self.parts {
-            if !reached.contains(broker) {
-                continue;
-            }
-            let known = newest.entry((*entity, *attribute)).or_insert((*day, *value));
-            if known.0 < *day {
-                *known = (*day, *value);
-            }
+    /// What the first one can come by, in the order in which it was observed: day, entity, attribute
+    /// and value.
+    fn told(&self) -> Vec<(i64, u8, u8, i64)> {
+        let parts = self.parts.iter();
+        let told = parts.filter(|((broker, _, name), _)| self.reached(*name).contains(broker));
+        let told = told.map(|((_, entity, name), (value, day))| (*day, *entity, *name, *value));
+        let mut told: Vec<_> = told.collect();
+        told.sort_unstable();
+        told
+    }
+}
+
+fn observed(value: i64, day: i64) -> Value {
+    json!({"type": "Property", "value": value, "observedAt": format!("2026-01-{day:02}T00:00:00Z")})
+}
+
+/// Entities by their ids; each once.
+fn by_id(answer: &Answer, into: &mut BTreeMap<String, Value>) {
+    for entity in answer.json().as_array().expect("a list") {
+        let id = entity["id"].as_str().expect("an id").to_owned();
+        assert!(into.insert(id, entity.clone()).is_none(), "{} comes twice", entity["id"]);
+    }
+}
+
+/// One tenant of several brokers.
+struct Case {
+    tenant: String,
+}
+
+impl Case {
+    async fn post(&self, at: &TestBroker, path: &str, body: Value) {
+        let request = at.request("POST", path).header("ngsild-tenant", &self.tenant);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = at.send(request).await;
+        assert!(matches!(answer.status, 201 | 204), "{} {}", answer.status, answer.text);
+    }
+
+    async fn get(&self, at: &TestBroker, path: &str, map: Option<&str>) -> Answer {
+        let mut request = at.request("GET", path).header("ngsild-tenant", &self.tenant);
+        if let Some(map) = map {
+            request = request.header("ngsild-entitymap", map);
         }
-        let mut whole: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
-        for ((entity, attribute), (_, value)) in newest {
-            let own = whole.entry(format!("urn:v:{entity}")).or_default();
-            own.insert(format!("a{attribute}"), value);
+        at.send(request).await
+    }
+
+    /// All entities that a query finds, page by page.
+    async fn all(&self, at: &TestBroker, query: &str, map: bool) -> BTreeMap<String, Value> {
+        let (mut found, mut offset, mut reference) = (BTreeMap::new(), 0, None);
+        loop {
+            let wish = if map && offset == 0 { "&entityMap=true" } else { "" };
+            let path = format!("{query}&limit=2&offset={offset}{wish}");
+            let answer = self.get(at, &path, reference.as_deref()).await;
+            assert!(matches!(answer.status, 200 | 201), "{path}: {}", answer.text);
+            by_id(&answer, &mut found);
+            reference = map.then(|| answer.header("ngsild-entitymap").to_owned());
+            let links = answer.headers.get_all("link").iter();
+            let mut links = links.filter_map(|link| link.to_str().ok());
+            if !links.any(|link| link.contains("rel=\"next\"")) {
+                return found;
+            }
+            offset += 2;
         }
-        whole
     }
 }
 
 #[actix_web::test]
 async fn a_query_over_any_topology_equals_one_over_a_broker_that_holds_everything() {
     let mut brokers = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         brokers.push(broker().await);
     }
+    let whole = brokers.pop().expect("the one that holds everything");
     let mut runner = TestRunner::new(RunnerConfig::default());
     for case in 0..24 {
         let topology = any_topology().new_tree(&mut runner).expect("a topology").current();
-        let tenant = format!("case{case}");
-        let send = async |at: &TestBroker, path: &str, body: Value| {
-            let request = at.request("POST", path).header("ngsild-tenant", &tenant);
-            let request = request.header("content-type", "application/json").body(body.to_string());
-            at.send(request).await
-        };
+        println!("{topology:?}");
+        let case = Case { tenant: format!("case{case}") };
         let mut entities: BTreeMap<(usize, u8), Value> = BTreeMap::new();
         for ((broker, entity, attribute), (value, day)) in &topology.parts {
             let own = entities.entry((*broker, *entity));
             let own = own.or_insert_with(|| vehicle(&entity.to_string(), json!({})));
-            own[format!("a{attribute}")] = json!({"type": "Property", "value": value,
-                "observedAt": format!("2026-01-{day:02}T00:00:00Z")});
+            own[format!("a{attribute}")] = observed(*value, *day);
         }
         for ((broker, _), entity) in entities {
-            let answer = send(&brokers[broker], "/entities", entity).await;
-            assert_eq!(answer.status, 201, "{}", answer.text);
+            case.post(&brokers[broker], "/entities", entity).await;
         }
-        for (number, (from, to)) in topology.links.iter().enumerate() {
-            let members = json!({"tenant": tenant});
+        for (number, ((from, to), names)) in topology.links.iter().enumerate() {
+            let mut information = json!({"entities": [{"type": "Vehicle"}]});
+            if !names.is_empty() {
+                information["propertyNames"] =
+                    names.iter().map(|name| format!("a{name}")).collect();
+            }
+            let members = json!({"tenant": case.tenant, "information": [information],
+                "operations": ["federationOps", "retrieveTemporal", "queryTemporal"]});
             let body = registration(number, &brokers[*to].url(""), members);
-            let answer = send(&brokers[*from], "/csourceRegistrations", body).await;
-            assert_eq!(answer.status, 201, "{}", answer.text);
+            case.post(&brokers[*from], "/csourceRegistrations", body).await;
         }
-        // A broker that holds nothing of a tenant does not know it.
-        let expected = topology.whole();
-        let path = "/entities?type=Vehicle&format=simplified&splitEntities=true&q=a0>=0";
-        for (path, filtered) in [("/entities?type=Vehicle&format=simplified", false), (path, true)]
-        {
-            let request = brokers[0].request("GET", path).header("ngsild-tenant", &tenant);
-            let answer = brokers[0].send(request).await;
-            if answer.status == 404 {
-                assert!(expected.is_empty(), "{topology:?} {}", answer.text);
-                continue;
-            }
-            let mut found = BTreeMap::new();
-            for entity in answer.json().as_array().expect("a list") {
-                let members = entity.as_object().expect("an entity").iter();
-                let values = members
-                    .filter(|(name, _)| name.starts_with('a'))
-                    .map(|(name, value)| (name.clone(), value.as_i64().expect("a number")));
-                let id = entity["id"].as_str().expect("an id").to_owned();
-                assert!(
-                    found.insert(id, values.collect::<BTreeMap<_, _>>()).is_none(),
-                    "{topology:?}"
-                );
-            }
-            let expected = expected.clone().into_iter();
-            let expected: BTreeMap<_, _> =
-                expected.filter(|(_, own)| !filtered || own.contains_key("a0")).collect();
-            assert_eq!(found, expected, "{topology:?}");
+        let told = topology.told();
+        for (day, entity, attribute, value) in &told {
+            let mut part = vehicle(&entity.to_string(), json!({}));
+            part[format!("a{attribute}")] = observed(*value, *day);
+            let path = "/entityOperations/upsert?options=update";
+            case.post(&whole, path, json!([part])).await;
+        }
+        if told.is_empty() {
+            let answer = case.get(&brokers[0], "/entities?type=Vehicle", None).await;
+            // A broker that holds nothing of a tenant does not know it.
+            assert!(answer.status == 404 || answer.json() == json!([]), "{}", answer.text);
+            continue;
+        }
+        equal(&case, &brokers[0], &whole).await;
+    }
+}
+
+/// Whatever is asked, the one answers as the other.
+async fn equal(case: &Case, one: &TestBroker, whole: &TestBroker) {
+    const SIMPLE: &str = "/entities?type=Vehicle&format=simplified";
+    for more in [
+        "",
+        "&splitEntities=true&q=a0>=50",
+        "&splitEntities=true&q=(a0>=20;a1<80)|a2",
+        "&splitEntities=true&attrs=a1",
+        "&splitEntities=true&q=a1.observedAt>2026-01-14T00:00:00Z&attrs=a0,a1",
+        "&id=urn:v:1,urn:v:2",
+        "&idPattern=[12]$&pick=id,a0,a2",
+    ] {
+        let path = format!("{SIMPLE}{more}");
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        let query = format!("{path}&limit=100&count=true");
+        let (answer, other) =
+            (case.get(one, &query, None).await, case.get(whole, &query, None).await);
+        by_id(&answer, &mut ours);
+        by_id(&other, &mut theirs);
+        assert_eq!(ours, theirs, "{path}");
+        let count = |answer: &Answer| answer.header("ngsild-results-count").to_owned();
+        assert_eq!(count(&answer), count(&other), "{path}");
+        for map in [false, true] {
+            assert_eq!(
+                case.all(one, &path, map).await,
+                theirs,
+                "{path}, by pages, by a map: {map}"
+            );
+        }
+    }
+    const PAST: &str =
+        "/temporal/entities?type=Vehicle&timerel=after&timeAt=2020-01-01T00:00:00Z&limit=100";
+    for more in [
+        "&options=temporalValues",
+        "&options=temporalValues&lastN=2",
+        "&format=aggregatedValues&aggrMethods=sum,max,totalCount",
+        "&options=temporalValues&splitEntities=true&q=a0>=50",
+    ] {
+        let path = format!("{PAST}{more}");
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        by_id(&case.get(one, &path, None).await, &mut ours);
+        by_id(&case.get(whole, &path, None).await, &mut theirs);
+        assert_eq!(ours, theirs, "{path}");
+    }
+    for entity in 0..4 {
+        let path = format!("/entities/urn:v:{entity}?format=simplified");
+        let (ours, theirs) = (case.get(one, &path, None).await, case.get(whole, &path, None).await);
+        assert_eq!(ours.status, theirs.status, "{path}: {}", ours.text);
+        if ours.status == 200 {
+            assert_eq!(ours.json(), theirs.json(), "{path}");
         }
     }
 }

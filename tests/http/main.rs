@@ -7,6 +7,7 @@ mod csource_registrations;
 mod csource_subscriptions;
 mod derived;
 mod discovery;
+mod distributed;
 mod entities;
 mod entity;
 mod entity_maps;

@@ -4,12 +4,22 @@
 use crate::broker::federation::PastQuery;
 use crate::broker::{Broker, Call, Error, QueryTexts, elsewhere};
 use crate::federate::Warning;
-use crate::model::Held;
+use crate::model::{Held, Timestamp};
 use crate::query::{EntityPlan, HistoryPlan, Page, Projection};
 use crate::represent::Rendering;
 
 /// How many entities are read at once.
 const PORTION: usize = 500;
+
+/// What a map is to name.
+#[derive(Default)]
+pub(in crate::broker) struct Candidates {
+    pub held: Vec<Held>,
+    /// The maps that sources made for the same query: registrations, and the ids of the maps.
+    pub linked: Vec<(String, String)>,
+    /// What there is to say of sources.
+    pub warnings: Vec<Warning>,
+}
 
 /// A query that finds more than can be named.
 pub(in crate::broker) fn too_many(most: usize) -> Error {
@@ -24,25 +34,27 @@ fn check_size(entities: usize, most: usize) -> Result<(), Error> {
 }
 
 impl Broker {
-    /// All entities that a query finds, in its order, and who holds them; and what there is to say
-    /// of sources.
+    /// All entities that a query finds, in its order, and who holds them. Sources make maps of their
+    /// own for a map that is kept `until` a time.
     pub(in crate::broker) async fn candidates(
         &self,
         call: &Call,
         texts: &QueryTexts,
         plan: &EntityPlan,
         most: usize,
-    ) -> Result<(Vec<Held>, Vec<Warning>), Error> {
+        until: Option<Timestamp>,
+    ) -> Result<Candidates, Error> {
         if let Some(origin) = elsewhere(call, plan) {
             let mut asked = self.asked(call, plan, texts, &Rendering::default())?;
-            asked.bare = true;
+            (asked.bare, asked.until) = (true, until);
             let found = Box::pin(self.candidates_everywhere(call, origin, &asked, most));
             if let Some(found) = found.await? {
-                check_size(found.0.len(), most)?;
+                check_size(found.held.len(), most)?;
                 return Ok(found);
             }
         }
-        Ok((self.candidates_here(call, plan, most).await?, Vec::new()))
+        let held = self.candidates_here(call, plan, most).await?;
+        Ok(Candidates { held, ..Candidates::default() })
     }
 
     /// All entities that a plan selects of those that are here.
@@ -68,26 +80,28 @@ impl Broker {
         }
     }
 
-    /// All entities whose history a query finds, in its order, and who holds them; and what there is
-    /// to say of sources.
+    /// All entities whose history a query finds, in its order, and who holds them. Sources make maps
+    /// of their own for a map that is kept `until` a time.
     pub(in crate::broker) async fn past_candidates(
         &self,
         call: &Call,
         texts: &QueryTexts,
         plan: &HistoryPlan,
         most: usize,
-    ) -> Result<(Vec<Held>, Vec<Warning>), Error> {
+        until: Option<Timestamp>,
+    ) -> Result<Candidates, Error> {
         if let Some(origin) = elsewhere(call, &plan.entities) {
             let csf = self.source_filter_of(call, texts)?;
-            let query =
-                PastQuery { plan, split: self.splits(texts), sources: csf.as_ref(), held: None };
+            let (split, sources) = (self.splits(texts), csf.as_ref());
+            let query = PastQuery { sources, until, ..PastQuery::new(plan, split) };
             let found = Box::pin(self.past_candidates_everywhere(call, origin, query, most));
             if let Some(found) = found.await? {
-                check_size(found.0.len(), most)?;
+                check_size(found.held.len(), most)?;
                 return Ok(found);
             }
         }
-        Ok((self.past_candidates_here(call, plan, most).await?, Vec::new()))
+        let held = self.past_candidates_here(call, plan, most).await?;
+        Ok(Candidates { held, ..Candidates::default() })
     }
 
     /// All entities whose history here a plan selects.

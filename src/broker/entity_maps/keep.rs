@@ -96,6 +96,11 @@ impl Head {
         self.dropped.place_of(number).min(self.count)
     }
 
+    /// The maps that sources made for the same query: registrations, and the ids of the maps.
+    pub fn linked(&self) -> &[(String, String)] {
+        &self.linked
+    }
+
     fn leaves(&self) -> u32 {
         match self.leaf {
             Some(_) => 0,

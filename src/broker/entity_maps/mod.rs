@@ -11,7 +11,7 @@ mod operations;
 mod page;
 mod temporal;
 
-pub(super) use self::find::too_many;
+pub(super) use self::find::{Candidates, too_many};
 use self::keep::{Draft, Head};
 pub(super) use self::keep::{EntityMaps, Family};
 pub(super) use self::page::{MapQuery, only};
@@ -31,6 +31,14 @@ pub struct MapTexts {
     pub lifetime: Option<String>,
     /// The one to use: what the header `NGSILD-EntityMap` says.
     pub reference: Option<String>,
+}
+
+/// A map that names an entity that is to be retrieved.
+pub(super) struct Known {
+    pub map: EntityMapId,
+    pub held: Held,
+    /// The maps of sources that are linked with it.
+    pub linked: Vec<(String, String)>,
 }
 
 /// The map that an answer was made with.
@@ -106,12 +114,13 @@ impl Broker {
         family: Family,
         asks: Option<u64>,
         texts: &MapTexts,
-        entities: Vec<Held>,
+        found: Candidates,
     ) -> Result<(EntityMapId, Head), Error> {
         let expires_at = self.end_of_map(call, texts)?;
+        let Candidates { held: entities, linked, .. } = found;
         let id = format!("urn:ngsi-ld:EntityMap:{}", uuid::Uuid::now_v7());
         let id = EntityMapId::from_trusted(&id);
-        let draft = Draft { family, asks, expires_at, entities, linked: Vec::new() };
+        let draft = Draft { family, asks, expires_at, entities, linked };
         let head = self.entity_maps.keep(&call.tenant, &id, draft, call.now).await?;
         Ok((id, head))
     }
@@ -125,7 +134,7 @@ impl Broker {
         let MapQuery { texts, plan, .. } = query;
         texts.map.check()?;
         // What cannot be granted is refused before anything is searched for.
-        self.end_of_map(call, &texts.map)?;
+        let end = self.end_of_map(call, &texts.map)?;
         let asks = asks(Family::Current, call, texts);
         let named = self.named_map(call, &texts.map).await?;
         let (created, mut warnings) = (named.is_none(), Vec::new());
@@ -136,9 +145,9 @@ impl Broker {
             }
             None => {
                 let most = self.entity_maps.limits.entities;
-                let (held, said) = self.candidates(call, texts, plan, most).await?;
-                warnings = said;
-                self.make_map(call, Family::Current, Some(asks), &texts.map, held).await?
+                let mut found = self.candidates(call, texts, plan, most, Some(end)).await?;
+                warnings = std::mem::take(&mut found.warnings);
+                self.make_map(call, Family::Current, Some(asks), &texts.map, found).await?
             }
         };
         let mut page = self.page_of_map(call, query, &id, &head).await?;
@@ -154,7 +163,7 @@ impl Broker {
         texts: &MapTexts,
         family: Family,
         id: &EntityId,
-    ) -> Result<Option<(EntityMapId, Held)>, Error> {
+    ) -> Result<Option<Known>, Error> {
         texts.check()?;
         self.end_of_map(call, texts)?;
         let Some((map, head)) = self.named_map(call, texts).await? else { return Ok(None) };
@@ -162,8 +171,9 @@ impl Broker {
             return Err(wrong_family(family));
         }
         let known = self.entity_maps.whole(&call.tenant, &map, &head).await?;
+        let linked = known.linked;
         if let Some(held) = known.entities.into_iter().find(|held| held.id == *id) {
-            return Ok(Some((map, held)));
+            return Ok(Some(Known { map, held, linked }));
         }
         Err(Error::NotFound(format!("the entity map {map} does not name the entity {id}")))
     }
@@ -180,7 +190,8 @@ impl Broker {
         if let Some(id) = named {
             return Ok(MapUse { id, created: false });
         }
-        let (id, _) = self.make_map(call, family, None, texts, vec![held]).await?;
+        let found = Candidates { held: vec![held], ..Candidates::default() };
+        let (id, _) = self.make_map(call, family, None, texts, found).await?;
         Ok(MapUse { id, created: true })
     }
 }

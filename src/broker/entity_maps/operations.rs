@@ -15,11 +15,13 @@ impl Broker {
         texts: &QueryTexts,
     ) -> Result<(EntityMap, Vec<Warning>), Error> {
         let plan = self.plan(call, texts)?;
-        self.end_of_map(call, &texts.map)?;
+        let end = self.end_of_map(call, &texts.map)?;
         let most = self.entity_maps.limits.entities;
-        let (held, warnings) = self.candidates(call, texts, &plan, most).await?;
+        let mut found = self.candidates(call, texts, &plan, most, Some(end)).await?;
+        let warnings = std::mem::take(&mut found.warnings);
         let asks = asks(Family::Current, call, texts);
-        let (id, head) = self.make_map(call, Family::Current, Some(asks), &texts.map, held).await?;
+        let made = self.make_map(call, Family::Current, Some(asks), &texts.map, found);
+        let (id, head) = made.await?;
         Ok((self.entity_maps.whole(&call.tenant, &id, &head).await?, warnings))
     }
 
@@ -44,23 +46,24 @@ impl Broker {
     ) -> Result<(), Error> {
         let wish = read_entity_map_expiry(body)?;
         let latest = super::later(call.now, self.entity_maps.limits.lifetime_max);
-        let there = match wish {
-            Some(end) => {
-                self.entity_maps.end_at(&call.tenant, id, end.min(latest), call.now).await?
-            }
-            None => self.entity_maps.head(&call.tenant, id, call.now).await?.is_some(),
-        };
-        if there { Ok(()) } else { Err(no_map(id)) }
+        let head = self.entity_maps.head(&call.tenant, id, call.now).await?;
+        let head = head.ok_or_else(|| no_map(id))?;
+        let Some(end) = wish.map(|end| end.min(latest)) else { return Ok(()) };
+        if !self.entity_maps.end_at(&call.tenant, id, end, call.now).await? {
+            return Err(no_map(id));
+        }
+        self.end_linked_maps(call, head.linked(), end).await;
+        Ok(())
     }
 
-    /// Deletes a map. 5.14.3.
+    /// Deletes a map, and those of sources that are linked with it. 5.14.3.
     pub async fn delete_entity_map(&self, call: &Call, id: &EntityMapId) -> Result<(), Error> {
-        let there = self.entity_maps.head(&call.tenant, id, call.now).await?.is_some();
+        let head = self.entity_maps.head(&call.tenant, id, call.now).await?;
         // One that has ended is taken away as well, but was not there.
-        if self.entity_maps.take(&call.tenant, id).await? && there {
-            return Ok(());
-        }
-        Err(no_map(id))
+        let taken = self.entity_maps.take(&call.tenant, id).await?;
+        let Some(head) = head.filter(|_| taken) else { return Err(no_map(id)) };
+        self.delete_linked_maps(call, head.linked()).await;
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ pub(in crate::broker) struct MapQuery<'a> {
     pub texts: &'a QueryTexts,
     pub plan: &'a EntityPlan,
     pub rendering: &'a Rendering,
+    /// The maps of sources: registrations, and the ids of the maps.
+    pub linked: &'a [(String, String)],
 }
 
 /// What was found of some entities of a map.
@@ -39,6 +41,8 @@ impl Broker {
         head: &Head,
     ) -> Result<Everywhere, Error> {
         let Page { offset, limit, count, .. } = query.plan.page;
+        let query = MapQuery { linked: head.linked(), ..query };
+        let select = &query.plan.select;
         let mut page = Everywhere::default();
         if count {
             page.count = Some(self.count_in_map(call, query, id, head).await?);
@@ -47,15 +51,21 @@ impl Broker {
             return Ok(page);
         }
         let offset = offset as u64;
-        let mut place = self.begin_in_map(call, id, head, offset);
+        let narrowed = narrows(select);
+        let (mut place, mut skip) = match narrowed {
+            true => (0, offset as usize),
+            false => (self.begin_in_map(call, id, head, offset), 0),
+        };
         let (mut hits, mut gone, mut most) = (Vec::new(), Vec::new(), 0);
         // One more than wanted tells whether there are more. Where few fit, ever more are tried.
         while hits.len() <= limit {
             most = (2 * most).min(AT_ONCE).max(limit + 1 - hits.len());
-            let some = self.entity_maps.entities(&call.tenant, id, head, place, most).await?;
-            if some.is_empty() {
-                break;
-            }
+            let mut some = self.entity_maps.entities(&call.tenant, id, head, place, most).await?;
+            let Some((last, _)) = some.last() else { break };
+            place = last + 1;
+            // What is not asked for by its id stays in the map.
+            some.retain(|(_, held)| is_named(select, &held.id));
+            some.drain(..skip.min(some.len())).for_each(|_| skip -= 1);
             let (mut found, said) = self.fits(call, query, &some).await?;
             let all_answered = said.is_empty() && call.origin().is_some();
             add_warnings(&mut page.warnings, said);
@@ -63,7 +73,6 @@ impl Broker {
                 if hits.len() > limit {
                     break;
                 }
-                place = at + 1;
                 match found.remove(&held.id) {
                     Some(entity) => hits.push((at, Some(entity))),
                     None if all_answered || held.is_here_alone() => gone.push(at),
@@ -74,7 +83,7 @@ impl Broker {
         self.entity_maps.drop_places(&call.tenant, id, &gone).await?;
         page.more = hits.len() > limit;
         hits.truncate(limit);
-        if let (true, Some((last, _))) = (page.more, hits.last()) {
+        if let (true, Some((last, _))) = (page.more && !narrowed, hits.last()) {
             let next = offset.saturating_add(hits.len() as u64);
             self.end_in_map(call, id, next, last + 1);
         }
@@ -142,13 +151,28 @@ impl Broker {
         let Some(select) = only(&query.plan.select, &ids) else { return Ok(Default::default()) };
         let page = Page { limit: ids.len(), ..Page::default() };
         let plan = EntityPlan { select, order: None, page, ..query.plan.clone() };
-        if held.iter().all(Held::is_here_alone) {
+        let leads_away = plan.link_depth() > 0 && call.origin().is_some();
+        if held.iter().all(Held::is_here_alone) && !leads_away {
             let found = self.store.find(&call.tenant, &plan, call.now).await?;
             return Ok((found.entities, Vec::new()));
         }
-        let asked = self.asked(call, &plan, query.texts, query.rendering)?;
-        Box::pin(self.query_held(call, &asked, query.rendering, held)).await
+        // A source's own map serves the question that it was made by, whatever is shown.
+        let (default, linked) = (Rendering::default(), query.linked);
+        let rendering = if linked.is_empty() { query.rendering } else { &default };
+        let mut asked = self.asked(call, &plan, query.texts, rendering)?;
+        asked.linked = linked;
+        Box::pin(self.query_held(call, &asked, rendering, held)).await
     }
+}
+
+/// Whether a query that goes by a map is about some of its entities only, as it may be (5.5.14).
+pub(super) fn narrows(select: &[Selector]) -> bool {
+    select.iter().any(|one| !one.ids.is_empty() || one.id_pattern.is_some())
+}
+
+/// Whether an entity is meant, as far as its id tells.
+pub(super) fn is_named(select: &[Selector], id: &EntityId) -> bool {
+    select.is_empty() || select.iter().any(|one| one.has_id(id))
 }
 
 /// What selects, of these entities alone, what the selectors do; None if that is nothing.

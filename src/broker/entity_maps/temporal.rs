@@ -1,6 +1,6 @@
 //! Entity maps of temporal queries (5.7.3.4, 5.7.4.4, 5.14.5).
 
-use super::page::only;
+use super::page::{is_named, narrows, only};
 use super::{Family, Head, MapUse, add_warnings, asks, check_use};
 use crate::broker::federation::{PastEverywhere, PastQuery};
 use crate::broker::{Broker, Call, Error, HistoryTexts, QueryTexts, ViewTexts};
@@ -20,12 +20,13 @@ impl Broker {
         view: &ViewTexts,
     ) -> Result<(EntityMap, Vec<Warning>), Error> {
         let (plan, _) = self.evolution_plan(call, query, texts, view)?;
-        self.end_of_map(call, &query.map)?;
+        let end = self.end_of_map(call, &query.map)?;
         let most = self.entity_maps.limits.entities;
-        let (held, warnings) = self.past_candidates(call, query, &plan, most).await?;
+        let mut found = self.past_candidates(call, query, &plan, most, Some(end)).await?;
+        let warnings = std::mem::take(&mut found.warnings);
         let asks = asks(Family::Temporal, call, query);
-        let (id, head) =
-            self.make_map(call, Family::Temporal, Some(asks), &query.map, held).await?;
+        let made = self.make_map(call, Family::Temporal, Some(asks), &query.map, found);
+        let (id, head) = made.await?;
         Ok((self.entity_maps.whole(&call.tenant, &id, &head).await?, warnings))
     }
 
@@ -37,7 +38,7 @@ impl Broker {
         plan: &HistoryPlan,
     ) -> Result<(PastEverywhere, Option<Timestamp>, MapUse), Error> {
         query.map.check()?;
-        self.end_of_map(call, &query.map)?;
+        let end = self.end_of_map(call, &query.map)?;
         let asks = asks(Family::Temporal, call, query);
         let named = self.named_map(call, &query.map).await?;
         let (created, mut warnings) = (named.is_none(), Vec::new());
@@ -48,9 +49,10 @@ impl Broker {
             }
             None => {
                 let most = self.entity_maps.limits.entities;
-                let (held, said) = self.past_candidates(call, query, plan, most).await?;
-                warnings = said;
-                self.make_map(call, Family::Temporal, Some(asks), &query.map, held).await?
+                let found = self.past_candidates(call, query, plan, most, Some(end));
+                let mut found = found.await?;
+                warnings = std::mem::take(&mut found.warnings);
+                self.make_map(call, Family::Temporal, Some(asks), &query.map, found).await?
             }
         };
         let (mut page, thinned) = self.past_page_of_map(call, query, plan, &id, &head).await?;
@@ -78,17 +80,26 @@ impl Broker {
         if limit == 0 {
             return Ok((PastEverywhere { count, ..PastEverywhere::default() }, None));
         }
+        let select = &plan.entities.select;
+        let narrowed = narrows(select);
+        let (begin, skip) = match narrowed {
+            true => (0, offset),
+            false => (self.begin_in_map(call, id, head, offset as u64), 0),
+        };
         let offset = offset as u64;
-        let begin = self.begin_in_map(call, id, head, offset);
         let mut most = limit.saturating_add(1);
         let (some, (mut found, thinned)) = loop {
-            let some = self.entity_maps.entities(&call.tenant, id, head, begin, most).await?;
+            let mut some = self.entity_maps.entities(&call.tenant, id, head, begin, most).await?;
+            let is_all = some.len() < most;
+            // What is not asked for by its id stays in the map.
+            some.retain(|(_, held)| is_named(select, &held.id));
+            some.drain(..skip.min(some.len()));
             let held: Vec<Held> = some.iter().map(|(_, held)| held.clone()).collect();
             let page = Page { limit, ..Page::default() };
-            let found = self.past_of(call, query, plan, &held, page).await?;
+            let found = self.past_of(call, query, plan, (&held, head.linked()), page).await?;
             let full = found.0.told.evolutions.len() >= limit && found.0.more;
             // Of those whose sources do not answer the places stay, and are empty.
-            if full || some.len() < most || !found.0.warnings.is_empty() {
+            if full || is_all || !found.0.warnings.is_empty() {
                 break (some, found);
             }
             most = most.saturating_mul(2);
@@ -118,7 +129,7 @@ impl Broker {
         let gone: Vec<u32> =
             gone.filter(|(_, held)| is_sure(held)).map(|(place, _)| *place).collect();
         self.entity_maps.drop_places(&call.tenant, id, &gone).await?;
-        if let (true, Some((place, _))) = (more, some[..looked_at].last()) {
+        if let (true, Some((place, _))) = (more && !narrowed, some[..looked_at].last()) {
             let shown = looked_at - gone.len();
             let next = offset.saturating_add(shown as u64);
             self.end_in_map(call, id, next, place + 1);
@@ -132,7 +143,7 @@ impl Broker {
         call: &Call,
         query: &QueryTexts,
         plan: &HistoryPlan,
-        held: &[Held],
+        (held, linked): (&[Held], &[(String, String)]),
         page: Page,
     ) -> Result<(PastEverywhere, Option<Timestamp>), Error> {
         let ids: Vec<EntityId> = held.iter().map(|held| held.id.clone()).collect();
@@ -145,12 +156,9 @@ impl Broker {
             && !held.iter().all(Held::is_here_alone)
         {
             let csf = self.source_filter_of(call, query)?;
-            let past = PastQuery {
-                plan: &plan,
-                split: self.splits(query),
-                sources: csf.as_ref(),
-                held: Some(held),
-            };
+            let (split, sources) = (self.splits(query), csf.as_ref());
+            let past =
+                PastQuery { sources, held: Some(held), linked, ..PastQuery::new(&plan, split) };
             if let Some(found) = Box::pin(self.evolve_everywhere(call, origin, past)).await? {
                 return Ok((found, None));
             }
@@ -172,7 +180,7 @@ impl Broker {
         let mut count = 0;
         for some in all.entities.chunks(500) {
             let page = Page { limit: 0, count: true, ..Page::default() };
-            let (found, _) = self.past_of(call, query, plan, some, page).await?;
+            let (found, _) = self.past_of(call, query, plan, (some, head.linked()), page).await?;
             count += found.count.unwrap_or_default();
         }
         Ok(count)

@@ -55,8 +55,26 @@ impl Broker {
         }
     }
 
-    /// Asks a source for something that may be asked twice.
+    /// Asks a source for something that may be asked twice. If its own entity map is of no use, it
+    /// is asked without.
     pub(super) async fn ask(
+        &self,
+        origin: &Origin,
+        source: &Source,
+        draft: &Draft,
+        naming: &Naming,
+    ) -> Heard {
+        let heard = self.ask_once(origin, source, draft, naming).await;
+        match &heard {
+            Heard::Reply(reply) if draft.map.is_some() && matches!(reply.status, 400 | 404) => {
+                let draft = draft.clone().by_map(None);
+                self.ask_once(origin, source, &draft, naming).await
+            }
+            _ => heard,
+        }
+    }
+
+    async fn ask_once(
         &self,
         origin: &Origin,
         source: &Source,
@@ -180,6 +198,9 @@ pub(super) async fn all<T>(jobs: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     futures_util::future::join_all(jobs).await
 }
 
+/// How many sources that would lead in circles are named.
+const MOST_SAID: usize = 32;
+
 /// What is said of a source that did not answer.
 pub(super) fn silent(source: &Arc<Source>, why: &str) -> Warning {
     Warning::new(WarningCode::Silent, source.id(), why)
@@ -187,10 +208,17 @@ pub(super) fn silent(source: &Arc<Source>, why: &str) -> Warning {
 
 /// What is said of sources that would lead in circles.
 pub(super) fn looping(sources: &[Arc<Source>]) -> Vec<Warning> {
-    sources.iter().map(|source| silent(source, "a loop of registrations was noticed")).collect()
+    let some = sources.iter().take(MOST_SAID);
+    some.map(|source| silent(source, "a loop of registrations was noticed")).collect()
 }
 
-/// What is said of sources that were one too many.
-pub(super) fn left_out(sources: &[Arc<Source>]) -> Vec<Warning> {
-    sources.iter().map(|source| silent(source, "more sources match than are asked")).collect()
+/// What is said of sources that were too many to be asked, in one sentence.
+pub(super) fn left_out(sources: &[Arc<Source>]) -> Option<Warning> {
+    let first = sources.first()?;
+    let more = match sources.len() - 1 {
+        0 => String::new(),
+        more => format!(", {more} others among them"),
+    };
+    let why = format!("more sources match than are asked (federation.sources){more}");
+    Some(silent(first, &why))
 }

@@ -4,6 +4,7 @@
 
 use crate::egress::Method;
 use futures_util::FutureExt;
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::super::{Broker, Call, Error};
@@ -13,7 +14,7 @@ use crate::federate::{Draft, Leg, Naming, Want, path_part};
 use crate::jsonld::Context;
 use crate::model::{AttrName, Kind, Name, TypeName, TypeSelection};
 use crate::query::Selector;
-use crate::represent::registration::{Operation, Registration};
+use crate::represent::registration::{EntityInfo, Operation, Registration, RegistrationInfo};
 use crate::store::{AttributeCensus, Census, StoreError, TypeCensus};
 
 /// What is asked of the types and attributes that there are.
@@ -111,15 +112,17 @@ impl Broker {
         let context = self.names_of(call, &reply, &naming).await;
         // Bounded in bytes already, and as shallow as what it is turned into.
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        read(&body, inquiry, &context)
+        let mut census = read(&body, inquiry, &context, self.federation.settings.entities);
+        keep_registered(&mut census, &leg.source.registration);
+        census
     }
 }
 
-/// What a source says.
-fn read(body: &Value, inquiry: Inquiry, context: &Context) -> Census {
+/// What a source says, as far as it says no more than so many names at once.
+fn read(body: &Value, inquiry: Inquiry, context: &Context, most: usize) -> Census {
     let name = |value: &Value| context.expand(value.as_str()?).ok();
     let names = |value: &Value| -> Vec<Name> {
-        value.as_array().into_iter().flatten().filter_map(name).collect()
+        value.as_array().into_iter().flatten().take(most).filter_map(name).collect()
     };
     let kinds = |value: &Value| -> Vec<Kind> {
         let words = value.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -132,7 +135,7 @@ fn read(body: &Value, inquiry: Inquiry, context: &Context) -> Census {
             census.types.extend(names(&body["typeList"]).into_iter().map(a_type));
         }
         Inquiry::Types { details: true } => {
-            for one in body.as_array().into_iter().flatten() {
+            for one in body.as_array().into_iter().flatten().take(most) {
                 let attributes = names(&one["attributeNames"]).into_iter();
                 let attributes = attributes.map(|name| (name, Vec::new())).collect();
                 let own = name(&one["typeName"]);
@@ -140,7 +143,7 @@ fn read(body: &Value, inquiry: Inquiry, context: &Context) -> Census {
             }
         }
         Inquiry::Type(own) => {
-            let details = body["attributeDetails"].as_array().into_iter().flatten();
+            let details = body["attributeDetails"].as_array().into_iter().flatten().take(most);
             let attributes = details.filter_map(|one| {
                 Some((name(&one["attributeName"])?, kinds(&one["attributeTypes"])))
             });
@@ -156,7 +159,7 @@ fn read(body: &Value, inquiry: Inquiry, context: &Context) -> Census {
             census.attributes.extend(list.map(an_attribute));
         }
         Inquiry::Attributes { details: true } => {
-            for one in body.as_array().into_iter().flatten() {
+            for one in body.as_array().into_iter().flatten().take(most) {
                 let types = names(&one["typeNames"]);
                 let own = name(&one["attributeName"]);
                 census
@@ -174,6 +177,29 @@ fn read(body: &Value, inquiry: Inquiry, context: &Context) -> Census {
     census
 }
 
+/// Leaves what a source registered: nothing else is believed of it.
+fn keep_registered(census: &mut Census, registration: &Registration) {
+    let infos = &registration.information;
+    let has_type = |name: TypeName| infos.iter().any(|info| is_of(info, name));
+    census.types.retain(|one| has_type(one.name));
+    for one in &mut census.types {
+        let of_type = |name: AttrName| {
+            infos.iter().any(|info| is_of(info, one.name) && info.has_attribute(name))
+        };
+        one.attributes.retain(|(name, _)| of_type(*name));
+    }
+    census.attributes.retain(|one| infos.iter().any(|info| info.has_attribute(one.name)));
+    for one in &mut census.attributes {
+        one.types.retain(|name| has_type(*name));
+    }
+}
+
+/// Whether a part of a registration may be about entities of a type.
+fn is_of(info: &RegistrationInfo, name: TypeName) -> bool {
+    let may_be = |one: &EntityInfo| one.types.is_empty() || one.types.contains(&name);
+    info.entities.is_empty() || info.entities.iter().any(may_be)
+}
+
 /// What a source registered: it may have it.
 fn registered(registration: &Registration) -> Census {
     let mut census = Census::default();
@@ -186,12 +212,13 @@ fn registered(registration: &Registration) -> Census {
         };
         for name in &types {
             let attributes = info.attributes().map(|name| (name, kinds(name))).collect();
-            unite_type(&mut census.types, TypeCensus { attributes, ..a_type(*name) });
+            let own = vec![TypeCensus { attributes, ..a_type(*name) }];
+            unite(&mut census, Census { types: own, ..Census::default() });
         }
         for name in info.attributes() {
             let own =
                 AttributeCensus { kinds: kinds(name), types: types.clone(), ..an_attribute(name) };
-            unite_attribute(&mut census.attributes, own);
+            unite(&mut census, Census { attributes: vec![own], ..Census::default() });
         }
     }
     census
@@ -206,14 +233,33 @@ fn an_attribute(name: AttrName) -> AttributeCensus {
 }
 
 fn unite(census: &mut Census, other: Census) {
-    other.types.into_iter().for_each(|one| unite_type(&mut census.types, one));
-    other.attributes.into_iter().for_each(|one| unite_attribute(&mut census.attributes, one));
+    let mut places = places_of(census.types.iter().map(|one| one.name));
+    for one in other.types {
+        match places.get(&one.name) {
+            Some(place) => unite_type(&mut census.types[*place], one),
+            None => {
+                places.insert(one.name, census.types.len());
+                census.types.push(one);
+            }
+        }
+    }
+    let mut places = places_of(census.attributes.iter().map(|one| one.name));
+    for one in other.attributes {
+        match places.get(&one.name) {
+            Some(place) => unite_attribute(&mut census.attributes[*place], one),
+            None => {
+                places.insert(one.name, census.attributes.len());
+                census.attributes.push(one);
+            }
+        }
+    }
 }
 
-fn unite_type(all: &mut Vec<TypeCensus>, one: TypeCensus) {
-    let Some(known) = all.iter_mut().find(|known| known.name == one.name) else {
-        return all.push(one);
-    };
+fn places_of(names: impl Iterator<Item = Name>) -> FxHashMap<Name, usize> {
+    names.enumerate().map(|(place, name)| (name, place)).collect()
+}
+
+fn unite_type(known: &mut TypeCensus, one: TypeCensus) {
     known.entities = known.entities.saturating_add(one.entities);
     for (name, kinds) in one.attributes {
         match known.attributes.iter_mut().find(|(own, _)| *own == name) {
@@ -223,10 +269,7 @@ fn unite_type(all: &mut Vec<TypeCensus>, one: TypeCensus) {
     }
 }
 
-fn unite_attribute(all: &mut Vec<AttributeCensus>, one: AttributeCensus) {
-    let Some(known) = all.iter_mut().find(|known| known.name == one.name) else {
-        return all.push(one);
-    };
+fn unite_attribute(known: &mut AttributeCensus, one: AttributeCensus) {
     known.entities = known.entities.saturating_add(one.entities);
     add(&mut known.kinds, one.kinds);
     add(&mut known.types, one.types);

@@ -7,6 +7,8 @@ mod ask;
 mod batch;
 mod census;
 mod failure;
+mod maps;
+mod order;
 mod past;
 mod planted;
 mod purge;
@@ -16,9 +18,11 @@ mod reports;
 mod subscribed;
 mod writes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::{Broker, Call, Error, RegistryFollower};
@@ -56,20 +60,22 @@ pub struct Federation {
     planted: planted::Planted,
     /// What the names of this broker towards its tenants begin with, or are made from.
     seed: OnceCell<String>,
+    /// Those names, as far as they were needed.
+    aliases: RwLock<HashMap<TenantId, Arc<str>>>,
 }
 
 /// How a request came that may concern sources.
 #[derive(Debug)]
 pub struct Origin {
     pub via: Via,
-    /// Its headers, names in lower case: what registrations may have passed on to their sources.
+    /// Those of its headers that registrations have passed on to their sources, names in lower case.
     pub headers: Vec<(Box<str>, Box<str>)>,
     /// When the answer has to be given.
     pub deadline: Instant,
     /// How long one source may take at most.
     pub patience: Duration,
     /// The name of this broker towards the tenant.
-    pub alias: String,
+    pub alias: Arc<str>,
 }
 
 impl Federation {
@@ -81,6 +87,7 @@ impl Federation {
             lanes: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             shelf: Shelf::new(settings.cache.bytes()),
             seed: OnceCell::new(),
+            aliases: RwLock::default(),
             base,
             planted: planted::Planted::default(),
             settings,
@@ -139,10 +146,16 @@ impl Broker {
         if !self.federation.register.has(tenant) {
             return Ok(None);
         }
-        let headers: Vec<(Box<str>, Box<str>)> =
-            headers.map(|(name, value)| (name.to_lowercase().into(), value.into())).collect();
-        let ways = headers.iter().filter(|(name, _)| &**name == "via").map(|(_, value)| &**value);
-        let via = Via::parse(ways);
+        let passed = self.federation.register.passed_headers(tenant);
+        let (mut ways, mut kept) = (Vec::new(), Vec::new());
+        for (name, value) in headers {
+            if name.eq_ignore_ascii_case("via") {
+                ways.push(value);
+            } else if passed.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                kept.push((name.to_lowercase().into(), value.into()));
+            }
+        }
+        let (via, headers) = (Via::parse(ways.into_iter()), kept);
         let patience = self.federation.settings.timeout;
         let deadline = Instant::now() + patience;
         let alias = self.alias(tenant).await?;
@@ -170,10 +183,17 @@ impl Broker {
     }
 
     /// The name of this broker towards a tenant, by which loops are noticed (5.2.40).
-    pub async fn alias(&self, tenant: &TenantId) -> Result<String, Error> {
+    pub async fn alias(&self, tenant: &TenantId) -> Result<Arc<str>, Error> {
+        if let Some(known) = self.federation.aliases.read().get(tenant) {
+            return Ok(known.clone());
+        }
         let own = self.federation.settings.alias.as_deref().filter(|own| is_alias(own));
         let seed = self.federation.seed.get_or_try_init(|| self.identity()).await?;
-        Ok(super::source_identity::alias_of(own, seed, tenant))
+        let alias: Arc<str> = super::source_identity::alias_of(own, seed, tenant).into();
+        if self.federation.register.has(tenant) {
+            self.federation.aliases.write().insert(tenant.clone(), alias.clone());
+        }
+        Ok(alias)
     }
 }
 

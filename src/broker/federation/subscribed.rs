@@ -58,12 +58,14 @@ impl Broker {
         let rendering = Rendering::default();
         let mut asked = self.asked(&call, &plan, &texts, &rendering)?;
         asked.sources.clone_from(&subscription.sources);
-        let found = self.query_everywhere(&call, &origin, &asked, &rendering).await?;
-        Ok(found.map(|found| {
-            for warning in &found.warnings {
-                tracing::warn!(%tenant, subscription = %subscription.id, %warning, "a source did not tell");
-            }
-            found.entities
-        }))
+        let Some(matched) = self.query_legs(&call, &origin, &asked, &rendering) else {
+            return Ok(None);
+        };
+        let before = Some(self.turned.nothing());
+        let found = self.query_everywhere(&call, &origin, &asked, &matched, before).await?;
+        for warning in &found.warnings {
+            tracing::warn!(%tenant, subscription = %subscription.id, %warning, "a source did not tell");
+        }
+        Ok(Some(found.entities))
     }
 }

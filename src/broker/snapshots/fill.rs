@@ -159,16 +159,17 @@ impl Filling<'_> {
         let mut collected = Collected::default();
         if elsewhere(call, &plan).is_some() {
             let most = self.broker.snapshots.limits.entities;
-            let (held, warnings) = self.broker.candidates(call, &texts, &plan, most).await?;
-            collected.warnings = warnings;
-            for some in held.chunks(PORTION) {
+            let found = self.broker.candidates(call, &texts, &plan, most, None).await?;
+            collected.warnings = found.warnings;
+            for some in found.held.chunks(PORTION) {
                 let call =
                     self.broker.unhurried(self.tenant, &call.context, Via::default()).await?;
-                let query = MapQuery { texts: &texts, plan: &plan, rendering: &rendering };
+                let (texts, plan, rendering) = (&texts, &plan, &rendering);
+                let query = MapQuery { texts, plan, rendering, linked: &[] };
                 let (found, said) = self.broker.query_of(&call, query, some).await?;
                 add_warnings(&mut collected.warnings, said);
                 collected.any |= !found.is_empty();
-                self.keep(found.iter().map(|one| shown(one, &rendering, call.now)).collect())
+                self.keep(found.iter().map(|one| shown(one, rendering, call.now)).collect())
                     .await?;
             }
             return Ok(collected);

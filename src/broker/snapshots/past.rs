@@ -27,12 +27,12 @@ impl Filling<'_> {
             return Ok(Collected { any, ..Collected::default() });
         }
         let most = self.broker.snapshots.limits.entities;
-        let (held, warnings) = self.broker.past_candidates(call, &texts, &plan, most).await?;
-        let mut collected = Collected { any: false, warnings };
-        for some in held.chunks(AT_ONCE) {
+        let found = self.broker.past_candidates(call, &texts, &plan, most, None).await?;
+        let mut collected = Collected { any: false, warnings: found.warnings };
+        for some in found.held.chunks(AT_ONCE) {
             let call = self.broker.unhurried(&call.tenant, &call.context, Via::default()).await?;
             let page = Page { limit: some.len(), ..Page::default() };
-            let (found, _) = self.broker.past_of(&call, &texts, &plan, some, page).await?;
+            let (found, _) = self.broker.past_of(&call, &texts, &plan, (some, &[]), page).await?;
             add_warnings(&mut collected.warnings, found.warnings);
             collected.any |= !found.told.evolutions.is_empty();
             self.keep_told(&call, &plan, found.told).await?;

@@ -44,21 +44,27 @@ impl Broker {
         texts: &HistoryTexts,
         plan: &mut HistoryPlan,
     ) -> Result<(PastEverywhere, Option<Timestamp>), Error> {
+        let offset = query.page.offset;
+        let key = self.pages.temporal_key(&call.tenant, call.context.id(), query, texts);
         if let Some(origin) = elsewhere(call, &plan.entities) {
             let csf = self.source_filter_of(call, query)?;
-            let split = self.splits(query);
-            let past = PastQuery { plan, split, sources: csf.as_ref(), held: None };
-            if let Some(found) = Box::pin(self.evolve_everywhere(call, origin, past)).await? {
+            let (split, sources) = (self.splits(query), csf.as_ref());
+            let before = self.turned.before(key, offset, call.now);
+            let past =
+                PastQuery { sources, before: before.as_ref(), ..PastQuery::new(plan, split) };
+            if let Some(mut found) = Box::pin(self.evolve_everywhere(call, origin, past)).await? {
                 if plan.entities.order.is_some() {
                     return Err(Error::bad(
                         "an order can be asked for with local=true only (4.23)",
                     ));
                 }
+                if let Some(shown) = found.shown.take().filter(|_| found.more) {
+                    let next = offset.saturating_add(plan.entities.page.limit as u64);
+                    self.turned.remember(key, next, shown, call.now);
+                }
                 return Ok((found, None));
             }
         }
-        let offset = query.page.offset;
-        let key = self.pages.temporal_key(&call.tenant, call.context.id(), query, texts);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
             plan.entities.page.offset = 0;
             plan.entities.page.after = Some(end);

@@ -1,6 +1,6 @@
 //! Retrieve Temporal Evolution of an Entity (5.7.3).
 
-use super::super::entity_maps::Family;
+use super::super::entity_maps::{Family, Known};
 use super::super::federation::{PastEverywhere, PastQuery};
 use super::super::{Broker, Call, Error, MapTexts, ViewTexts};
 use super::{History, HistoryTexts, TimeRange, unknown};
@@ -28,8 +28,7 @@ impl Broker {
         plan.entities.select = vec![Selector { ids: vec![id.clone()], ..Selector::default() }];
         plan.entities.page.limit = 1;
         plan.whatever_the_window = true;
-        let held = named.as_ref().map(|(_, held)| std::slice::from_ref(held));
-        let (found, thinned) = self.evolution(call, &plan, held).await?;
+        let (found, thinned) = self.evolution(call, &plan, named.as_ref()).await?;
         let PastEverywhere { told, by, warnings, .. } = found;
         let Some(evolution) = told.evolutions.first() else {
             return Err(unknown(id).warned(warnings));
@@ -42,7 +41,7 @@ impl Broker {
         let range = TimeRange::of(&plan, &told);
         let map = match map.any() {
             true => {
-                let (named, held) = (named.map(|(map, _)| map), Held { id: id.clone(), by });
+                let (named, held) = (named.map(|known| known.map), Held { id: id.clone(), by });
                 let made = self.map_retrieved(call, map, Family::Temporal, named, held);
                 Some(Box::pin(made).await?)
             }
@@ -58,10 +57,12 @@ impl Broker {
         &self,
         call: &Call,
         plan: &HistoryPlan,
-        held: Option<&[Held]>,
+        known: Option<&Known>,
     ) -> Result<(PastEverywhere, Option<Timestamp>), Error> {
         if let Some(origin) = call.origin() {
-            let query = PastQuery { plan, split: false, sources: None, held };
+            let held = known.map(|known| std::slice::from_ref(&known.held));
+            let linked = known.map_or(&[] as &[_], |known| &known.linked);
+            let query = PastQuery { held, linked, ..PastQuery::new(plan, false) };
             if let Some(found) = Box::pin(self.evolve_everywhere(call, origin, query)).await? {
                 return Ok((found, None));
             }

@@ -224,7 +224,8 @@ fn entity(value: &Value, limits: &ReadLimits) -> Result<EntityInfo, Registration
                 }
                 "idPattern" => {
                     let text = string(value)?;
-                    info.id_pattern = Some(Pattern::parse("idPattern", text, &limits.query)?);
+                    let pattern = Pattern::parse("idPattern", text, &limits.query)?;
+                    info.id_pattern = Some(pattern.at_rest());
                 }
                 _ => return Err(ReadError::new("an EntityInfo has no such member").into()),
             }

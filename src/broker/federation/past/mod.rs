@@ -6,13 +6,15 @@ mod book;
 mod sources;
 
 use futures_util::FutureExt;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use self::book::Book;
-use super::super::entity_maps::{only, too_many};
+use super::super::entity_maps::{Candidates, only, too_many};
+use super::super::turned::Shown;
 use super::super::{Broker, Call, Error};
 use super::ask::{all, left_out, looping};
-use super::reads::{Finds, held_here, keep_held};
+use super::order::order_of;
+use super::reads::{Finds, has_one_part, held_here, keep_held};
 use super::{Origin, too_far};
 use crate::federate::{About, Matched, Want, Warning};
 use crate::model::{AttrName, EntityId, Held, Holder, Name, Timestamp};
@@ -31,6 +33,20 @@ pub(in crate::broker) struct PastQuery<'a> {
     pub sources: Option<&'a Filter>,
     /// Who holds the entities that are selected; whoever matches if absent.
     pub held: Option<&'a [Held]>,
+    /// An entity map is made of it, which ends then: sources make maps, too.
+    pub until: Option<Timestamp>,
+    /// The maps that sources made: registrations, and the ids of the maps.
+    pub linked: &'a [(String, String)],
+    /// What the pages before showed; counted if that is not known.
+    pub before: Option<&'a Shown>,
+}
+
+impl<'a> PastQuery<'a> {
+    /// A question to whoever may know.
+    pub fn new(plan: &'a HistoryPlan, split: bool) -> Self {
+        let (sources, held, until, linked, before) = (None, None, None, &[] as &[_], None);
+        Self { plan, split, sources, held, until, linked, before }
+    }
 }
 
 /// What was found of a page of histories everywhere.
@@ -42,6 +58,8 @@ pub(in crate::broker) struct PastEverywhere {
     /// Who has something of the entity, if one was asked for by its id.
     pub by: Vec<Holder>,
     pub warnings: Vec<Warning>,
+    /// What the pages up to this one showed.
+    pub shown: Option<Shown>,
 }
 
 /// What one place has of the histories that are asked for.
@@ -64,6 +82,8 @@ struct Asked<'a> {
     held: Option<&'a [Held]>,
     /// It matters only which entities there are.
     bare: bool,
+    until: Option<Timestamp>,
+    linked: &'a [(String, String)],
 }
 
 const RETRIEVES: &[Operation] = &[Operation::RetrieveTemporal, Operation::QueryTemporal];
@@ -82,7 +102,7 @@ impl Broker {
     ) -> Result<Option<PastEverywhere>, Error> {
         let asked = Asked::new(query, query.plan);
         let Some(matched) = self.past_legs(call, origin, &asked, query) else { return Ok(None) };
-        self.gather(call, origin, &asked, &matched).await.map(Some)
+        self.gather(call, origin, &asked, &matched, query.before).await.map(Some)
     }
 
     /// The sources that are concerned.
@@ -104,11 +124,10 @@ impl Broker {
             sources: query.sources,
             geo: plan.entities.geo.as_ref().filter(|_| filters),
             scope: plan.entities.scope.as_ref().filter(|_| filters),
+            operations: if plan.whatever_the_window { RETRIEVES } else { QUERIES },
         };
-        let operations = if plan.whatever_the_window { RETRIEVES } else { QUERIES };
         let register = &self.federation.register;
         let mut matched = register.matching(&call.tenant, &want, origin.way(), call.now);
-        matched.that_support(operations);
         matched.limit(self.federation.settings.sources);
         if let Some(held) = query.held {
             keep_held(&mut matched, held);
@@ -124,32 +143,36 @@ impl Broker {
         origin: &Origin,
         query: PastQuery<'_>,
         most: usize,
-    ) -> Result<Option<(Vec<Held>, Vec<Warning>)>, Error> {
+    ) -> Result<Option<Candidates>, Error> {
         // The last instance tells as well as all that there is something.
         let plan = HistoryPlan { aggregate: None, last_n: Some(1), ..query.plan.clone() };
         let asked = Asked { bare: true, ..Asked::new(query, &plan) };
         let Some(matched) = self.past_legs(call, origin, &asked, query) else { return Ok(None) };
         let (plan, need) = (asked.plan_here(), most.saturating_add(1));
-        let jobs = matched.legs.iter();
-        let jobs =
-            jobs.map(|leg| self.past_there(call, origin, &asked, leg, need).boxed()).collect();
+        let jobs = matched.legs.iter().map(|leg| {
+            let alone = has_one_part(&matched, leg);
+            self.past_ids_there(call, origin, &asked, leg, need, alone).boxed()
+        });
+        let jobs = jobs.collect();
         let here = self.past_candidates_here(call, &plan, most);
         let (here, there) = futures_util::join!(here, all(jobs));
         let here = match here {
             Err(Error::Store(StoreError::UnknownTenant(_))) => Vec::new(),
             here => here?,
         };
-        let (mut finds, mut warnings) = (Finds::default(), beyond(&matched));
+        let (mut finds, mut linked) = (Finds::default(), Vec::new());
+        let mut warnings = beyond(&matched);
         here.into_iter().for_each(|held| finds.add(held.id, Holder::Here));
-        for (leg, zone) in matched.legs.iter().zip(there) {
-            if !zone.complete {
+        for (leg, ids) in matched.legs.iter().zip(there) {
+            if !ids.complete {
                 return Err(too_many(most));
             }
             let holder = Holder::Source(leg.source.id().into());
-            zone.order.into_iter().for_each(|id| finds.add(id, holder.clone()));
-            warnings.extend(zone.warnings);
+            ids.order.into_iter().for_each(|id| finds.add(id, holder.clone()));
+            linked.extend(ids.map.map(|map| (leg.source.id().to_owned(), map)));
+            warnings.extend(ids.warnings);
         }
-        Ok(Some((finds.into_held(), warnings)))
+        Ok(Some(Candidates { held: finds.into_held(), linked, warnings }))
     }
 
     async fn gather(
@@ -158,12 +181,17 @@ impl Broker {
         origin: &Origin,
         asked: &Asked<'_>,
         matched: &Matched,
+        before: Option<&Shown>,
     ) -> Result<PastEverywhere, Error> {
         let Page { offset, limit, count, .. } = asked.plan.entities.page;
+        let (before, skip) = match before {
+            Some(before) => (before.clone(), 0),
+            None => (self.turned.nothing(), offset),
+        };
         let most = self.federation.settings.entities;
         let wanted = match count || asked.split {
             true => usize::MAX,
-            false => offset.saturating_add(limit).saturating_add(1),
+            false => before.len().saturating_add(skip).saturating_add(limit).saturating_add(1),
         };
         let need = wanted.min(most);
         let legs = matched.legs.iter();
@@ -174,7 +202,7 @@ impl Broker {
         zones.extend(there);
         let mut warnings = beyond(matched);
         warnings.extend(zones.iter_mut().flat_map(|zone| std::mem::take(&mut zone.warnings)));
-        let order = order_of(&zones);
+        let order = order_of(zones.iter().map(|zone| (&*zone.order, zone.complete)));
         let partial = zones.iter().any(|zone| !zone.complete);
         if partial && wanted > most {
             return Err(too_far(most));
@@ -207,9 +235,14 @@ impl Broker {
         if asked.split {
             ledgers.retain(|ledger| plan.selects(ledger).unwrap_or(false));
         }
-        let total = ledgers.len();
-        let page: Vec<Ledger> = ledgers.into_iter().skip(offset).take(limit).collect();
-        let full = page.len() == limit;
+        let (total, seen) = (ledgers.len(), before.seen());
+        let mut left = ledgers.into_iter().filter(|ledger| !seen.has(&ledger.chapter.id));
+        let skipped: Vec<EntityId> =
+            left.by_ref().take(skip).map(|ledger| ledger.chapter.id).collect();
+        let page: Vec<Ledger> = left.by_ref().take(limit).collect();
+        let more = page.len() == limit && (partial || left.next().is_some());
+        let on_page = page.iter().map(|ledger| &ledger.chapter.id);
+        let shown = before.clone().with(skipped.iter().chain(on_page));
         let mut told = plan.tell(&page).map_err(|error| match error {
             TellError::Query(error) => Error::Query(error),
             TellError::Store(never) => match never {},
@@ -220,9 +253,10 @@ impl Broker {
         Ok(PastEverywhere {
             told,
             count: count.then_some(total as u64),
-            more: total > offset.saturating_add(limit) || (partial && full),
+            more,
             by,
             warnings,
+            shown: Some(shown),
         })
     }
 
@@ -266,8 +300,13 @@ impl Broker {
 
 impl<'a> Asked<'a> {
     fn new(query: PastQuery<'a>, plan: &'a HistoryPlan) -> Self {
-        let PastQuery { split, held, .. } = query;
-        Self { plan, split, attributes: shown(plan), held, bare: false }
+        let PastQuery { split, held, until, linked, .. } = query;
+        // A source's own map serves the question that it was made by, whatever is shown.
+        let attributes = match until.is_some() || !linked.is_empty() {
+            true => selecting(plan),
+            false => shown(plan),
+        };
+        Self { plan, split, attributes, held, bare: false, until, linked }
     }
 
     /// What is asked of this broker's own store; what is known from everywhere is filtered later.
@@ -311,6 +350,7 @@ fn too_much() -> Error {
             .to_owned(),
     )
 }
+
 impl Zone {
     fn add(&mut self, evolved: Evolved) {
         let id = evolved.chapter.id.clone();
@@ -332,18 +372,6 @@ impl Zone {
     }
 }
 
-fn order_of(zones: &[Zone]) -> Vec<EntityId> {
-    let mut seen = FxHashSet::default();
-    let mut order = Vec::new();
-    for zone in zones {
-        order.extend(zone.order.iter().filter(|id| seen.insert((*id).clone())).cloned());
-        if !zone.complete {
-            break;
-        }
-    }
-    order
-}
-
 /// The cut that leaves less.
 fn farther(plan: &HistoryPlan, known: Option<Timestamp>, cut: Timestamp) -> Option<Timestamp> {
     Some(match (known, plan.last_n) {
@@ -358,11 +386,19 @@ fn bound(plan: &HistoryPlan, zones: &[Zone]) -> Option<Timestamp> {
     zones.iter().filter_map(|zone| zone.cut).fold(None, |known, cut| farther(plan, known, cut))
 }
 
+fn names(terms: &[crate::query::Term]) -> Option<Vec<AttrName>> {
+    terms.iter().map(|term| Name::intern(term.iri()).ok()).collect()
+}
+
+/// The attributes of which an entity has to have one; any if absent.
+fn selecting(plan: &HistoryPlan) -> Option<Vec<AttrName>> {
+    let entities = &plan.entities;
+    let any = entities.filter.is_some() || entities.geo.is_some() || entities.attrs.is_empty();
+    (!any).then(|| names(&entities.attrs)).flatten()
+}
+
 /// The attributes that are shown or filtered by; all if absent.
 fn shown(plan: &HistoryPlan) -> Option<Vec<AttrName>> {
-    let names = |terms: &[crate::query::Term]| -> Option<Vec<AttrName>> {
-        terms.iter().map(|term| Name::intern(term.iri()).ok()).collect()
-    };
     if plan.entities.filter.is_some() || plan.entities.geo.is_some() {
         return None;
     }

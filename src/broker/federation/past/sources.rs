@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::reads::{Ids, map_draft, map_of};
 use super::super::receive::{Names, Said, heard};
 use super::super::{Broker, Call, Origin};
 use super::{Asked, PARTS, Zone, farther};
@@ -13,6 +14,32 @@ use crate::represent::registration::Operation;
 use crate::represent::{Evolved, Reading};
 
 impl Broker {
+    /// Which entities a source has: by a map that it makes, if it can and is asked for one part
+    /// `alone`, or page by page.
+    pub(super) async fn past_ids_there(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        leg: &Leg,
+        need: usize,
+        alone: bool,
+    ) -> Ids {
+        if let Some(end) = asked.until.filter(|_| alone)
+            && leg.source.supports(Operation::CreateEntityMapQueryTemporal)
+        {
+            let naming = self.naming(call, &leg.source, false).await;
+            let draft = past_draft(asked, leg, (0, 1), None, &naming);
+            let draft = map_draft(draft, "/temporal/entityMaps", call.now, end);
+            if let Some(ids) = self.ids_by_map(origin, leg, &draft, &naming, need).await {
+                return ids;
+            }
+        }
+        let zone = self.past_there(call, origin, asked, leg, need).await;
+        let super::Zone { order, complete, warnings, .. } = zone;
+        Ids { order, complete, map: None, warnings }
+    }
+
     /// What a source has.
     pub(super) async fn past_there(
         &self,
@@ -72,6 +99,7 @@ impl Broker {
     ) -> ((Vec<Option<Evolved>>, Vec<Warning>), Option<Timestamp>) {
         let naming = self.naming(call, &leg.source, false).await;
         let draft = past_draft(asked, leg, page, from, &naming);
+        let draft = draft.by_map(map_of(asked.linked, &leg.source));
         let what = self.ask(origin, &leg.source, &draft, &naming).await;
         let (said, mut warnings) = heard(&leg.source, what);
         let Said::Body(reply) = said else { return ((Vec::new(), warnings), None) };

@@ -2,37 +2,53 @@
 //! A copy of the subscription, reduced to what a source registered, is planted at it; what the
 //! source then tells is told on under the own subscription.
 
+mod copy;
 mod told;
 mod ways;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::egress::Method;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::super::subscriptions::About as Kind;
 use super::super::{Broker, Error};
 use super::ask::Heard;
-use crate::federate::{About, Draft, Health, Leg, Naming, Source, Want, path_part, types_text};
-use crate::model::{AttrName, SubscriptionId, TenantId, Timestamp};
+use crate::egress::Method;
+use crate::federate::{Draft, Health, Naming, Source, path_part};
+use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::represent::registration::{
-    Mode, Operation, ReadLimits as RegistrationLimits, RegistrationRecord,
+    Operation, ReadLimits as RegistrationLimits, RegistrationRecord,
 };
-use crate::represent::subscription::{Showing, Subscription, Timing};
+use crate::represent::subscription::Timing;
 use crate::store::{Records, Shelf, StoreError};
 
-/// Copies of subscriptions at sources, by their ids there.
-#[derive(Default)]
+/// Copies of subscriptions at sources.
 pub(in crate::broker) struct Planted {
+    /// By their ids there, as far as this broker heard of them.
     known: Mutex<HashMap<String, (TenantId, Plant)>>,
-    /// The way that requests for subscriptions came: they do not go back there.
-    ways: Mutex<HashMap<(TenantId, String), String>>,
     /// Held while copies are brought in line.
     leveling: tokio::sync::Mutex<()>,
+    /// The tenants whose copies somebody is about to bring in line.
+    due: Mutex<HashSet<TenantId>>,
+    /// Who this broker is among those that share the store.
+    holder: String,
+}
+
+impl Default for Planted {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            leveling: tokio::sync::Mutex::default(),
+            due: Mutex::default(),
+            holder: uuid::Uuid::now_v7().to_string(),
+        }
+    }
 }
 
 /// A copy of a subscription at a source.
@@ -43,16 +59,46 @@ struct Plant {
     registration: RegistrationRecord,
     /// What the copy says.
     body: String,
+    /// Since when it is to go, while its source does not answer (as [`Timestamp::bits`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leaving: Option<i64>,
 }
 
 /// Where the copies of a tenant's subscriptions are noted.
 pub(in crate::broker) const PLANTED: &str = "planted";
+
+impl Plant {
+    /// Whether the source is still where the copy was planted.
+    fn lies_at(&self, source: &Source) -> bool {
+        let before = self.registration.registration(&RegistrationLimits::of_kept());
+        let now = &source.registration;
+        before.is_ok_and(|before| before.endpoint == now.endpoint && before.tenant == now.tenant)
+    }
+
+    fn is_in_line(&self, source: &Source, body: &str) -> bool {
+        self.body == body && self.leaving.is_none() && self.lies_at(source)
+    }
+}
+
+/// What the ids of copies begin with.
+const PREFIX: &str = "urn:ngsi-ld:Subscription:distsub:";
 
 /// The path that sources tell.
 pub const INBOX: &str = "/ngsi-ld/ex/remote-notify";
 
 /// How long one request to a source may take here, where nobody waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For how long it is tried to remove a copy from a source that does not answer.
+const FAREWELL_MICROS: i64 = 24 * 3_600 * 1_000_000;
+
+/// Among brokers that share a store one at a time brings copies in line, and for how long the right
+/// to do so lasts if its holder is gone.
+const LEASE: &str = "planted";
+const TTL: Duration = Duration::from_secs(60);
+
+/// How many copies are planted, changed and removed at once.
+const AT_ONCE: usize = 16;
 
 impl Broker {
     fn copies(&self, tenant: &TenantId) -> Records<'_, Plant> {
@@ -68,43 +114,81 @@ impl Broker {
             };
             let all = all.into_iter().map(|(id, copy)| (id, (tenant.clone(), copy)));
             self.federation.planted.known.lock().extend(all);
-            self.recall_ways(&tenant).await?;
         }
         Ok(())
+    }
+
+    /// Brings the copies of all tenants in line: what was not done at once, and what changed by
+    /// itself.
+    pub async fn level_all(&self) -> Result<(), Error> {
+        let mut tenants = self.federation.register.tenants();
+        let known = self.federation.planted.known.lock();
+        tenants.extend(known.values().map(|(tenant, _)| tenant.clone()));
+        drop(known);
+        for tenant in tenants {
+            self.level(&tenant).await?;
+        }
+        Ok(())
+    }
+
+    /// How often the copies of all tenants should be brought in line.
+    pub fn level_interval(&self) -> Duration {
+        self.federation.settings.level.max(Duration::from_secs(1))
     }
 
     /// Brings the copies of a tenant's subscriptions in line with its subscriptions and
     /// registrations: plants, changes and removes them.
     ///
-    /// Whether all of that was done; what was not is to be tried again.
+    /// Whether all of that was done; what was not is to be tried again. Somebody who waits for the
+    /// same does it for all who come meanwhile.
     pub async fn level(&self, tenant: &TenantId) -> Result<bool, Error> {
         let planted = &self.federation.planted;
+        if !planted.due.lock().insert(tenant.clone()) {
+            return Ok(true);
+        }
         let _leveling = planted.leveling.lock().await;
+        planted.due.lock().remove(tenant);
+        if !self.store.is_shared() {
+            return self.level_now(tenant).await;
+        }
+        if !self.store.claim(LEASE, &planted.holder, TTL).await? {
+            return Ok(false);
+        }
+        let done = self.level_now(tenant).await;
+        self.store.release(LEASE, &planted.holder).await?;
+        done
+    }
+
+    async fn level_now(&self, tenant: &TenantId) -> Result<bool, Error> {
         let now = Timestamp::now();
-        let known: Vec<(String, Plant)> = {
-            let known = planted.known.lock();
-            let own = known.iter().filter(|(_, (own, _))| own == tenant);
-            own.map(|(id, (_, copy))| (id.clone(), copy.clone())).collect()
+        // Another broker may have planted some.
+        let mut known = match self.copies(tenant).all().await {
+            Err(StoreError::UnknownTenant(_)) => Vec::new(),
+            known => known?,
         };
+        // One that is to go is of use only if there is no other.
+        known.sort_by_key(|(_, copy)| copy.leaving.is_some());
         if known.is_empty() && !self.federation.register.has(tenant) {
             return Ok(true);
         }
-        let mut all = true;
+        let mut jobs = Vec::new();
         let mut wanted = self.wanted(tenant, now).await?;
         for (id, copy) in known {
             let key = (copy.subscription.clone(), copy.registration.id.clone());
             match wanted.remove(&key) {
-                Some((_, body)) if body == copy.body => {}
+                Some((source, body)) if copy.is_in_line(&source, &body) => {}
                 Some((source, body)) => {
-                    all &= self.change_copy(tenant, &id, copy, source, body).await?;
+                    jobs.push(self.change_copy(tenant, id, copy, source, body).boxed());
                 }
-                None => self.remove_copy(tenant, &id, &copy).await?,
+                None => jobs.push(self.remove_copy(tenant, id, copy, now).boxed()),
             }
         }
         for ((subscription, _), (source, body)) in wanted {
-            all &= self.plant(tenant, subscription, &source, body).await?;
+            jobs.push(self.plant(tenant, subscription, source, body).boxed());
         }
-        Ok(all)
+        // A source that does not answer keeps nobody else waiting.
+        let done = stream::iter(jobs).buffer_unordered(AT_ONCE);
+        done.try_fold(true, |all, one| ready(Ok(all & one))).await
     }
 
     /// What should be planted: by subscription and registration, the source and the copy.
@@ -137,118 +221,24 @@ impl Broker {
         Ok(wanted)
     }
 
-    async fn copies_of(
-        &self,
-        tenant: &TenantId,
-        subscription: &Subscription,
-        now: Timestamp,
-    ) -> Result<Vec<(Arc<Source>, String)>, Error> {
-        let origin = self.origin_of(tenant, &subscription.id).await?;
-        let watched = match &subscription.timing {
-            Timing::OnChange { watched, .. } if !watched.is_empty() => Some(watched.as_slice()),
-            _ => None,
-        };
-        let want = Want {
-            select: &subscription.plan.select,
-            attributes: watched,
-            about: About::Latest,
-            sources: subscription.sources.as_ref(),
-            ..Want::default()
-        };
-        let matched = self.federation.register.matching(tenant, &want, origin.way(), now);
-        let mut legs: Vec<(Arc<Source>, Vec<Leg>)> = Vec::new();
-        for leg in matched.legs {
-            let able = leg.source.supports(Operation::CreateSubscription);
-            if !able || leg.source.mode() == Mode::Auxiliary {
-                continue;
-            }
-            match legs.iter_mut().find(|(source, _)| Arc::ptr_eq(source, &leg.source)) {
-                Some((_, own)) => own.push(leg),
-                None => legs.push((leg.source.clone(), vec![leg])),
-            }
-        }
-        let split = subscription.split_entities.unwrap_or(self.federation.splits_entities());
-        let each = legs.into_iter().map(|(source, legs)| {
-            let naming = Naming::of_client(&subscription.context, true, &source);
-            let body = self.copy_of(subscription, &legs, split, &naming, now);
-            (source, body)
-        });
-        Ok(each.collect())
-    }
-
-    /// The copy of a subscription, without its id.
-    fn copy_of(
-        &self,
-        subscription: &Subscription,
-        legs: &[Leg],
-        split: bool,
-        naming: &Naming,
-        now: Timestamp,
-    ) -> String {
-        let showing =
-            Showing { context: &naming.context, context_in_body: false, sys_attrs: false, now };
-        let mut text = Vec::new();
-        showing.write(&mut text, subscription, &Default::default());
-        let mut body: Map<String, Value> = serde_json::from_slice(&text).unwrap_or_default();
-        for name in [
-            "id",
-            "status",
-            "csf",
-            "localOnly",
-            "jsonldContext",
-            "throttling",
-            "lang",
-            "datasetId",
-            "ngsildConformance",
-            "subscriptionName",
-            "description",
-        ] {
-            body.shift_remove(name);
-        }
-        if split {
-            for name in ["q", "geoQ", "scopeQ", "expandValues", "jsonKeys"] {
-                body.shift_remove(name);
-            }
-            body.insert("splitEntities".into(), true.into());
-        } else {
-            body.shift_remove("splitEntities");
-        }
-        body.insert("entities".into(), selectors(legs, naming));
-        let registered = attributes_of(legs);
-        if let Some(names) = &registered {
-            let names: Vec<String> = names.iter().map(|name| naming.name(name.as_str())).collect();
-            body.insert("watchedAttributes".into(), json!(names));
-        }
-        let mut params = Map::new();
-        if let Some(names) = &registered {
-            let names: Vec<String> = names.iter().map(|name| naming.name(name.as_str())).collect();
-            params.insert("attributes".into(), json!(names));
-        }
-        params.insert("sysAttrs".into(), true.into());
-        let uri = format!("{}{INBOX}", self.federation.base);
-        params.insert("endpoint".into(), json!({"uri": uri, "accept": "application/json"}));
-        body.insert("notification".into(), params.into());
-        Value::from(body).to_string()
-    }
-
     async fn plant(
         &self,
         tenant: &TenantId,
         subscription: String,
-        source: &Arc<Source>,
+        source: Arc<Source>,
         body: String,
     ) -> Result<bool, Error> {
-        let id = format!("urn:ngsi-ld:Subscription:distsub:{}", uuid::Uuid::now_v7());
-        let copy =
-            Plant { subscription, registration: source.registration.record(), body: body.clone() };
+        let id = format!("{PREFIX}{}", uuid::Uuid::now_v7());
+        let registration = source.registration.record();
+        let copy = Plant { subscription, registration, body: body.clone(), leaving: None };
         // Noted before it is planted, so that the first notification is not lost.
-        self.copies(tenant).put(&id, &copy).await?;
-        self.federation.planted.known.lock().insert(id.clone(), (tenant.clone(), copy.clone()));
+        self.note_copy(tenant, &id, copy.clone()).await?;
         let with_id = body.replacen('{', &format!("{{\"id\":{},", json!(id)), 1);
         let draft = Draft::new(Method::POST, "/subscriptions").with_object(with_id);
-        let planted = self.about_copy(tenant, &copy, source, &draft).await?;
+        let planted = is_done(&self.about_copy(tenant, &copy, &source, &draft).await?);
         if !planted {
-            self.forget_copy(tenant, &id).await?;
+            // It may have been planted though nobody said so.
+            self.remove_copy(tenant, id, copy, Timestamp::now()).await?;
         }
         Ok(planted)
     }
@@ -256,38 +246,65 @@ impl Broker {
     async fn change_copy(
         &self,
         tenant: &TenantId,
-        id: &str,
+        id: String,
         copy: Plant,
         source: Arc<Source>,
         body: String,
     ) -> Result<bool, Error> {
-        if !source.supports(Operation::UpdateSubscription) {
-            self.remove_copy(tenant, id, &copy).await?;
-            return self.plant(tenant, copy.subscription, &source, body).await;
+        if !copy.lies_at(&source) || !source.supports(Operation::UpdateSubscription) {
+            let subscription = copy.subscription.clone();
+            self.remove_copy(tenant, id, copy, Timestamp::now()).await?;
+            return self.plant(tenant, subscription, source, body).await;
         }
-        let path = format!("/subscriptions/{}", path_part(id));
+        let path = format!("/subscriptions/{}", path_part(&id));
         let draft = Draft::new(Method::PATCH, path).with_object(body.clone());
-        let changed = self.about_copy(tenant, &copy, &source, &draft).await?;
-        if changed {
-            let copy = Plant { body, registration: source.registration.record(), ..copy };
-            self.copies(tenant).put(id, &copy).await?;
-            let mut known = self.federation.planted.known.lock();
-            known.insert(id.to_owned(), (tenant.clone(), copy));
+        let heard = self.about_copy(tenant, &copy, &source, &draft).await?;
+        if matches!(&heard, Heard::Reply(reply) if reply.status == 404) {
+            // It was lost there.
+            self.forget_copy(tenant, &id).await?;
+            return self.plant(tenant, copy.subscription, source, body).await;
         }
-        Ok(changed)
+        if is_done(&heard) {
+            let registration = source.registration.record();
+            let copy = Plant { body, registration, leaving: None, ..copy };
+            self.note_copy(tenant, &id, copy).await?;
+        }
+        Ok(is_done(&heard))
     }
 
-    async fn remove_copy(&self, tenant: &TenantId, id: &str, copy: &Plant) -> Result<(), Error> {
+    /// Removes a copy; false if its source does not answer, and it is to be tried again.
+    async fn remove_copy(
+        &self,
+        tenant: &TenantId,
+        id: String,
+        copy: Plant,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let limits = RegistrationLimits::of_kept();
         if let Ok(registration) = copy.registration.registration(&limits) {
             let source = Arc::new(Source::new(Arc::new(registration), Health::default()));
             if source.supports(Operation::DeleteSubscription) {
-                let path = format!("/subscriptions/{}", path_part(id));
+                let path = format!("/subscriptions/{}", path_part(&id));
                 let draft = Draft::new(Method::DELETE, path);
-                self.about_copy(tenant, copy, &source, &draft).await?;
+                let heard = self.about_copy(tenant, &copy, &source, &draft).await?;
+                let since = copy.leaving.map_or(now, Timestamp::from_bits);
+                let tried = now.micros().saturating_sub(since.micros());
+                if matches!(heard, Heard::Silence(_)) && tried < FAREWELL_MICROS {
+                    let leaving = Some(since.bits());
+                    self.note_copy(tenant, &id, Plant { leaving, ..copy }).await?;
+                    return Ok(false);
+                }
             }
         }
-        self.forget_copy(tenant, id).await
+        self.forget_copy(tenant, &id).await?;
+        Ok(true)
+    }
+
+    async fn note_copy(&self, tenant: &TenantId, id: &str, copy: Plant) -> Result<(), Error> {
+        self.copies(tenant).put(id, &copy).await?;
+        let mut known = self.federation.planted.known.lock();
+        known.insert(id.to_owned(), (tenant.clone(), copy));
+        Ok(())
     }
 
     async fn forget_copy(&self, tenant: &TenantId, id: &str) -> Result<(), Error> {
@@ -298,14 +315,14 @@ impl Broker {
         }
     }
 
-    /// Sends a request about a copy; whether it was done.
+    /// Sends a request about a copy.
     async fn about_copy(
         &self,
         tenant: &TenantId,
         copy: &Plant,
         source: &Arc<Source>,
         draft: &Draft,
-    ) -> Result<bool, Error> {
+    ) -> Result<Heard, Error> {
         let id = SubscriptionId::from_trusted(&copy.subscription);
         let origin = self.origin_of(tenant, &id).await?;
         let all = self.subscriptions();
@@ -320,38 +337,10 @@ impl Broker {
             }
             None => Naming::plain(),
         };
-        let heard = self.tell(&origin, source, draft, &naming).await;
-        Ok(matches!(heard, Heard::Reply(reply) if (200..300).contains(&reply.status)))
+        Ok(self.tell(&origin, source, draft, &naming).await)
     }
 }
 
-/// The attributes that were registered; all if absent.
-fn attributes_of(legs: &[Leg]) -> Option<Vec<AttrName>> {
-    let mut all = Vec::new();
-    for leg in legs {
-        for name in leg.attributes.as_ref()? {
-            if !all.contains(name) {
-                all.push(*name);
-            }
-        }
-    }
-    Some(all)
-}
-
-fn selectors(legs: &[Leg], naming: &Naming) -> Value {
-    let mut all = Vec::new();
-    for leg in legs {
-        let select = &leg.select;
-        let types = select.types.as_ref().map_or("*".to_owned(), |types| types_text(types, naming));
-        if select.ids.is_empty() {
-            let mut one = json!({"type": types});
-            if let Some(pattern) = &select.id_pattern {
-                one["idPattern"] = pattern.as_str().into();
-            }
-            all.push(one);
-        }
-        let ids = select.ids.iter().map(|id| json!({"type": types, "id": id.as_str()}));
-        all.extend(ids);
-    }
-    Value::from(all)
+fn is_done(heard: &Heard) -> bool {
+    matches!(heard, Heard::Reply(reply) if (200..300).contains(&reply.status))
 }

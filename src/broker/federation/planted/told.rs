@@ -1,24 +1,25 @@
 //! What sources tell of the copies that were planted at them (5.8.6), told on.
 
-use super::{Kind, RegistrationLimits};
+use std::sync::Arc;
+
+use super::{Kind, PREFIX, Plant, RegistrationLimits};
 use crate::broker::federation::receive::Names;
 use crate::broker::{Broker, Call, Error};
 use crate::federate::{Union, Weight};
 use crate::jsonld::Document;
-use crate::model::{Entity, Stored};
-use crate::query::NoLookup;
+use crate::model::{Entity, Stored, TenantId};
 use crate::represent::notification::Told;
 use crate::represent::registration::Registration;
 use crate::represent::subscription::Subscription;
 use crate::represent::{Reading, Rendering};
+use crate::store::StoreError;
 
 impl Broker {
     /// Takes what a source tells of a copy, and tells it on. What is told of no copy that was
     /// planted, or of what was not asked for, is dropped.
     pub async fn told_by_source(&self, call: &Call, body: &Document<'_>) -> Result<(), Error> {
         let id = body.get("subscriptionId").and_then(Document::as_str).unwrap_or_default();
-        let known = self.federation.planted.known.lock().get(id).cloned();
-        let Some((tenant, copy)) = known else { return Ok(()) };
+        let Some((tenant, copy)) = self.copy_by_id(id).await? else { return Ok(()) };
         let limits = RegistrationLimits::of_kept();
         let Ok(registration) = copy.registration.registration(&limits) else { return Ok(()) };
         let all = self.subscriptions();
@@ -41,6 +42,10 @@ impl Broker {
             let reader = self.reader_by(&context, Reading::Whole);
             let Ok(entity) = reader.received(&item) else { continue };
             let Some(entity) = within(&registration, entity) else { continue };
+            let select = &subscription.plan.select;
+            if !select.is_empty() && !select.iter().any(|one| one.matches(&entity)) {
+                continue;
+            }
             let one = self.whole_of(&call, &subscription, entity, gone).await?;
             told.extend(one);
         }
@@ -48,6 +53,24 @@ impl Broker {
             self.notifier().tell_others(&tenant, &subscription.id, told).await?;
         }
         Ok(())
+    }
+
+    /// A copy that was planted, by this broker or by another that shares the store.
+    async fn copy_by_id(&self, id: &str) -> Result<Option<(TenantId, Plant)>, Error> {
+        if let Some(known) = self.federation.planted.known.lock().get(id).cloned() {
+            return Ok(Some(known));
+        }
+        if !self.store.is_shared() || !id.starts_with(PREFIX) {
+            return Ok(None);
+        }
+        for tenant in self.store.tenants().await? {
+            match self.copies(&tenant).get(id).await {
+                Ok(Some(copy)) => return Ok(Some((tenant, copy))),
+                Ok(None) | Err(StoreError::UnknownTenant(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// What there is to tell of an entity that a source told of: itself, or if its parts may lie
@@ -78,9 +101,15 @@ impl Broker {
                 union.add(found.entity.clone(), Weight::Equal);
             }
             let Some(united) = union.into_entities().pop() else { return Ok(None) };
-            if !subscription.plan.matches(&united, call.now, &NoLookup) {
-                return Ok(None);
-            }
+            let call = Call {
+                tenant: call.tenant.clone(),
+                now: call.now,
+                context: call.context.clone(),
+                origin: Some(Arc::new(origin)),
+            };
+            let one = vec![united];
+            let chosen = self.chosen(&call, &subscription.plan, one, &mut Vec::new()).await?;
+            let Some(united) = chosen.into_iter().next() else { return Ok(None) };
             whole = united;
         }
         Ok(Some(Told { before: None, after: Some(Stored::new(whole)), at }))

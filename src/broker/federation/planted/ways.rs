@@ -20,24 +20,13 @@ impl Broker {
     }
 
     /// Remembers which way the request for a subscription came.
-    pub async fn note_way(
+    pub(in crate::broker) async fn note_way(
         &self,
         tenant: &TenantId,
         id: &SubscriptionId,
         via: String,
     ) -> Result<(), Error> {
-        self.ways(tenant).put(id.as_str(), &via).await?;
-        let key = (tenant.clone(), id.as_str().to_owned());
-        self.federation.planted.ways.lock().insert(key, via);
-        Ok(())
-    }
-
-    /// Reads which ways are known, when the broker starts.
-    pub(super) async fn recall_ways(&self, tenant: &TenantId) -> Result<(), Error> {
-        let all = self.ways(tenant).all().await?.into_iter();
-        let mut ways = self.federation.planted.ways.lock();
-        ways.extend(all.map(|(id, via)| ((tenant.clone(), id), via)));
-        Ok(())
+        Ok(self.ways(tenant).put(id.as_str(), &via).await?)
     }
 
     /// Forgets the ways of subscriptions that are no more.
@@ -46,18 +35,13 @@ impl Broker {
         tenant: &TenantId,
         kept: &[(String, SubscriptionRecord)],
     ) -> Result<(), Error> {
-        let gone: Vec<String> = {
-            let ways = self.federation.planted.ways.lock();
-            let kept: HashSet<&str> = kept.iter().map(|(id, _)| id.as_str()).collect();
-            let own = ways.keys().filter(|(own, id)| own == tenant && !kept.contains(&**id));
-            own.map(|(_, id)| id.clone()).collect()
-        };
-        for id in gone {
-            match self.ways(tenant).take(&id).await {
+        let ways = self.ways(tenant).all().await?;
+        let kept: HashSet<&str> = kept.iter().map(|(id, _)| id.as_str()).collect();
+        for (id, _) in ways.iter().filter(|(id, _)| !kept.contains(&**id)) {
+            match self.ways(tenant).take(id).await {
                 Ok(_) | Err(StoreError::UnknownTenant(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            self.federation.planted.ways.lock().remove(&(tenant.clone(), id));
         }
         Ok(())
     }
@@ -68,8 +52,10 @@ impl Broker {
         tenant: &TenantId,
         id: &SubscriptionId,
     ) -> Result<Origin, Error> {
-        let key = (tenant.clone(), id.as_str().to_owned());
-        let via = self.federation.planted.ways.lock().get(&key).cloned();
+        let via = match self.ways(tenant).get(id.as_str()).await {
+            Err(StoreError::UnknownTenant(_)) => None,
+            via => via?,
+        };
         Ok(Origin {
             via: Via::parse(via.iter().map(String::as_str)),
             headers: Vec::new(),

@@ -28,11 +28,16 @@ pub(super) trait Saying {
 /// Nothing.
 pub(super) struct Simple<'a> {
     pub attributes: Option<&'a [AttrName]>,
+    pub page: Option<(usize, usize)>,
 }
 
 impl Saying for Simple<'_> {
     fn attributes(&self) -> Option<&[AttrName]> {
         self.attributes
+    }
+
+    fn page(&self) -> Option<(usize, usize)> {
+        self.page
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use rustc_hash::FxHashMap;
 
-use super::super::super::entity_maps::{only, too_many};
+use super::super::super::entity_maps::{Candidates, only, too_many};
 use super::super::ask::all;
 use super::super::{Broker, Call, Error, Origin};
-use super::{Asked, IDS, weight};
+use super::{Asked, IDS, has_one_part, weight};
 use crate::federate::{Matched, Union, Warning, Weight};
 use crate::model::{EntityId, Held, Holder, Stored};
-use crate::query::{EntityPlan, NoLookup, Page};
+use crate::query::{EntityPlan, Page};
 use crate::represent::Rendering;
 use crate::store::StoreError;
 
@@ -70,31 +70,38 @@ impl Broker {
         origin: &Origin,
         asked: &Asked<'_>,
         most: usize,
-    ) -> Result<Option<(Vec<Held>, Vec<Warning>)>, Error> {
-        let Some(matched) = self.query_legs(call, origin, asked, &Rendering::default()) else {
-            return Ok(None);
+    ) -> Result<Option<Candidates>, Error> {
+        let matched = match self.query_legs(call, origin, asked, &Rendering::default()) {
+            Some(matched) => matched,
+            // What a filter leads to may concern others than the query does.
+            None if asked.plan.link_depth() > 0 => Matched::default(),
+            None => return Ok(None),
         };
         asked.check_order()?;
         let (plan, need) = (asked.plan_here(), most.saturating_add(1));
-        let (here, there) = futures_util::join!(
-            self.candidates_here(call, &plan, most),
-            all(self.zones_there(call, origin, asked, &matched, need))
-        );
+        let jobs = matched.legs.iter().map(|leg| {
+            let alone = has_one_part(&matched, leg);
+            self.ids_there(call, origin, asked, leg, need, alone).boxed()
+        });
+        let jobs = jobs.collect();
+        let (here, there) = futures_util::join!(self.candidates_here(call, &plan, most), all(jobs));
         let here = match here {
             Err(Error::Store(StoreError::UnknownTenant(_))) => Vec::new(),
             here => here?,
         };
-        let (mut finds, mut warnings) = (Finds::default(), self.beyond(&matched));
+        let (mut finds, mut linked) = (Finds::default(), Vec::new());
+        let mut warnings = self.beyond(&matched);
         here.into_iter().for_each(|held| finds.add(held.id, Holder::Here));
-        for (leg, (zone, said)) in matched.legs.iter().zip(there) {
-            if !zone.complete {
+        for (leg, ids) in matched.legs.iter().zip(there) {
+            if !ids.complete {
                 return Err(too_many(most));
             }
             let holder = Holder::Source(leg.source.id().into());
-            zone.order.into_iter().for_each(|id| finds.add(id, holder.clone()));
-            warnings.extend(said);
+            ids.order.into_iter().for_each(|id| finds.add(id, holder.clone()));
+            linked.extend(ids.map.map(|map| (leg.source.id().to_owned(), map)));
+            warnings.extend(ids.warnings);
         }
-        Ok(Some((finds.into_held(), warnings)))
+        Ok(Some(Candidates { held: finds.into_held(), linked, warnings }))
     }
 
     /// What a query finds of some entities, of those who hold them. The plan selects these entities
@@ -135,7 +142,7 @@ impl Broker {
         }
         let mut found = union.into_entities();
         if asked.split {
-            found.retain(|entity| asked.plan.matches(entity, call.now, &NoLookup));
+            found = self.chosen(call, asked.plan, found, &mut warnings).await?;
         }
         Ok((found.into_iter().map(Stored::new).collect(), warnings))
     }

@@ -1,7 +1,9 @@
 //! Entities that are here and at sources, as one answer (4.3.6, 5.7.1, 5.7.2).
 
+mod chosen;
 mod drafts;
 mod held;
+mod mapped;
 mod query;
 mod retrieve;
 mod zone;
@@ -10,13 +12,15 @@ use std::sync::Arc;
 
 pub(super) use self::drafts::conditions;
 pub(in crate::broker) use self::held::{Finds, held_here, keep_held};
+pub(super) use self::mapped::{Ids, has_one_part, map_draft};
 pub(in crate::broker) use self::retrieve::Retrieved;
+use super::super::turned::Shown;
 use super::super::{Broker, Call, Error, QueryTexts};
 use super::Origin;
 use super::ask::{left_out, looping};
-use crate::federate::{About, Leg, Matched, Want, Warning, Weight};
+use crate::federate::{About, Leg, Matched, Source, Want, Warning, Weight};
 use crate::jsonld::Context;
-use crate::model::{AttrName, Entity, Name, Stored};
+use crate::model::{AttrName, Entity, Name, Stored, Timestamp};
 use crate::query::{EntityPlan, Filter, Item, Term};
 use crate::represent::Rendering;
 use crate::represent::registration::{Mode, Operation};
@@ -35,6 +39,10 @@ pub(in crate::broker) struct Asked<'a> {
     pub sources: Option<Filter>,
     /// It matters only which entities there are.
     pub bare: bool,
+    /// An entity map is made of it, which ends then: sources make maps, too.
+    pub until: Option<Timestamp>,
+    /// The maps that sources made: registrations, and the ids of the maps.
+    pub linked: &'a [(String, String)],
 }
 
 /// What was found everywhere.
@@ -44,6 +52,8 @@ pub(in crate::broker) struct Everywhere {
     pub count: Option<u64>,
     pub more: bool,
     pub warnings: Vec<Warning>,
+    /// What the pages up to this one showed.
+    pub shown: Option<Shown>,
 }
 
 /// How many ids go into one URL.
@@ -57,10 +67,9 @@ const READS: &[Operation] =
 const QUERIES: &[Operation] = &[Operation::QueryEntity, Operation::QueryBatch];
 
 impl Broker {
-    fn matched(&self, call: &Call, origin: &Origin, want: &Want<'_>, any: &[Operation]) -> Matched {
+    fn matched(&self, call: &Call, origin: &Origin, want: &Want<'_>) -> Matched {
         let register = &self.federation.register;
         let mut matched = register.matching(&call.tenant, want, origin.way(), call.now);
-        matched.that_support(any);
         matched.limit(self.federation.settings.sources);
         matched
     }
@@ -80,7 +89,8 @@ impl Broker {
         texts: &'a QueryTexts,
         rendering: &Rendering,
     ) -> Result<Asked<'a>, Error> {
-        let split = self.splits(texts);
+        // What a filter leads to may lie elsewhere than where it begins.
+        let split = self.splits(texts) || plan.link_depth() > 0;
         let filtered = plan.filter.is_some() || plan.geo.is_some();
         // Whole entities are filtered by attributes that need not be shown.
         let attributes = match split && filtered {
@@ -89,10 +99,12 @@ impl Broker {
         };
         let sources = self.source_filter_of(call, texts)?;
         let context = call.context.clone();
-        Ok(Asked { plan, texts, context, split, attributes, sources, bare: false })
+        let (bare, until, linked) = (false, None, &[] as &[_]);
+        Ok(Asked { plan, texts, context, split, attributes, sources, bare, until, linked })
     }
 
-    fn query_legs(
+    /// The sources that are concerned, each with its part; None if there is none.
+    pub(in crate::broker) fn query_legs(
         &self,
         call: &Call,
         origin: &Origin,
@@ -108,10 +120,16 @@ impl Broker {
             sources: asked.sources.as_ref(),
             geo: asked.plan.geo.as_ref().filter(|_| filters),
             scope: asked.plan.scope.as_ref().filter(|_| filters),
+            operations: QUERIES,
         };
-        let matched = self.matched(call, origin, &want, QUERIES);
+        let matched = self.matched(call, origin, &want);
         (!matched.is_empty()).then_some(matched)
     }
+}
+
+/// The map that a source made, if it is among these.
+pub(super) fn map_of<'l>(linked: &'l [(String, String)], source: &Source) -> Option<&'l str> {
+    linked.iter().find(|(own, _)| own == source.id()).map(|(_, map)| &**map)
 }
 
 impl Asked<'_> {

@@ -2,18 +2,20 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rustc_hash::FxHashSet;
 
-use super::super::super::entity_maps::only;
+use super::super::super::entity_maps::{add_warnings, only};
+use super::super::super::turned::Shown;
 use super::super::ask::all;
+use super::super::order::order_of;
 use super::super::receive::Received;
 use super::super::{Broker, Call, Error, Origin, too_far};
 use super::drafts::{Filtered, query_draft};
-use super::zone::{Zone, joined, order_of, whole};
-use super::{Asked, Everywhere, IDS, QUERIES};
+use super::zone::{Zone, joined, united};
+use super::{Asked, Everywhere, IDS, QUERIES, map_of};
 use crate::federate::{Leg, Matched, Warning};
-use crate::model::{Attributes, EntityId};
+use crate::model::{Attributes, Entity, EntityId, Stored};
 use crate::query::{EntityPlan, Page};
-use crate::represent::Rendering;
 use crate::represent::registration::Operation;
 use crate::store::StoreError;
 
@@ -21,61 +23,90 @@ use crate::store::StoreError;
 const SMALL_PAGE: usize = 100;
 
 impl Broker {
-    /// A page of the entities that are here and at sources; None if no source is concerned.
+    /// A page of the entities that are here and at sources: what none of the pages `before` showed,
+    /// or else what comes at its offset.
     pub(in crate::broker) async fn query_everywhere(
         &self,
         call: &Call,
         origin: &Origin,
         asked: &Asked<'_>,
-        rendering: &Rendering,
-    ) -> Result<Option<Everywhere>, Error> {
-        let Some(matched) = self.query_legs(call, origin, asked, rendering) else {
-            return Ok(None);
-        };
+        matched: &Matched,
+        before: Option<Shown>,
+    ) -> Result<Everywhere, Error> {
         asked.check_order()?;
         let Page { offset, limit, count, .. } = asked.plan.page;
+        let (before, skip) = match before {
+            Some(before) => (before, 0),
+            None => (self.turned.nothing(), offset),
+        };
         let most = self.federation.settings.entities;
         let wanted = match count || asked.split {
             true => usize::MAX,
-            false => offset.saturating_add(limit).saturating_add(1),
+            false => before.len().saturating_add(skip).saturating_add(limit).saturating_add(1),
         };
-        let need = wanted.min(most);
-        let here = self.zone_here(call, asked, need).await?;
-        // Where what is here fills the page, sources are asked for their parts of it alone.
-        let is_full = !asked.split && !here.complete && here.order.len() >= need;
-        let mut zones = vec![here];
-        let mut warnings = self.beyond(&matched);
-        match is_full {
-            true => zones.extend(matched.legs.iter().map(|_| Zone::default())),
-            false => {
-                let there = self.zones_there(call, origin, asked, &matched, need);
-                for (zone, said) in all(there).await {
-                    zones.push(zone);
-                    warnings.extend(said);
-                }
-            }
-        }
+        let gathered = self.zones(call, origin, asked, matched, wanted.min(most)).await?;
+        let (mut zones, mut warnings) = gathered;
         let partial = zones.iter().any(|zone| !zone.complete);
         if partial && wanted > most {
             return Err(too_far(most));
         }
-        let everywhere = match asked.split {
-            true => whole(call, asked, &matched.legs, zones),
+        let mut whole: Vec<Entity> = Vec::new();
+        let order: Vec<EntityId> = match asked.split {
+            true => {
+                let found = united(call, &matched.legs, std::mem::take(&mut zones));
+                whole = self.chosen(call, asked.plan, found, &mut warnings).await?;
+                whole.iter().map(|entity| entity.id.clone()).collect()
+            }
+            false => order_of(zones.iter().map(|zone| (&*zone.order, zone.complete))),
+        };
+        let seen = before.seen();
+        let mut left = order.iter().filter(|id| !seen.has(id));
+        let skipped: Vec<EntityId> = left.by_ref().take(skip).cloned().collect();
+        let page: Vec<EntityId> = left.by_ref().take(limit).cloned().collect();
+        let more = page.len() == limit && (partial || left.next().is_some());
+        let entities = match asked.split {
+            true => {
+                let on_page: FxHashSet<&EntityId> = page.iter().collect();
+                whole.retain(|entity| on_page.contains(&entity.id));
+                whole.into_iter().map(Stored::new).collect()
+            }
             false => {
-                let order = order_of(&zones);
-                let page: Vec<EntityId> = order.iter().skip(offset).take(limit).cloned().collect();
                 let said = self.fill(call, origin, asked, &matched.legs, &mut zones, &page).await?;
-                warnings.extend(said);
-                Everywhere {
-                    more: order.len() > offset.saturating_add(page.len()) && page.len() == limit
-                        || partial && page.len() == limit,
-                    count: count.then_some(order.len() as u64),
-                    entities: joined(call, &matched.legs, &mut zones, &page),
-                    warnings: Vec::new(),
-                }
+                add_warnings(&mut warnings, said);
+                joined(call, &matched.legs, &mut zones, &page)
             }
         };
-        Ok(Some(Everywhere { warnings, ..everywhere }))
+        let count = count.then_some(order.len() as u64);
+        let shown = before.clone().with(skipped.iter().chain(&page));
+        Ok(Everywhere { entities, count, more, warnings, shown: Some(shown) })
+    }
+
+    /// What is here, and what each source has, as far as it is needed; and what there is to say of
+    /// sources.
+    async fn zones(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        asked: &Asked<'_>,
+        matched: &Matched,
+        need: usize,
+    ) -> Result<(Vec<Zone>, Vec<Warning>), Error> {
+        let here = self.zone_here(call, asked, need).await?;
+        // Where what is here fills the page, sources are asked for their parts of it alone.
+        let is_full = !asked.split && !here.complete && here.order.len() >= need;
+        let mut zones = vec![here];
+        let mut warnings = self.beyond(matched);
+        match is_full {
+            true => zones.extend(matched.legs.iter().map(|_| Zone::default())),
+            false => {
+                for (zone, said) in all(self.zones_there(call, origin, asked, matched, need)).await
+                {
+                    zones.push(zone);
+                    add_warnings(&mut warnings, said);
+                }
+            }
+        }
+        Ok((zones, warnings))
     }
 
     /// What is here.
@@ -107,7 +138,7 @@ impl Broker {
     }
 
     /// What a source has.
-    async fn zone_there(
+    pub(super) async fn zone_there(
         &self,
         call: &Call,
         origin: &Origin,
@@ -154,6 +185,7 @@ impl Broker {
         let naming = self.naming(call, &leg.source, batch).await;
         let about = Filtered { asked, leg, page };
         let draft = query_draft(leg, operation, &about, &naming);
+        let draft = draft.by_map(map_of(asked.linked, &leg.source));
         let heard = self.ask(origin, &leg.source, &draft, &naming).await;
         self.receive(call, leg, &naming, heard).await
     }

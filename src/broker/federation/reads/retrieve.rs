@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
+use super::super::super::entity_maps::{Known, add_warnings};
 use super::super::ask::all;
 use super::super::receive::Received;
 use super::super::{Broker, Call, Error, Origin};
 use super::drafts::{Simple, query_draft};
-use super::{READS, shown_attributes, weight};
+use super::{IDS, QUERIES, READS, map_of, shown_attributes, weight};
 use crate::egress::Method;
 use crate::federate::{Draft, Leg, Union, Want, Warning, Weight, path_part, types_text};
-use crate::model::{EntityId, Held, Holder, Stored, TypeSelection};
+use crate::model::{Entity, EntityId, Holder, Stored, TypeSelection, TypeTerm};
 use crate::query::Selector;
 use crate::represent::Rendering;
 use crate::represent::registration::Operation;
@@ -36,27 +37,34 @@ impl Broker {
         id: &EntityId,
         only: Option<&TypeSelection>,
         rendering: &Rendering,
-        held: Option<&Held>,
+        known: Option<&Known>,
     ) -> Result<Retrieved, Error> {
-        let select =
-            [Selector { ids: vec![id.clone()], types: only.cloned(), ..Selector::default() }];
+        let here = known.is_none_or(|known| known.held.is_here());
+        let local = if here { self.local_entity(call, id).await? } else { None };
+        // What is here tells which registrations mean it: those of its types, or of any.
+        let own = local.as_ref().filter(|_| known.is_none()).map(|local| types_of(local));
+        let types = only.cloned().or(own);
+        let select = [Selector { ids: vec![id.clone()], types, ..Selector::default() }];
         let attributes = shown_attributes(rendering);
         let want = Want {
             select: &select,
             attributes: attributes.as_deref(),
             datasets: &rendering.datasets,
+            operations: READS,
             ..Want::default()
         };
-        let mut matched = self.matched(call, origin, &want, READS);
-        if let Some(held) = held {
-            matched.legs.retain(|leg| held.is_at(leg.source.id()));
+        let mut matched = self.matched(call, origin, &want);
+        // A source may know it by further types.
+        matched.legs.iter_mut().for_each(|leg| leg.select.types = only.cloned());
+        if let Some(known) = known {
+            matched.legs.retain(|leg| known.held.is_at(leg.source.id()));
         }
-        let here = held.is_none_or(Held::is_here);
-        let jobs = matched.legs.iter();
-        let jobs = jobs.map(|leg| self.retrieve_leg(call, origin, leg, id, only).boxed()).collect();
-        let local = async { if here { self.local_entity(call, id).await } else { Ok(None) } };
-        let (local, parts) = futures_util::join!(local, all(jobs));
-        let local = local?;
+        let linked = known.map_or(&[] as &[_], |known| &known.linked);
+        let jobs = matched.legs.iter().map(|leg| {
+            let map = map_of(linked, &leg.source);
+            self.retrieve_leg(call, origin, leg, id, only, map).boxed()
+        });
+        let parts = all(jobs.collect()).await;
         let mut found = Retrieved { warnings: self.beyond(&matched), ..Retrieved::default() };
         found.by.extend(local.is_some().then_some(Holder::Here));
         if parts.iter().all(|part| part.entities.is_empty()) {
@@ -96,6 +104,7 @@ impl Broker {
         leg: &Leg,
         id: &EntityId,
         only: Option<&TypeSelection>,
+        map: Option<&str>,
     ) -> Received {
         let operation = leg.source.first_of(READS).unwrap_or(Operation::RetrieveEntity);
         let batch = operation == Operation::QueryBatch;
@@ -109,24 +118,25 @@ impl Broker {
                     .with("options", "sysAttrs")
             }
             operation => {
-                let asked = Simple { attributes: leg.attributes.as_deref() };
+                let asked = Simple { attributes: leg.attributes.as_deref(), page: None };
                 query_draft(leg, operation, &asked, &naming)
             }
         };
-        let heard = self.ask(origin, &leg.source, &draft, &naming).await;
+        let heard = self.ask(origin, &leg.source, &draft.by_map(map), &naming).await;
         self.receive(call, leg, &naming, heard).await
     }
 
-    /// Entities by their ids, from everywhere: those that others are joined with.
+    /// Entities by their ids, from everywhere: those that others are joined with, or that a query
+    /// leads to; and what there is to say of sources.
     pub(in crate::broker) async fn get_everywhere(
         &self,
         call: &Call,
         origin: &Origin,
         ids: &[EntityId],
-    ) -> Result<Vec<Arc<Stored>>, Error> {
+    ) -> Result<(Vec<Arc<Stored>>, Vec<Warning>), Error> {
         let select = [Selector { ids: ids.to_vec(), ..Selector::default() }];
-        let want = Want { select: &select, ..Want::default() };
-        let matched = self.matched(call, origin, &want, READS);
+        let want = Want { select: &select, operations: READS, ..Want::default() };
+        let matched = self.matched(call, origin, &want);
         let local = async {
             match self.store.get_many(&call.tenant, ids, call.now).await {
                 Err(StoreError::UnknownTenant(_)) => Ok(Vec::new()),
@@ -137,18 +147,52 @@ impl Broker {
         for leg in &matched.legs {
             let wanted: Vec<EntityId> =
                 ids.iter().filter(|id| leg.select.has_id(id)).cloned().collect();
-            for id in wanted {
-                let job =
-                    async move { (leg, self.retrieve_leg(call, origin, leg, &id, None).await) };
+            // A query without a type is too wide for many; so is one entity for a query.
+            let together = leg.select.types.is_some() && leg.source.first_of(QUERIES).is_some();
+            let at_once = if together && wanted.len() > 1 { IDS } else { 1 };
+            for some in wanted.chunks(at_once) {
+                let some = some.to_vec();
+                let job = async move { (leg, self.get_some(call, origin, leg, some).await) };
                 jobs.push(job.boxed());
             }
         }
         let (local, parts) = futures_util::join!(local, all(jobs));
-        let mut union = Union::new(call.now);
+        let (mut union, mut warnings) = (Union::new(call.now), self.beyond(&matched));
         local?.iter().for_each(|stored| union.add(stored.entity.clone(), Weight::Equal));
         for (leg, part) in parts {
+            add_warnings(&mut warnings, part.warnings);
             part.entities.into_iter().for_each(|entity| union.add(entity, weight(leg)));
         }
-        Ok(union.into_entities().into_iter().map(Stored::new).collect())
+        Ok((union.into_entities().into_iter().map(Stored::new).collect(), warnings))
     }
+
+    /// What a source has of some entities.
+    async fn get_some(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        leg: &Leg,
+        some: Vec<EntityId>,
+    ) -> Received {
+        if let [id] = some.as_slice() {
+            return self.retrieve_leg(call, origin, leg, id, None, None).await;
+        }
+        let operation = leg.source.first_of(QUERIES).unwrap_or(Operation::QueryEntity);
+        let batch = operation == Operation::QueryBatch;
+        let naming = self.naming(call, &leg.source, batch).await;
+        let mut part = leg.clone();
+        let page = Some((0, some.len()));
+        (part.select.ids, part.select.id_pattern) = (some, None);
+        let asked = Simple { attributes: part.attributes.as_deref(), page };
+        let draft = query_draft(&part, operation, &asked, &naming);
+        let heard = self.ask(origin, &leg.source, &draft, &naming).await;
+        self.receive(call, &part, &naming, heard).await
+    }
+}
+
+/// Any of the types of an entity.
+fn types_of(entity: &Entity) -> TypeSelection {
+    TypeSelection::Of(
+        entity.types.as_slice().iter().map(|name| vec![TypeTerm::Known(*name)]).collect(),
+    )
 }

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::{Asked, Everywhere, weight};
+use super::weight;
 use crate::broker::Call;
 use crate::federate::{Leg, Union, Weight};
 use crate::model::{Entity, EntityId, Stored};
-use crate::query::{NoLookup, Page};
 
 /// What one leg, or this broker itself, has.
 #[derive(Default)]
@@ -38,19 +37,6 @@ impl Zone {
     }
 }
 
-/// The ids of all zones in their order, each once, as far as it is known which come next.
-pub(super) fn order_of(zones: &[Zone]) -> Vec<EntityId> {
-    let mut seen = FxHashSet::default();
-    let mut order = Vec::new();
-    for zone in zones {
-        order.extend(zone.order.iter().filter(|id| seen.insert((*id).clone())).cloned());
-        if !zone.complete {
-            break;
-        }
-    }
-    order
-}
-
 /// The entities of a page, put together from all zones.
 pub(super) fn joined(
     call: &Call,
@@ -69,25 +55,15 @@ pub(super) fn joined(
     union.into_entities().into_iter().map(Stored::new).collect()
 }
 
-/// Whole entities, filtered when they were put together.
-pub(super) fn whole(call: &Call, asked: &Asked<'_>, legs: &[Leg], zones: Vec<Zone>) -> Everywhere {
+/// All entities, put together from all zones.
+pub(super) fn united(call: &Call, legs: &[Leg], zones: Vec<Zone>) -> Vec<Entity> {
     let mut union = Union::new(call.now);
     for (place, zone) in zones.into_iter().enumerate() {
         let Zone { order, mut entities, .. } = zone;
         let own = order.iter().filter_map(|id| entities.remove(id));
         own.for_each(|entity| union.add(entity, weight_at(legs, place)));
     }
-    let mut found = union.into_entities();
-    found.retain(|entity| asked.plan.matches(entity, call.now, &NoLookup));
-    let Page { offset, limit, count, .. } = asked.plan.page;
-    let total = found.len();
-    let page = found.into_iter().skip(offset).take(limit);
-    Everywhere {
-        entities: page.map(Stored::new).collect(),
-        count: count.then_some(total as u64),
-        more: total > offset.saturating_add(limit),
-        warnings: Vec::new(),
-    }
+    union.into_entities()
 }
 
 /// What the zone at a place counts: the first is what is here.
