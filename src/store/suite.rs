@@ -108,6 +108,10 @@ macro_rules! store_suite {
             changes_of_the_past_make_events,
             history_survives_a_restart,
             recorded_instants_keep_their_decimals,
+            what_is_told_changes_only_with_its_stamp,
+            a_stamp_that_is_still_the_same_hides_no_acknowledged_write,
+            deviations_are_exact_far_from_zero,
+            windows_find_what_lies_in_them,
         );
     };
     (@ $name:ident, $backend:ty, $($promise:ident,)*) => {

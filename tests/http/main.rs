@@ -15,6 +15,7 @@ mod events;
 mod everywhere;
 mod federation;
 mod feeds;
+mod kept_answers;
 mod models;
 mod operations;
 mod receivers;

@@ -56,7 +56,9 @@ impl Broker {
             return None;
         }
         let stamp = self.store.history_stamp(&call.tenant, id)?;
-        let question = (&call.tenant, id, call.context.id(), question);
+        // Contexts that mean the same may be named otherwise, and a body may name its own.
+        let context = (call.context.id(), &*call.context.link().body);
+        let question = (&call.tenant, id, context, question);
         let [a, b] = &self.kept_histories.hashers;
         let question = u128::from(a.hash_one(&question)) << 64 | u128::from(b.hash_one(&question));
         Some(AskedHistory { question, stamp })

@@ -29,8 +29,10 @@ impl TimeRange {
             Line::Instances(all) => all.as_slice(),
             Line::Aggregates(_) | Line::Cut(_) => &[],
         });
+        let scopes = told.evolutions.iter().flat_map(|one| &one.chapter.scopes);
+        let scopes = scopes.filter_map(|change| change.time(property));
         let (mut oldest, mut newest) = (cut, cut);
-        for at in times.filter_map(|one| one.time(property)) {
+        for at in times.filter_map(|one| one.time(property)).chain(scopes) {
             oldest = oldest.min(at);
             newest = newest.max(at);
         }

@@ -77,16 +77,8 @@ impl<'p> Folds<'p> {
         parts: &[Part],
     ) -> Result<Vec<(AttrName, Line)>, TellError<C::Error>> {
         let Some(aggregate) = &self.plan.aggregate else { return Ok(Vec::new()) };
-        let all = shown.iter().flat_map(|(_, places)| places.iter().copied());
-        let Some((first, last)) = self.extent(chronicle, all, parts)? else {
+        let Some(grid) = self.grid(chronicle, aggregate, shown, parts)? else {
             return Ok(Vec::new());
-        };
-        let window = self.plan.window;
-        let origin = window.from.unwrap_or(first);
-        let grid = Grid {
-            periods: Periods::new(origin, aggregate.period),
-            // Without an end of its own the one period ends with what it holds.
-            end: window.to.or(aggregate.period.is_none().then_some(last)),
         };
         let mut lines = Vec::with_capacity(shown.len());
         for (name, places) in shown {
@@ -106,7 +98,30 @@ impl<'p> Folds<'p> {
         Ok(lines)
     }
 
-    /// The first and the last time in the window; the periods of one entity begin together.
+    /// The periods of one entity, which begin together; none if nothing lies in the window, though
+    /// that is looked at only where they depend on it.
+    fn grid<C: Chronicle>(
+        &self,
+        chronicle: &C,
+        aggregate: &Aggregate,
+        shown: &[(AttrName, Vec<usize>)],
+        parts: &[Part],
+    ) -> Result<Option<Grid>, TellError<C::Error>> {
+        let (from, to) = (self.plan.window.from, self.plan.window.to);
+        let origin = from.filter(|_| to.is_some() || aggregate.period.is_some());
+        if let Some(origin) = origin {
+            let periods = Periods::new(origin, aggregate.period);
+            return Ok(Some(Grid { periods, end: to }));
+        }
+        let all = shown.iter().flat_map(|(_, places)| places.iter().copied());
+        Ok(self.extent(chronicle, all, parts)?.map(|(first, last)| Grid {
+            periods: Periods::new(from.unwrap_or(first), aggregate.period),
+            // Without an end of its own the one period ends with what it holds.
+            end: to.or(aggregate.period.is_none().then_some(last)),
+        }))
+    }
+
+    /// The first and the last time in the window.
     fn extent<C: Chronicle>(
         &self,
         chronicle: &C,
@@ -118,7 +133,9 @@ impl<'p> Folds<'p> {
         for place in places {
             for (from, to) in parts {
                 for backwards in [false, true] {
-                    let span = Span { property, from: *from, to: *to, backwards, most: 1 };
+                    let unordered = false;
+                    let span =
+                        Span { property, from: *from, to: *to, backwards, unordered, most: 1 };
                     let mut visit = |recorded: Recorded| {
                         if let Some(at) = recorded.time(property) {
                             let (first, last) = found.get_or_insert((at, at));
@@ -143,11 +160,13 @@ impl<'p> Folds<'p> {
     ) -> Result<Vec<(Kind, Fold)>, TellError<C::Error>> {
         let methods = self.plan.aggregate.as_ref().map_or(&[][..], |aggregate| &aggregate.methods);
         let distinct = methods.contains(&Method::DistinctCount);
-        let property = self.plan.window.property;
+        // A summary says neither which values there were nor, where they lie close together and far
+        // from zero, how far apart.
+        let summed = !distinct && !methods.contains(&Method::StdDev);
         let mut folds: Vec<(Kind, Fold)> = Vec::new();
         let mut too_much = None;
         for (from, to) in parts {
-            let span = Span { property, from: *from, to: *to, backwards: false, most: usize::MAX };
+            let span = self.plan.span((*from, *to), usize::MAX);
             let mut visit = |column: Column<'_>| -> Visit {
                 let kind = match column {
                     Column::Instance(_, recorded) => recorded.instance.kind(),
@@ -177,8 +196,7 @@ impl<'p> Folds<'p> {
                     }
                 }
             };
-            // A summary does not say which values there were.
-            let whole = (!distinct).then_some(&periods);
+            let whole = summed.then_some(&periods);
             chronicle.columns(place, &span, whole, &mut visit).map_err(TellError::Store)?;
             if let Some(error) = too_much {
                 return Err(TellError::Query(error));

@@ -22,7 +22,8 @@ pub trait Chronicle {
 
     /// Hands out the instances of a series whose time lies in the span, in the order of that time
     /// (those of the same time as they were recorded), backwards if the span says so, until the
-    /// visitor breaks or [`Span::most`] were handed out.
+    /// visitor breaks or [`Span::most`] were handed out. If the span is [`Span::unordered`] they come
+    /// in any order, and no more of them are held in memory than one block.
     fn instances(
         &self,
         series: usize,
@@ -63,6 +64,8 @@ pub struct Span {
     pub to: Option<Timestamp>,
     /// The latest first.
     pub backwards: bool,
+    /// In whatever order they are at hand.
+    pub unordered: bool,
     /// No more than so many are wanted.
     pub most: usize,
 }
@@ -89,6 +92,9 @@ pub struct Summary {
     pub sum: f64,
     /// The sum of the squares.
     pub sumsq: f64,
+    /// The sum of the squares of the distances from the mean; of what is handed out for `periods`
+    /// no more than a guess where numbers lie close together and far from zero.
+    pub spread: f64,
     pub min: f64,
     pub max: f64,
 }

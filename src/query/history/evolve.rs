@@ -74,7 +74,7 @@ impl HistoryPlan {
 
     pub(super) fn span(&self, part: Part, most: usize) -> Span {
         let property = self.window.property;
-        Span { property, from: part.0, to: part.1, backwards: false, most }
+        Span { property, from: part.0, to: part.1, backwards: false, unordered: false, most }
     }
 
     /// Whether any instance lies in the window: of the attributes that are asked for, if there are
@@ -85,7 +85,7 @@ impl HistoryPlan {
             let asked = attrs.is_empty()
                 || (attrs.iter().any(|term| term.name() == Some(series.attribute))
                     && self.wants(series.dataset.as_ref()));
-            if asked && finds(self, chronicle, place, parts, &mut |_| true)? {
+            if asked && finds(self, chronicle, place, (parts, 1), &mut |_| true)? {
                 return Ok(true);
             }
         }
@@ -112,7 +112,7 @@ impl HistoryPlan {
                 Datum::GeoProperty(geometry) => geo.admits(geometry),
                 _ => false,
             };
-            if finds(self, chronicle, place, parts, &mut admits)? {
+            if finds(self, chronicle, place, (parts, usize::MAX), &mut admits)? {
                 return Ok(true);
             }
         }
@@ -153,6 +153,16 @@ impl HistoryPlan {
             }
         }
         Ok(gathering.told(self, chronicles.iter().map(Chronicle::chapter)))
+    }
+
+    /// When the changes of scope were that are shown of those in the window, in order.
+    pub(super) fn times_of_scopes(&self, chapter: &Chapter) -> Vec<Timestamp> {
+        let times = chapter.scopes.iter().filter_map(|change| change.time(self.window.property));
+        let mut times: Vec<Timestamp> = times.filter(|at| self.window.contains(*at)).collect();
+        times.sort_unstable();
+        let surplus = self.last_n.map_or(0, |most| times.len().saturating_sub(most));
+        times.drain(..surplus);
+        times
     }
 
     /// The chapter of an entity as it is shown: with the changes of scope in the window, and the
@@ -222,17 +232,17 @@ fn series_of<C: Chronicle>(chronicle: &C, name: Option<AttrName>) -> Vec<usize> 
     all.filter(|(_, series)| Some(series.attribute) == name).map(|(place, _)| place).collect()
 }
 
-/// Whether an instance of a series in one of the parts passes.
+/// Whether an instance of a series in one of the parts passes, of so many of each part.
 fn finds<C: Chronicle>(
     plan: &HistoryPlan,
     chronicle: &C,
     series: usize,
-    parts: &[Part],
+    (parts, most): (&[Part], usize),
     passes: &mut dyn FnMut(Recorded) -> bool,
 ) -> Result<bool, C::Error> {
     let mut found = false;
     for part in parts {
-        let span = plan.span(*part, usize::MAX);
+        let span = Span { unordered: true, ..plan.span(*part, most) };
         chronicle.instances(series, &span, &mut |recorded| {
             found = passes(recorded);
             if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -309,7 +319,7 @@ fn passes<C: Chronicle>(
                 Attributes::from_distinct(vec![(name, Attribute::one(recorded.instance))]);
             filter.matches(blank, long_ago, &NoLookup)
         };
-        if finds(plan, chronicle, place, parts, &mut test)? {
+        if finds(plan, chronicle, place, (parts, usize::MAX), &mut test)? {
             return Ok(true);
         }
     }

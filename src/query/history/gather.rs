@@ -8,8 +8,8 @@ use super::evolve::{Part, shown};
 use super::{Chronicle, Evolution, HistoryPlan, Line, Span, Told, Visit};
 use crate::model::{AttrName, Chapter, Kind, Recorded, Timestamp};
 
-/// Instances of a page of entities on their way into an answer: no more than the limit, the
-/// earliest of all (or with `last_n` the latest).
+/// Instances of a page of entities on their way into an answer: together with the changes of scope
+/// no more than the limit, the earliest of all (or with `last_n` the latest).
 pub(super) struct Gathering<'p> {
     plan: &'p HistoryPlan,
     limit: usize,
@@ -76,11 +76,12 @@ impl Times {
         }
     }
 
-    fn all(&self, holds: impl Fn(Far) -> bool) -> bool {
-        match self {
-            Times::Few(few) => few.iter().all(|far| holds(*far)),
-            Times::Many(many) => many.iter().all(|far| holds(*far)),
-        }
+    fn iter(&self) -> impl Iterator<Item = Far> {
+        let (few, many) = match self {
+            Times::Few(few) => (&few[..], None),
+            Times::Many(many) => (&[][..], Some(many)),
+        };
+        few.iter().chain(many.into_iter().flatten()).copied()
     }
 }
 
@@ -108,7 +109,7 @@ impl<'p> Gathering<'p> {
 
     /// Whether nothing but one instant lies before the bound: the answer would be empty.
     pub(super) fn is_crowded(&self) -> bool {
-        self.bound.is_some() && self.times.all(|far| self.is_beyond(far.at()))
+        self.bound.is_some() && self.times.iter().all(|far| self.is_beyond(far.at()))
     }
 
     fn far(&self, at: Timestamp) -> Far {
@@ -122,10 +123,31 @@ impl<'p> Gathering<'p> {
     pub(super) fn entity<C: Chronicle>(&mut self, chronicle: &C) -> Result<(), C::Error> {
         let parts = self.plan.parts(chronicle.chapter());
         self.entities.push(Vec::new());
+        self.scopes(chronicle.chapter());
         for (name, places) in shown(self.plan, chronicle) {
             self.attribute(chronicle, name, &places, &parts)?;
         }
         Ok(())
+    }
+
+    /// Counts the changes of scope that are told of.
+    fn scopes(&mut self, chapter: &Chapter) {
+        if !self.plan.shown.view().keeps_scope() {
+            return;
+        }
+        let mut told: Vec<Timestamp> = self.plan.times_of_scopes(chapter);
+        if self.backwards {
+            told.reverse();
+        }
+        for at in told {
+            if self.instant.is_some_and(|only| only != at) {
+                continue;
+            }
+            if self.is_beyond(at) {
+                break;
+            }
+            self.count(at);
+        }
     }
 
     /// Takes the instances of one attribute, those of all its series.
@@ -203,7 +225,6 @@ impl<'p> Gathering<'p> {
     /// Takes an instance if it fits; breaks when nothing farther can.
     fn take(&mut self, name: AttrName, at: Timestamp, recorded: Recorded) -> Visit {
         let beyond = self.is_beyond(at);
-        let far = self.far(at);
         let Some(line) = self.line(name, recorded.instance.kind()) else {
             return ControlFlow::Break(());
         };
@@ -212,13 +233,25 @@ impl<'p> Gathering<'p> {
         }
         line.push((at, recorded));
         self.taken += 1;
-        if let Some(farthest) = self.times.add(far, self.limit) {
-            self.bound = Some(farthest.at());
-        }
+        self.count(at);
         if self.taken > self.limit.saturating_mul(2) {
             self.prune();
         }
         ControlFlow::Continue(())
+    }
+
+    /// Counts something of this time, and lets the bound follow.
+    fn count(&mut self, at: Timestamp) {
+        let far = self.far(at);
+        if let Some(farthest) = self.times.add(far, self.limit) {
+            self.bound = Some(farthest.at());
+        }
+    }
+
+    /// The farthest of what fits.
+    fn farthest(&self) -> Option<Timestamp> {
+        let fits = self.times.iter().filter(|far| !self.is_beyond(far.at()));
+        fits.max().map(|far| far.at())
     }
 
     /// Lets go of what was taken and turned out to lie beyond the bound.
@@ -242,13 +275,7 @@ impl<'p> Gathering<'p> {
         chapters: impl Iterator<Item = &'c Chapter>,
     ) -> Told {
         self.prune();
-        let times = self.entities.iter().flatten().flat_map(|line| &line.taken);
-        let times = times.map(|(at, _)| *at);
-        let cut = match (self.bound.or(self.instant), self.backwards) {
-            (None, _) => None,
-            (_, false) => times.max(),
-            (_, true) => times.min(),
-        };
+        let cut = self.bound.or(self.instant).and_then(|_| self.farthest());
         let evolutions = chapters.zip(self.entities).map(|(chapter, lines)| {
             let attributes = lines.into_iter().map(|mut line| {
                 if line.taken.is_empty() {

@@ -152,7 +152,9 @@ impl Numbers {
         self.mean += apart * (other.count / count);
         self.count = count;
         self.add(other.sum);
-        self.add(other.lost);
+        if other.lost.is_finite() {
+            self.add(other.lost);
+        }
         self.sumsq += other.sumsq;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
@@ -178,13 +180,23 @@ impl Numbers {
             numbers.min = numbers.min.min(*value);
             numbers.max = numbers.max.max(*value);
         }
-        numbers.mean = (numbers.sum + numbers.lost) / numbers.count;
+        numbers.mean = numbers.sum() / numbers.count;
+        if !numbers.mean.is_finite() {
+            // The sum is beyond all numbers; the mean is not.
+            numbers.mean = values.iter().map(|value| value / numbers.count).sum();
+        }
         numbers.spread = values.iter().map(|value| (value - numbers.mean).powi(2)).sum();
         numbers
     }
 
     fn sum(&self) -> f64 {
-        self.sum + self.lost
+        // What was lost of a sum beyond all numbers is none itself.
+        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    }
+
+    fn mean(&self) -> f64 {
+        let mean = self.sum() / self.count;
+        if mean.is_finite() { mean } else { self.mean }
     }
 }
 
@@ -209,7 +221,7 @@ impl State {
             lost: 0.0,
             sumsq: summary.sumsq,
             mean,
-            spread: (summary.sumsq - summary.sum * mean).max(0.0),
+            spread: summary.spread,
             min: summary.min,
             max: summary.max,
         });
@@ -271,7 +283,7 @@ impl State {
             }
             _ if numbers.count == 0.0 => None,
             (Method::Sum, _) => Some(tidy(numbers.sum())),
-            (Method::Avg, _) => Some(tidy(numbers.sum() / numbers.count)),
+            (Method::Avg, _) => Some(tidy(numbers.mean())),
             (Method::Min, _) => Some(tidy(numbers.min)),
             (Method::Max, _) => Some(tidy(numbers.max)),
             (Method::StdDev, _) => Some(tidy((numbers.spread / numbers.count).max(0.0).sqrt())),
@@ -284,12 +296,13 @@ fn spell(moment: Moment) -> Value {
     Value::String(moment.to_string().into())
 }
 
-/// A whole number is written as one; what is beyond all numbers is the greatest there is.
+/// A whole number is written as one; what is beyond all numbers is the greatest there is, and what
+/// is none (such values added to their opposites) zero.
 fn tidy(number: f64) -> Value {
     /// Below this every whole double is an integer of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() < EXACT {
         return Value::Number(Number::Int(number as i64));
     }
-    Value::from(number.clamp(f64::MIN, f64::MAX))
+    Value::from(if number.is_nan() { 0.0 } else { number.clamp(f64::MIN, f64::MAX) })
 }

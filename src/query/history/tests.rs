@@ -288,6 +288,44 @@ fn periods_follow_each_other_from_the_beginning_of_the_window() {
 }
 
 #[test]
+fn sums_beyond_all_numbers_are_the_greatest_there_is() {
+    let huge = ledger(json!({"a": [reading(json!(1.7e308), 2), reading(json!(1.7e308), 3)]}));
+    let told = aggregates(&huge, "sum,avg,max,stddev,sumsq", None).expect("aggregates");
+    let greatest = format!("{:?}", Value::from(f64::MAX));
+    assert!(told.contains(&format!("sum: {greatest}")), "{told}");
+    assert!(told.contains(&format!("avg: {:?}", Value::from(1.7e308))), "{told}");
+    assert!(told.contains(&format!("sumsq: {greatest}")), "{told}");
+    assert!(!told.contains("NaN") && !told.contains("inf"), "{told}");
+}
+
+#[test]
+fn changes_of_scope_count_like_instances() {
+    let mut vehicle = vehicle();
+    vehicle.chapter.scopes = (1..20)
+        .map(|number| ScopeChange {
+            scopes: vec![Scope::parse("/A").expect("a scope")],
+            observed_at: Some(day(number)),
+            created_at: day(number),
+            modified_at: day(number),
+            deleted_at: None,
+        })
+        .collect();
+    for (last_n, cut, scopes, speeds) in [
+        (None, Some(day(8)), 8, vec![10, 80]),
+        (Some(30), Some(day(9)), 11, vec![30]),
+        (Some(3), None, 3, vec![10, 80, 30]),
+    ] {
+        let mut plan = between(1, 31);
+        plan.limits.instances = 12;
+        plan.last_n = last_n;
+        let told = plan.tell(std::slice::from_ref(&vehicle)).expect("an answer");
+        assert_eq!(told.cut, cut, "{last_n:?}");
+        assert_eq!(told.evolutions[0].chapter.scopes.len(), scopes, "{last_n:?}");
+        assert_eq!(numbers(&told, "speed"), speeds, "{last_n:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_aggregated_is_said_clearly() {
     let mixed = ledger(json!({"a": [reading(json!(1), 2), reading(json!("x"), 3)]}));
     let error = aggregates(&mixed, "totalCount,avg", None).expect_err("mixed");

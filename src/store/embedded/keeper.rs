@@ -91,7 +91,7 @@ fn follow(inner: &Inner) {
 
 fn thin(inner: &Inner) {
     while inner.stopping.wait(THIN_EVERY) {
-        inner.thin_all((inner.settings.clock)());
+        inner.thin_due((inner.settings.clock)());
     }
 }
 

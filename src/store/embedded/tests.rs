@@ -278,8 +278,11 @@ async fn what_is_too_old_is_thinned_and_then_dropped() {
     store.commit_history(&here, vec![write], at(0)).await.unwrap().remove(0).unwrap();
     let rule = serde_json::json!({"keep": [{"raw_days": 10, "daily_days": 30}]});
     store.put_record(&Shelf::of(&here, HISTORY_RULES), EVERY_TYPE, rule).await.unwrap();
-    for _ in 0..2 {
+    for round in 0..2 {
+        let stamp = store.history_stamp(&here, &entity_id(0));
         store.thin(at(0)).await.unwrap();
+        let same = store.history_stamp(&here, &entity_id(0)) == stamp;
+        assert_eq!(same, round > 0, "what is thinned already is not changed once more");
         let window = Window { property: TimeProperty::ObservedAt, ..Window::default() };
         let plan = HistoryPlan { window, ..HistoryPlan::default() };
         let found = store.evolve(&here, &plan, at(0)).await.unwrap();

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::block::{Block, all};
 use super::head::Head;
-use super::merge::{Bounds, Kept, Merge, blocks, merged};
+use super::merge::{Bounds, Kept, Merge, ShowRow, blocks, merged};
 use super::rows::{GONE, Row, Rows, THINNED, is_observed};
 use super::series::{Line, Place, SeriesKey, Volumes};
 use super::thin::Thinned;
@@ -153,10 +153,69 @@ fn contains(span: &Span, time: i64) -> bool {
     micros(span.from).is_none_or(|from| from <= time) && micros(span.to).is_none_or(|to| time < to)
 }
 
+/// Whether no row of a block lies in a span, as far as the block says without being unpacked.
+fn has_nothing(block: &Block<'_>, span: &Span) -> bool {
+    if span.property == TimeProperty::DeletedAt {
+        return block.summary.all & all::NUMBERS != 0;
+    }
+    let (least, most) = bounds_of(block, span.property);
+    micros(span.from).is_some_and(|from| most < from)
+        || micros(span.to).is_some_and(|to| to <= least)
+}
+
 /// How many rows are put in order beyond twice those that are wanted, before the others go.
 const SPARE: usize = 4_096;
 
 impl Recall<'_> {
+    /// Instances whose time of any property lies in the span, in the order in which rows lie.
+    fn unordered(
+        &self,
+        series: usize,
+        span: &Span,
+        visit: &mut dyn FnMut(Recorded) -> Visit,
+    ) -> Result<(), StoreError> {
+        let everything = Bounds { from: None, to: None, backwards: false, step: span.most };
+        let kept = &self.lines[series];
+        let mut left = span.most;
+        let mut show = |row: Row<'_>| {
+            let lies = time_of(&row, span.property).is_some_and(|time| contains(span, time));
+            let Some(recorded) = lies.then(|| self.recorded(series, row)).transpose()?.flatten()
+            else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            left -= 1;
+            let flow = visit(recorded);
+            Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
+        };
+        self.touching(kept, span, everything, &mut show)
+    }
+
+    /// Shows the rows of a series that may lie in a span: blocks that cannot hold any by the span's
+    /// property are passed over.
+    fn touching(
+        &self,
+        kept: &Kept,
+        span: &Span,
+        bounds: Bounds,
+        show: &mut ShowRow<'_>,
+    ) -> Result<(), StoreError> {
+        let tail = kept.tail(self.volumes)?;
+        let mut merge = Merge::new(tail, bounds, show);
+        let mut ended = false;
+        blocks(self.volumes, &kept.key, bounds, |block| {
+            if has_nothing(block, span) && !touches(tail, block) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let flow = merge.block(block)?;
+            ended = flow.is_break();
+            Ok(flow)
+        })?;
+        if !ended {
+            let _ = merge.rest()?;
+        }
+        Ok(())
+    }
+
     /// Instances in the order of a time that rows do not lie in.
     fn sorted(
         &self,
@@ -192,18 +251,7 @@ impl Recall<'_> {
             }
             Ok(ControlFlow::Continue(()))
         };
-        let tail = kept.tail(self.volumes)?;
-        let mut merge = Merge::new(tail, everything, &mut show);
-        blocks(self.volumes, &kept.key, everything, |block| {
-            let (least, most) = bounds_of(block, span.property);
-            let beyond = micros(span.from).is_some_and(|from| most < from)
-                || micros(span.to).is_some_and(|to| to <= least);
-            if beyond && !touches(tail, block) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            merge.block(block)
-        })?;
-        let _ = merge.rest()?;
+        self.touching(kept, span, everything, &mut show)?;
         keep(&mut found, &mut order);
         for (_, row) in order {
             if let Some(recorded) = self.recorded(series, found.get(row as usize))?
@@ -241,6 +289,8 @@ impl Recall<'_> {
                 count: summary.count as u64,
                 sum: summary.sum,
                 sumsq: summary.sumsq,
+                spread: (summary.sumsq - summary.sum * (summary.sum / summary.count as f64))
+                    .max(0.0),
                 min: summary.least,
                 max: summary.most,
             }))));
@@ -297,8 +347,9 @@ impl Recall<'_> {
             let thinned = row.word.filter(|_| row.ordinal == THINNED).and_then(thin_number);
             if let Some(thinned) = thinned {
                 self.note_thinned(&row);
-                let Thinned { count, sum, sumsq, min, max } = thinned;
-                let summary = Summary { first: time, last: time, count, sum, sumsq, min, max };
+                let Thinned { count, sum, sumsq, min, max, spread } = thinned;
+                let (first, last) = (time, time);
+                let summary = Summary { first, last, count, sum, sumsq, spread, min, max };
                 if visit(Column::Summary(&summary)).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -346,7 +397,10 @@ impl Chronicle for Recall<'_> {
             return Ok(());
         }
         if !is_natural(span.property) {
-            return self.sorted(series, span, visit);
+            return match span.unordered {
+                true => self.unordered(series, span, visit),
+                false => self.sorted(series, span, visit),
+            };
         }
         let bounds = Bounds {
             from: micros(span.from),
@@ -355,7 +409,7 @@ impl Chronicle for Recall<'_> {
             step: span.most,
         };
         let mut left = span.most;
-        merged(self.volumes, &self.lines[series], bounds, &mut |row| {
+        self.touching(&self.lines[series], span, bounds, &mut |row| {
             if time_of(&row, span.property).is_none() {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -375,6 +429,10 @@ impl Chronicle for Recall<'_> {
         periods: Option<&Periods>,
         visit: &mut dyn FnMut(Column<'_>) -> Visit,
     ) -> Result<(), StoreError> {
+        if span.property == TimeProperty::DeletedAt {
+            // Only deletions have this time.
+            return Ok(());
+        }
         let tail = self.tail(series)?;
         let (from, to) = (micros(span.from), micros(span.to));
         let natural = is_natural(span.property);

@@ -2,14 +2,18 @@
 //! then goes.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 use super::block;
 use super::pack::Repacked;
 use super::rows::{Row, Rows, THINNED};
 use super::series::{Reach, SeriesKey, Volumes};
-use crate::model::Timestamp;
+use crate::model::{TenantId, Timestamp};
 use crate::store::record::{Spells, is_number, thin_number};
-use crate::store::{Keep, StoreError};
+use crate::store::{HistoryRules, Keep, StoreError};
 
 const HOUR: i64 = 3_600_000_000;
 pub(super) const DAY: i64 = 24 * HOUR;
@@ -53,6 +57,28 @@ impl Ages {
     }
 }
 
+/// What was thinned by which rules on which day. The ages of a rule are days, so that thinning
+/// again on the same day would only read all of it once more.
+#[derive(Default)]
+pub(in crate::store) struct Rounds {
+    done: Mutex<FxHashMap<TenantId, (i64, Arc<HistoryRules>)>>,
+}
+
+impl Rounds {
+    /// Whether a tenant has not been thinned by these rules on that day.
+    pub fn is_due(&self, tenant: &TenantId, rules: &HistoryRules, now: Timestamp) -> bool {
+        let day = now.micros().div_euclid(DAY);
+        let done = self.done.lock();
+        done.get(tenant).is_none_or(|(last, by)| *last != day || **by != *rules)
+    }
+
+    /// All of a tenant was thinned.
+    pub fn done(&self, tenant: &TenantId, rules: Arc<HistoryRules>, now: Timestamp) {
+        let day = now.micros().div_euclid(DAY);
+        self.done.lock().insert(tenant.clone(), (day, rules));
+    }
+}
+
 /// Numbers that become one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::store) struct Thinned {
@@ -61,15 +87,22 @@ pub(in crate::store) struct Thinned {
     pub sumsq: f64,
     pub min: f64,
     pub max: f64,
+    /// The sum of the squares of their distances from their mean: the difference of sums would lose
+    /// it where numbers lie close together and far from zero.
+    pub spread: f64,
 }
 
 impl Thinned {
     /// One number.
     pub fn one(number: f64) -> Self {
-        Self { count: 1, sum: number, sumsq: number * number, min: number, max: number }
+        let sumsq = number * number;
+        Self { count: 1, sum: number, sumsq, min: number, max: number, spread: 0.0 }
     }
 
     fn add(&mut self, other: Self) {
+        let (own, others) = (self.count as f64, other.count as f64);
+        let apart = other.sum / others - self.sum / own;
+        self.spread += other.spread + apart * apart * (own * others / (own + others));
         self.count += other.count;
         self.sum += other.sum;
         self.sumsq += other.sumsq;
@@ -179,6 +212,7 @@ pub(in crate::store) fn thin(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::EVERY_TYPE;
 
     fn ages(keep: Keep) -> Ages {
         Ages::new(&keep, Timestamp::from_micros(1_000 * DAY + 7 * HOUR)).unwrap()
@@ -201,6 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn a_round_is_due_on_another_day_and_by_other_rules() {
+        let rounds = Rounds::default();
+        let day = |days: i64, hours: i64| Timestamp::from_micros(days * DAY + hours * HOUR);
+        let (tenant, some) = (TenantId::DEFAULT, Arc::new(HistoryRules::default()));
+        assert!(rounds.is_due(&tenant, &some, day(7, 3)));
+        rounds.done(&tenant, some.clone(), day(7, 3));
+        assert!(!rounds.is_due(&tenant, &some, day(7, 23)));
+        assert!(rounds.is_due(&tenant, &some, day(8, 0)));
+        let mut others = HistoryRules::default();
+        others.insert(EVERY_TYPE, crate::store::HistoryRule::default());
+        assert!(rounds.is_due(&tenant, &others, day(7, 4)));
+        assert!(rounds.is_due(&TenantId::named("other").unwrap(), &some, day(7, 4)));
+    }
+
+    #[test]
     fn thinning_twice_is_thinning_once() {
         let keep = Keep { raw_days: Some(10), daily_days: Some(30), ..Keep::default() };
         let ages = ages(keep);
@@ -219,6 +268,7 @@ mod tests {
         assert_eq!((first.time, first.ordinal), (970 * DAY, THINNED));
         let sum = thin_number(first.word.unwrap()).unwrap();
         assert_eq!((sum.count, sum.sum, sum.min, sum.max), (24, 276.0, 0.0, 23.0));
+        assert!((sum.spread - 1_150.0).abs() < 1e-9, "{}", sum.spread);
         let mut twice = Thinning::new(ages, Spells::ByDictionary);
         for row in 0..rows.len() {
             twice.add(rows.get(row));

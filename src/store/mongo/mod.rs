@@ -203,7 +203,7 @@ impl Mongo {
 
     /// Applies the rules of retention as of a time. Done now and then by one of the brokers.
     pub async fn thin(&self, now: Timestamp) -> Result<(), StoreError> {
-        history::thin(&self.inner, now).await
+        history::thin(&self.inner, now, false).await
     }
 
     /// Packs everything that was recorded.

@@ -207,7 +207,7 @@ mod tests {
         let mut word = Vec::new();
         own_past(&instance, instance.modified_at, &mut word);
         assert!(is_number(&word));
-        let sum = Thinned { count: 2, sum: 5.0, sumsq: 13.0, min: 2.0, max: 3.0 };
+        let sum = Thinned { count: 2, sum: 5.0, sumsq: 13.0, min: 2.0, max: 3.0, spread: 0.5 };
         let thinned = Spells::Own.thinned_word(&word, &sum);
         assert_eq!(thin_number(&thinned), Some(sum));
         let (mean, _) = Spelling::Own.decode_past(&thinned, &past(&instance, 0.0)).unwrap();

@@ -16,6 +16,8 @@ mod has {
     pub const UNIT: u8 = 1 << 5;
     /// This is the deletion of the attribute.
     pub const DELETION: u8 = 1 << 6;
+    /// Something follows that most instances do not have; behind numbers that were thinned, their
+    /// spread.
     pub const MORE: u8 = 1 << 7;
 }
 
@@ -50,10 +52,11 @@ pub(in crate::store) fn thinned_word(other: &[u8], thinned: &Thinned) -> Vec<u8>
         _ => None,
     };
     let mut out = Out::default();
-    out.byte(has::INTEGER | if unit.is_some() { has::UNIT } else { 0 });
+    out.byte(has::INTEGER | has::MORE | if unit.is_some() { has::UNIT } else { 0 });
     unit.into_iter().for_each(|unit| out.number(unit));
     out.number(thinned.count);
-    for number in [thinned.sum, thinned.sumsq, thinned.min, thinned.max] {
+    let Thinned { sum, sumsq, min, max, spread, .. } = *thinned;
+    for number in [sum, sumsq, min, max, spread] {
         out.0.extend_from_slice(&number.to_le_bytes());
     }
     out.0
@@ -69,16 +72,22 @@ pub(in crate::store) fn thin_number(word: &[u8]) -> Option<Thinned> {
     if bits & has::UNIT != 0 {
         input.number().ok()?;
     }
-    read_thinned(&mut input).ok()
+    read_thinned(bits, &mut input).ok()
 }
 
-fn read_thinned(input: &mut In<'_>) -> Result<Thinned, Damaged> {
+fn read_thinned(bits: u8, input: &mut In<'_>) -> Result<Thinned, Damaged> {
     let count = input.number()?.max(1);
     let mut float = || {
         let bytes = input.bytes(8)?.try_into().map_err(|_| Damaged("it ends early"))?;
         Ok(f64::from_le_bytes(bytes))
     };
-    Ok(Thinned { count, sum: float()?, sumsq: float()?, min: float()?, max: float()? })
+    let [sum, sumsq, min, max] = [float()?, float()?, float()?, float()?];
+    let spread = match bits & has::MORE != 0 {
+        true => float()?,
+        // Words did not always say it.
+        false => (sumsq - sum * (sum / count as f64)).max(0.0),
+    };
+    Ok(Thinned { count, sum, sumsq, min, max, spread })
 }
 
 /// The word of an instance that was modified at a time, whatever it says of that itself; and its
@@ -160,13 +169,14 @@ pub(in crate::store) fn decode_past(
         Datum::Property(Value::Number(Number::Float(past.number)))
     } else if has(has::INTEGER) {
         // One by one they are gone: their mean stands for them.
-        let thinned = read_thinned(&mut decoder.input)?;
+        let thinned = read_thinned(bits, &mut decoder.input)?;
         let mean = thinned.sum / thinned.count as f64;
         Datum::Property(Value::Number(Number::Float(if mean.is_finite() { mean } else { 0.0 })))
     } else {
         decoder.datum(kind)?
     };
-    let (mut more, code) = if has(has::MORE) { decoder.more_of()? } else { (None, 0) };
+    let thinned = has(has::INTEGER) && !has(has::NUMBER);
+    let (mut more, code) = if has(has::MORE) && !thinned { decoder.more_of()? } else { (None, 0) };
     if let Some(dataset) = past.dataset {
         more.get_or_insert_default().dataset = Some(dataset.clone());
     }

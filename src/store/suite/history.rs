@@ -21,7 +21,12 @@ use crate::store::samples::{attribute_name, datum};
 use crate::store::{EVERY_TYPE, FoundHistory, HISTORY_RULES, Shelf};
 
 mod happenings;
+mod reckoning;
 mod reference;
+mod stamps;
+
+pub use reckoning::*;
+pub use stamps::*;
 
 use self::happenings::{Happening, happening, observed, plan};
 use self::reference::{Reference, agree, comparable, expected};

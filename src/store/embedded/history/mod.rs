@@ -37,6 +37,7 @@ use self::stamps::Stamps;
 use super::Inner;
 use super::engine::{Engine, Rest};
 use super::group::record_prefix;
+use crate::store::history::Rounds;
 use crate::store::{HISTORY_RULES, HistoryRules, StoreError};
 
 /// What the threads of the store share of history.
@@ -45,6 +46,7 @@ pub(super) struct History {
     pub recent: Recent,
     pub newest: Newest,
     pub stamps: Stamps,
+    rounds: Rounds,
     tally: Tally,
     /// By the number of the tenant; absent where there are none.
     rules: RwLock<FxHashMap<u32, Arc<HistoryRules>>>,
@@ -58,6 +60,7 @@ impl History {
             recent: Recent::load(engine)?,
             newest: Newest::new(usize::try_from(cache_bytes).unwrap_or(usize::MAX)),
             stamps: Stamps::default(),
+            rounds: Rounds::default(),
             tally: Tally::default(),
             rules: RwLock::default(),
         })

@@ -80,7 +80,7 @@ impl Packed {
         self.tails.insert(key, Some(value));
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.log.is_empty() && self.tails.is_empty() && self.blocks.is_empty()
     }
 }

@@ -117,17 +117,22 @@ impl Entries {
 
 impl Content {
     fn erase(&mut self, series: SeriesKey) {
-        let lately = self.series.entry(series).or_default();
+        let lately = self.entry(series);
         *lately = Lately { erased: true, ..Lately::default() };
+    }
+
+    /// What it holds of a series, which costs something though it may be nothing.
+    fn entry(&mut self, series: SeriesKey) -> &mut Lately {
+        let key = series.bytes().len() + COST;
+        self.series.entry(series).or_insert_with(|| {
+            self.bytes += key;
+            Lately::default()
+        })
     }
 
     fn add(&mut self, series: SeriesKey, rows: u32, value: &[u8]) {
         self.bytes += value.len() + 2;
-        let key = series.bytes().len() + COST;
-        let lately = self.series.entry(series).or_insert_with(|| {
-            self.bytes += key;
-            Lately::default()
-        });
+        let lately = self.entry(series);
         let mut out = Out(std::mem::take(&mut lately.values));
         out.count(value.len());
         out.0.extend_from_slice(value);
@@ -154,6 +159,7 @@ impl Content {
                 _ => return Err(Damaged("an entry of the log is of no known kind")),
             }
         }
+        self.bytes += size_of_val(&sequence);
         self.sequences.push(sequence);
         Ok(())
     }
@@ -238,6 +244,7 @@ impl Recent {
         for (series, rows, value) in rows {
             content.add(series, rows, &value);
         }
+        content.bytes += size_of_val(&sequence);
         content.sequences.push(sequence);
         let ripens = before < PACK && content.longest >= PACK;
         let full = content.bytes >= FULL || content.longest >= LONG;

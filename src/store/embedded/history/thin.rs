@@ -19,24 +19,44 @@ const TURN: usize = 256;
 impl Inner {
     /// Applies the rules of retention once, as of a time.
     pub(in crate::store::embedded) fn thin_all(&self, now: Timestamp) {
+        self.thin_those(now, |_, _| true);
+    }
+
+    /// Applies the rules of retention where they have not been applied on the same day.
+    pub(in crate::store::embedded) fn thin_due(&self, now: Timestamp) {
+        self.thin_those(now, |tenant, rules| self.history.rounds.is_due(&tenant.id, rules, now));
+    }
+
+    fn thin_those(&self, now: Timestamp, due: impl Fn(&Tenant, &HistoryRules) -> bool) {
+        let tenants = self.tenants.all().into_iter();
+        let ruled = tenants.filter_map(|tenant| Some((self.history.rules(tenant.number)?, tenant)));
+        let some: Vec<_> = ruled.filter(|(rules, tenant)| due(tenant, rules)).collect();
+        if some.is_empty() {
+            return;
+        }
         // What is thinned must not come from the log once more.
         if let Err(error) = self.lay_down_everything() {
             return tracing::warn!(%error, "history could not be laid down to be thinned");
         }
-        for tenant in self.tenants.all() {
-            let Some(rules) = self.history.rules(tenant.number) else { continue };
-            if let Err(error) = self.thin_tenant(&tenant, &rules, now) {
-                tracing::warn!(tenant = %tenant.id, %error, "history could not be thinned");
+        for (rules, tenant) in some {
+            match self.thin_tenant(&tenant, &rules, now) {
+                Ok(true) => self.history.rounds.done(&tenant.id, rules, now),
+                // It is not to be gone on with, or goes on in the next round.
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(tenant = %tenant.id, %error, "history could not be thinned");
+                }
             }
         }
     }
 
+    /// Whether all of a tenant was thinned.
     fn thin_tenant(
         &self,
         tenant: &Tenant,
         rules: &HistoryRules,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let prefix = chapter_key(tenant.number, "");
         let end = [&prefix[..], &[0xff]].concat();
         let mut from = prefix.clone();
@@ -54,17 +74,19 @@ impl Inner {
                 })
             })?;
             if heads.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             for (id, head) in &heads {
-                if self.stopping.is_sent() {
-                    return Ok(());
+                if self.stopping.is_sent()
+                    || !self.thin_entity(tenant.number, id, head, rules, now)?
+                {
+                    return Ok(false);
                 }
-                self.thin_entity(tenant.number, id, head, rules, now)?;
             }
         }
     }
 
+    /// Whether all of an entity was thinned.
     fn thin_entity(
         &self,
         tenant: u32,
@@ -72,7 +94,7 @@ impl Inner {
         numbered: &Numbered,
         rules: &HistoryRules,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Numbered { head, numbers } = numbered;
         for (line, number) in head.lines.iter().zip(numbers) {
             let Some(attribute) = line.series().map(|series| series.attribute) else { continue };
@@ -83,7 +105,7 @@ impl Inner {
             for step in 0..2 {
                 let _laying = self.history.ripe.laying.lock();
                 if self.history.recent.is_in_part() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 let _packing = self.history.ripe.packing.lock();
                 let mut packed = self.begin_packing();
@@ -95,10 +117,12 @@ impl Inner {
                         Ok(())
                     }
                 })?;
-                self.commit_packed(packed)?;
-                self.history.stamps.all_changed();
+                if !packed.is_empty() {
+                    self.commit_packed(packed)?;
+                    self.history.stamps.all_changed();
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -223,6 +223,19 @@ impl Desk {
         let _ = self.wait(async { session.abort_transaction().await });
     }
 
+    /// The `_id` from which on blocks of a series may reach into what comes from a time on: that of
+    /// the last one that begins before it, if there is one.
+    fn block_before(&self, series: &SeriesKey, from: i64) -> Result<Document, StoreError> {
+        let (first, at) = (block_bound(series, None, false)?, (from, 0));
+        let bound = block_bound(series, Some(at), false)?;
+        let filter = doc! { "_id": { "$gte": first, "$lt": bound.clone() } };
+        let shape = (doc! { "_id": 1 }, doc! { "_id": -1 }, 1);
+        let found = self.find(&blocks(&self.inner), filter, shape)?;
+        let Some(before) = found.first() else { return Ok(bound) };
+        let before = before.get_document("_id").map_err(document::damaged)?;
+        Document::try_from(before).map_err(document::damaged)
+    }
+
     /// Statements that put down what becomes of a series' blocks.
     pub fn repack(
         &self,
@@ -372,12 +385,14 @@ impl Volumes for Desk {
         reach: Reach,
         show: &mut ShowBlock<'_>,
     ) -> Result<(), StoreError> {
-        let from = block_bound(series, None, false)?;
+        // Backwards whoever asks stops in time; a condition on where blocks end would have the
+        // database look for more of them to the very beginning.
+        let from = match reach.from.filter(|_| !reach.backwards) {
+            Some(from) => self.block_before(series, from)?,
+            None => block_bound(series, None, false)?,
+        };
         let to = block_bound(series, reach.before, true)?;
-        let mut filter = doc! { "_id": { "$gte": from, "$lt": to } };
-        if let Some(from) = reach.from {
-            filter.insert("l", doc! { "$gte": from });
-        }
+        let filter = doc! { "_id": { "$gte": from, "$lt": to } };
         let order = doc! { "_id": if reach.backwards { -1 } else { 1 } };
         let blocks = blocks(&self.inner);
         let find = blocks.find(filter).sort(order).batch_size(FIRST_BLOCKS);

@@ -83,7 +83,7 @@ async fn look_after(inner: &Arc<Inner>, thinned: &mut Instant) {
         let now = (inner.settings.clock)();
         match inner.claim(THIN_LEASE, &inner.holder, THIN_EVERY / 2).await {
             Ok(true) => {
-                if let Err(error) = thin(inner, now).await {
+                if let Err(error) = thin(inner, now, true).await {
                     tracing::warn!(%error, "history could not be thinned");
                 }
             }
@@ -192,13 +192,19 @@ async fn ids(
     found.iter().map(|document| Ok((document::tenant(document)?, id_of(document)?))).collect()
 }
 
-/// Applies the rules of retention as of a time.
+/// Applies the rules of retention as of a time, or only where this broker has not applied them on
+/// the same day.
 pub(in crate::store::mongo) async fn thin(
     inner: &Arc<Inner>,
     now: Timestamp,
+    where_due: bool,
 ) -> Result<(), StoreError> {
+    let rounds = &inner.history.rounds;
     for tenant in inner.all_tenants().await? {
         let Some(rules) = inner.history_rules(&tenant).await? else { continue };
+        if where_due && !rounds.is_due(&tenant, &rules, now) {
+            continue;
+        }
         let mut after: Bson = Bson::MinKey;
         loop {
             let beyond = doc! { "$gt": { "t": tenant_name(&tenant), "i": after.clone() },
@@ -214,6 +220,7 @@ pub(in crate::store::mongo) async fn thin(
                 thin_entity(inner, &tenant, id, rules.clone(), now).await?;
             }
         }
+        rounds.done(&tenant, rules, now);
     }
     Ok(())
 }

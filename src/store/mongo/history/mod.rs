@@ -40,6 +40,7 @@ pub(super) use self::notes::Notes;
 
 use super::Inner;
 use crate::model::{EntityId, TenantId};
+use crate::store::history::Rounds;
 use crate::store::{HISTORY_RULES, HistoryRules, Shelf, StoreError};
 
 /// What the collections are called.
@@ -68,6 +69,7 @@ pub(super) struct History {
     /// How many notes were made of entities since they were folded, and their bytes.
     noted: Mutex<FxHashMap<u64, (u32, usize)>>,
     hasher: DefaultHashBuilder,
+    rounds: Rounds,
     ripe: mpsc::Sender<(TenantId, EntityId)>,
     /// Taken by who folds.
     waiting: Mutex<Option<mpsc::Receiver<(TenantId, EntityId)>>>,
@@ -87,6 +89,7 @@ impl Default for History {
             forgotten: AtomicU64::new(0),
             noted: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
+            rounds: Rounds::default(),
             ripe,
             waiting: Mutex::new(Some(waiting)),
         }
