@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -173,32 +174,57 @@ fn context(named: Option<&str>) -> Result<ContextChoice, Failure> {
     Ok(ContextChoice::Inline(inner.unwrap_or(value).to_string()))
 }
 
-/// How far an import is, in a file beside its input: the number of values that are in the broker.
-struct Bookmark(PathBuf);
+/// How far an import is, in a file beside its input: the number of values that are in the broker,
+/// and which import it was.
+struct Bookmark {
+    file: PathBuf,
+    import: String,
+}
+
+/// How much of a file's beginning tells it from another of the same name.
+const BEGINNING: u64 = 4_096;
 
 impl Bookmark {
     fn of(import: &Import) -> Option<Self> {
         let file = import.file.as_ref().filter(|_| import.resume)?;
+        let mut beginning = Vec::new();
+        if let Ok(file) = File::open(file) {
+            // A file that cannot be read is said to be so elsewhere.
+            let _ = file.take(BEGINNING).read_to_end(&mut beginning);
+        }
+        let mut hasher = DefaultHasher::new();
+        let Import { to, tenant, context, options, .. } = import;
+        (beginning, to, tenant, context).hash(&mut hasher);
+        format!("{:?} {:?}", options.format, options.mapping).hash(&mut hasher);
         let mut name = file.clone().into_os_string();
         name.push(".imported");
-        Some(Self(name.into()))
+        Some(Self { file: name.into(), import: format!("{:016x}", hasher.finish()) })
     }
 
+    /// How much of the same import is done. Of another, into another tenant perhaps or of a file
+    /// that was there before, nothing is.
     fn read(&self) -> u64 {
-        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
-        text.trim().parse().unwrap_or(0)
+        let Ok(text) = std::fs::read_to_string(&self.file) else { return 0 };
+        let mut lines = text.lines();
+        let done = lines.next().and_then(|line| line.trim().parse().ok()).unwrap_or(0);
+        if lines.next() == Some(&*self.import) {
+            return done;
+        }
+        let file = self.file.display();
+        let _ = writeln!(io::stderr(), "{file} is of another import: this one begins anew");
+        0
     }
 
     /// What cannot be noted is done again: readings that are there already change nothing.
     fn write(&self, done: u64) {
-        let next = self.0.with_extension("imported.next");
-        if std::fs::write(&next, done.to_string()).is_ok() {
-            let _ = std::fs::rename(&next, &self.0);
+        let next = self.file.with_extension("imported.next");
+        if std::fs::write(&next, format!("{done}\n{}\n", self.import)).is_ok() {
+            let _ = std::fs::rename(&next, &self.file);
         }
     }
 
     fn remove(&self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.file);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tables of readings become histories of entities: CSV with a [`Mapping`], or in the layout in
 //! which the temporal API answers.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::{ReaderBuilder, StringRecord};
 use jiff::civil::DateTime;
@@ -65,6 +67,8 @@ pub enum TableError {
     NoColumn(String, String),
     #[error("{0:?} is not a time zone")]
     NoZone(String),
+    #[error("a delimiter is a single ASCII character, not {0:?}")]
+    NoDelimiter(char),
     #[error("the table cannot be read: {0}")]
     Csv(#[from] csv::Error),
 }
@@ -72,20 +76,53 @@ pub enum TableError {
 /// How many instances of one entity go into one document at most.
 const INSTANCES: usize = 1_000;
 
-/// Reads a table row by row.
+/// How many instances are gathered, of all entities together, before they are handed out: tables
+/// often tell of one station after the other at each time.
+const GATHERED: usize = 5_000;
+
+/// About how many bytes of values are gathered.
+const GATHERED_BYTES: usize = 1 << 20;
+
+/// Reads a table, some rows at a time.
 pub(super) struct TableReader<R> {
-    rows: csv::Reader<R>,
+    rows: csv::Reader<Bounded<R>>,
+    /// What was read since the last row ended.
+    unended: Arc<AtomicUsize>,
     layout: Layout,
     row: StringRecord,
-    /// What was read and does not belong to the rows before it.
-    next: Option<Result<Result<Row, Refused>, TableError>>,
+    /// Rows up to this one are left out.
+    skip: u64,
+    /// What was gathered.
+    ready: VecDeque<Result<Rows, TableError>>,
+    /// The last row that was handed out with all before it.
+    done: u64,
     ended: bool,
+}
+
+/// An input that fails when a row does not end.
+struct Bounded<R> {
+    input: R,
+    unended: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unended.load(Ordering::Relaxed) > self.most {
+            let why =
+                format!("a row is longer than {} bytes: is a quotation mark open?", self.most);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let read = self.input.read(buffer)?;
+        self.unended.fetch_add(read, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 /// Some rows of one entity as a document, or what is wrong with a row.
 pub(super) struct Rows {
     pub item: Result<Item, Refused>,
-    /// How many rows of the table were read until here.
+    /// How many rows of the table are done with once this was taken.
     pub done: u64,
     /// Values that were left out.
     pub notes: Vec<String>,
@@ -104,6 +141,8 @@ enum Layout {
     Mapped {
         mapping: Mapping,
         places: BTreeMap<String, usize>,
+        /// The columns that the id is made of.
+        named: Vec<String>,
         zone: TimeZone,
     },
     /// One instance to a row, as the temporal API writes it.
@@ -122,35 +161,28 @@ struct LongLayout {
 }
 
 impl<R: Read> TableReader<R> {
-    /// Reads the names of the columns.
-    pub fn new(input: R, mapping: Option<Mapping>) -> Result<Self, TableError> {
+    /// Reads the names of the columns. Rows of more bytes are refused; the first so many are left
+    /// out.
+    pub fn new(
+        input: R,
+        mapping: Option<Mapping>,
+        (most, skip): (usize, u64),
+    ) -> Result<Self, TableError> {
         let delimiter = mapping.as_ref().and_then(|mapping| mapping.delimiter).unwrap_or(',');
-        let delimiter = u8::try_from(delimiter).unwrap_or(b',');
+        let ascii = u8::try_from(delimiter).ok().filter(u8::is_ascii);
+        let delimiter = ascii.ok_or(TableError::NoDelimiter(delimiter))?;
+        let unended = Arc::new(AtomicUsize::new(0));
+        let input = Bounded { input, unended: unended.clone(), most };
         let mut rows = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(input);
         let head: Vec<String> = rows
             .headers()?
             .iter()
             .map(|name| name.trim().trim_start_matches('\u{feff}').to_owned())
             .collect();
-        let place = |name: &str| {
-            head.iter()
-                .position(|own| own == name)
-                .ok_or_else(|| TableError::NoColumn(name.to_owned(), head.join(", ")))
-        };
-        let layout = match mapping {
-            Some(mapping) => Layout::mapped(mapping, &head, place)?,
-            None => Layout::Long(LongLayout {
-                id: place("id")?,
-                kind: place("type")?,
-                attribute: place("attribute")?,
-                observed_at: place("observedAt")?,
-                value: place("value").ok(),
-                text: place("text").ok(),
-                unit: place("unitCode").ok(),
-                dataset: place("datasetId").ok(),
-            }),
-        };
-        Ok(Self { rows, layout, row: StringRecord::new(), next: None, ended: false })
+        unended.store(0, Ordering::Relaxed);
+        let layout = Layout::of(mapping, &head)?;
+        let (row, ready) = (StringRecord::new(), VecDeque::new());
+        Ok(Self { rows, unended, layout, row, skip, ready, done: skip, ended: false })
     }
 
     /// Bytes of input read so far.
@@ -160,59 +192,117 @@ impl<R: Read> TableReader<R> {
 
     /// The next rows that are about one entity; none at the end.
     pub fn next(&mut self) -> Option<Result<Rows, TableError>> {
-        let first = match self.next.take() {
-            Some(kept) => kept,
-            None => self.read()?,
-        };
-        let mut all = match first {
-            Ok(Ok(row)) => row,
-            Ok(Err(refused)) => {
-                let done = refused.place.number;
-                return Some(Ok(Rows { item: Err(refused), done, notes: Vec::new() }));
-            }
-            Err(error) => return Some(Err(error)),
-        };
-        let mut done = all.place.number;
-        while all.instances.len() < INSTANCES {
-            match self.read() {
-                Some(Ok(Ok(row))) if row.id == all.id && row.kind == all.kind => {
-                    done = row.place.number;
-                    all.instances.extend(row.instances);
-                    all.notes.extend(row.notes);
-                }
-                other => {
-                    self.next = other;
-                    break;
-                }
-            }
+        if self.ready.is_empty() {
+            self.gather();
         }
-        let notes = std::mem::take(&mut all.notes);
-        Some(Ok(Rows { item: Ok(all.into_item()), done, notes }))
+        self.ready.pop_front()
     }
 
-    fn read(&mut self) -> Option<Result<Result<Row, Refused>, TableError>> {
-        if self.ended {
-            return None;
+    /// Reads rows and puts those of one entity together.
+    fn gather(&mut self) {
+        let mut rows: Vec<Result<Row, Refused>> = Vec::new();
+        let mut open: HashMap<(String, String), usize> = HashMap::new();
+        let (mut instances, mut bytes, mut last, mut broken) = (0, 0, self.done, None);
+        while instances < GATHERED && bytes < GATHERED_BYTES && rows.len() < GATHERED {
+            let read = match self.read() {
+                None => break,
+                Some(Err(error)) => {
+                    broken = Some(error);
+                    break;
+                }
+                Some(Ok(read)) => read,
+            };
+            bytes += self.row.as_slice().len();
+            let row = match read {
+                Ok(row) => row,
+                Err(refused) => {
+                    last = refused.place.number;
+                    rows.push(Err(refused));
+                    continue;
+                }
+            };
+            last = row.place.number;
+            instances += row.instances.len();
+            let key = (row.id.clone(), row.kind.clone());
+            if let Some(place) = open.get(&key)
+                && let Ok(known) = &mut rows[*place]
+                && known.instances.len() < INSTANCES
+            {
+                known.instances.extend(row.instances);
+                known.notes.extend(row.notes);
+                continue;
+            }
+            open.insert(key, rows.len());
+            rows.push(Ok(row));
         }
-        match self.rows.read_record(&mut self.row) {
-            Ok(true) => {}
-            Ok(false) => {
-                self.ended = true;
+        let count = rows.len();
+        for (place, row) in rows.into_iter().enumerate() {
+            // Only with the last of them everything before is done.
+            let done = if place + 1 == count { last } else { self.done };
+            let (item, notes) = match row {
+                Ok(mut row) => {
+                    let notes = std::mem::take(&mut row.notes);
+                    (Ok(row.into_item()), notes)
+                }
+                Err(refused) => (Err(refused), Vec::new()),
+            };
+            self.ready.push_back(Ok(Rows { item, done, notes }));
+        }
+        self.done = last;
+        self.ready.extend(broken.map(Err));
+    }
+
+    /// The next row that is not left out.
+    fn read(&mut self) -> Option<Result<Result<Row, Refused>, TableError>> {
+        loop {
+            if self.ended {
                 return None;
             }
-            Err(error) => {
-                self.ended = true;
-                return Some(Err(error.into()));
+            match self.rows.read_record(&mut self.row) {
+                Ok(true) => self.unended.store(0, Ordering::Relaxed),
+                Ok(false) => {
+                    self.ended = true;
+                    return None;
+                }
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error.into()));
+                }
             }
+            let line = self.row.position().map_or(0, csv::Position::line);
+            let number = self.row.position().map_or(0, csv::Position::record);
+            if number <= self.skip {
+                continue;
+            }
+            let place = Place { line, number };
+            let row = self.layout.row(&self.row, place);
+            return Some(Ok(row.map_err(|why| Refused { place, id: None, why })));
         }
-        let line = self.row.position().map_or(0, csv::Position::line);
-        let number = self.row.position().map_or(0, csv::Position::record);
-        let place = Place { line, number };
-        Some(Ok(self.layout.row(&self.row, place).map_err(|why| Refused { place, id: None, why })))
     }
 }
 
 impl Layout {
+    fn of(mapping: Option<Mapping>, head: &[String]) -> Result<Self, TableError> {
+        let place = |name: &str| {
+            head.iter()
+                .position(|own| own == name)
+                .ok_or_else(|| TableError::NoColumn(name.to_owned(), head.join(", ")))
+        };
+        let Some(mapping) = mapping else {
+            return Ok(Layout::Long(LongLayout {
+                id: place("id")?,
+                kind: place("type")?,
+                attribute: place("attribute")?,
+                observed_at: place("observedAt")?,
+                value: place("value").ok(),
+                text: place("text").ok(),
+                unit: place("unitCode").ok(),
+                dataset: place("datasetId").ok(),
+            }));
+        };
+        Layout::mapped(mapping, head, place)
+    }
+
     fn mapped(
         mapping: Mapping,
         head: &[String],
@@ -227,17 +317,18 @@ impl Layout {
         for name in named.chain([mapping.observed_at.column.as_str()]) {
             places.insert(name.to_owned(), place(name)?);
         }
-        for (number, name) in head.iter().enumerate() {
-            if mapping.id.contains(&format!("{{{name}}}")) {
-                places.insert(name.clone(), number);
-            }
+        let named = columns_of(&mapping.id);
+        for name in &named {
+            places.insert(name.clone(), place(name)?);
         }
-        Ok(Layout::Mapped { mapping, places, zone })
+        Ok(Layout::Mapped { mapping, places, named, zone })
     }
 
     fn row(&self, row: &StringRecord, place: Place) -> Result<Row, String> {
         match self {
-            Layout::Mapped { mapping, places, zone } => mapped(mapping, places, zone, row, place),
+            Layout::Mapped { mapping, places, named, zone } => {
+                mapped(mapping, (places, named), zone, row, place)
+            }
             Layout::Long(layout) => layout.row(row, place),
         }
     }
@@ -245,15 +336,19 @@ impl Layout {
 
 fn mapped(
     mapping: &Mapping,
-    places: &BTreeMap<String, usize>,
+    (places, named): (&BTreeMap<String, usize>, &[String]),
     zone: &TimeZone,
     row: &StringRecord,
     place: Place,
 ) -> Result<Row, String> {
     let text = |name: &str| places.get(name).and_then(|place| row.get(*place)).unwrap_or("").trim();
     let mut id = mapping.id.clone();
-    for name in places.keys() {
-        id = id.replace(&format!("{{{name}}}"), &text(name).replace(' ', "_"));
+    for name in named {
+        let own = text(name);
+        if own.is_empty() {
+            return Err(format!("the column {name:?}, which the id is made of, is empty"));
+        }
+        id = id.replace(&format!("{{{name}}}"), &own.replace(' ', "_"));
     }
     let written = text(&mapping.observed_at.column);
     let at = instant(written, mapping.observed_at.format.as_deref(), zone)
@@ -284,7 +379,7 @@ impl LongLayout {
             .ok_or_else(|| format!("{written:?} is not a time that can be understood"))?;
         let value = match (maybe(self.value), maybe(self.text)) {
             (Some(value), _) => value_of(value, false),
-            (None, Some(text)) => Some(Value::from(text)),
+            (None, Some(text)) => Some(Value::from(unguarded(text))),
             (None, None) => None,
         };
         let instances = value.map(|value| {
@@ -325,6 +420,25 @@ fn instance(value: Value, at: Timestamp, unit: Option<&str>, dataset: Option<&st
     instance
 }
 
+/// The columns that a text names between braces.
+fn columns_of(text: &str) -> Vec<String> {
+    let mut columns = Vec::new();
+    for part in text.split('{').skip(1) {
+        columns.extend(part.split_once('}').map(|(name, _)| name.to_owned()));
+    }
+    columns.dedup();
+    columns
+}
+
+/// A text as it was before an apostrophe was put before it, lest a spreadsheet take it for a
+/// formula.
+fn unguarded(text: &str) -> &str {
+    match text.strip_prefix('\'') {
+        Some(rest) if rest.starts_with(['=', '+', '-', '@', '\t', '\r']) => rest,
+        _ => text,
+    }
+}
+
 /// A number, or else a text unless only numbers count; nothing for an empty field.
 fn value_of(text: &str, number: bool) -> Option<Value> {
     if text.is_empty() {
@@ -362,7 +476,7 @@ mod tests {
 
     fn read(text: &str, mapping: Option<Value>) -> Vec<Result<Value, String>> {
         let mapping = mapping.map(|json| serde_json::from_value(json).expect("a mapping"));
-        let mut table = TableReader::new(text.as_bytes(), mapping).expect("a table");
+        let mut table = TableReader::new(text.as_bytes(), mapping, (1_000, 0)).expect("a table");
         std::iter::from_fn(|| table.next())
             .map(|rows| match rows.expect("rows").item {
                 Ok(item) => Ok(serde_json::from_slice(&item.json).expect("JSON")),
@@ -417,6 +531,67 @@ mod tests {
 
     #[test]
     fn a_table_without_its_columns_is_refused() {
-        assert!(TableReader::new("a,b\n".as_bytes(), None).is_err());
+        assert!(TableReader::new("a,b\n".as_bytes(), None, (1_000, 0)).is_err());
+        for (id, delimiter, said) in
+            [("urn:{staton}", ",", "no column \"staton\""), ("urn:{a}", "→", "a delimiter")]
+        {
+            let mapping = json!({
+                "id": id, "type": "T", "delimiter": delimiter, "observedAt": {"column": "b"},
+                "attributes": {"x": {"column": "b"}},
+            });
+            let mapping = serde_json::from_value(mapping).expect("a mapping");
+            let table = TableReader::new("a,b\n".as_bytes(), Some(mapping), (1_000, 0));
+            let error = table.err().expect("an error").to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    fn by_station() -> Value {
+        json!({
+            "id": "urn:x:{s}", "type": "T", "observedAt": {"column": "t"},
+            "attributes": {"a": {"column": "a", "number": true}},
+        })
+    }
+
+    #[test]
+    fn rows_of_one_entity_are_put_together_wherever_they_stand() {
+        let mut text = "t,s,a\n".to_owned();
+        for minute in 0..3 {
+            for station in 0..2 {
+                text += &format!("2026-01-01T00:0{minute}:00Z,{station},{minute}\n");
+            }
+        }
+        text += "2026-01-01T00:09:00Z,,1\n";
+        let all = read(&text, Some(by_station()));
+        assert_eq!(all.len(), 3);
+        for (station, one) in all[..2].iter().enumerate() {
+            let one = one.as_ref().expect("an entity");
+            assert_eq!(one["id"], format!("urn:x:{station}"));
+            let values: Vec<_> = one["a"].as_array().expect("all").iter().collect();
+            assert_eq!(values.iter().map(|one| &one["value"]).collect::<Vec<_>>(), [0, 1, 2]);
+        }
+        assert!(all[2].as_ref().is_err_and(|why| why.contains("\"s\"")), "{all:?}");
+    }
+
+    #[test]
+    fn a_row_without_an_end_does_not_fill_the_memory() {
+        let endless = io::repeat(b'x').take(1 << 30);
+        let input = "s,t,a\n1,2026-01-01T00:00:00Z,1\n\"".as_bytes().chain(endless);
+        let mapping = serde_json::from_value(by_station()).expect("a mapping");
+        let mut table = TableReader::new(input, Some(mapping), (50_000, 0)).expect("a table");
+        assert!(table.next().is_some_and(|rows| rows.is_ok_and(|rows| rows.item.is_ok())));
+        let error = table.next().and_then(Result::err).expect("an error").to_string();
+        assert!(error.contains("longer than 50000 bytes"), "{error}");
+        assert!(table.next().is_none());
+    }
+
+    #[test]
+    fn texts_that_were_kept_from_being_formulas_are_what_they_were() {
+        let row = |text: &str| format!("urn:x:1,T,a,2026-01-01T00:00:00Z,,{text}\n");
+        for (written, expected) in [("'=1+1", "=1+1"), ("'quoted'", "'quoted'"), ("12", "12")] {
+            let text = "id,type,attribute,observedAt,value,text\n".to_owned() + &row(written);
+            let all = read(&text, None);
+            assert_eq!(all[0].as_ref().expect("an entity")["a"][0]["value"], expected);
+        }
     }
 }
