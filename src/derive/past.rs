@@ -167,7 +167,8 @@ pub(super) async fn oldest(
     let names = rule.inputs.iter().map(|input| input.name).chain(rule.outputs.iter().copied());
     let window = Window { property: TimeProperty::Placed, ..Window::default() };
     let mut plan = plan(id, names, window);
-    plan.aggregate = Some(Aggregate { methods: vec![Method::TotalCount], period: None });
+    plan.aggregate =
+        Some(Aggregate { methods: vec![Method::TotalCount], period: None, last: None });
     let found = match store.evolve(tenant, &plan, now).await {
         Err(StoreError::Unusable(_)) => return Ok(None),
         found => found?,

@@ -63,11 +63,15 @@ impl Broker {
             ));
         }
         let (methods, period) = (texts.aggr_methods.as_deref(), texts.aggr_period.as_deref());
+        let last_n = texts.last_n.as_deref().map(parse_last_n).transpose()?;
+        // Of aggregates the last so many are those of the last periods.
         let aggregate = match aggregated {
-            true => Some(Aggregate::parse(methods, period, &window, &limits)?),
+            true => {
+                let aggregate = Aggregate::parse(methods, period, &window, &limits)?;
+                Some(Aggregate { last: last_n, ..aggregate })
+            }
             false => None,
         };
-        let last_n = texts.last_n.as_deref().map(parse_last_n).transpose()?;
         let rendering = self.rendering(call, view)?;
         let datasets = &rendering.datasets;
         let plan = HistoryPlan {

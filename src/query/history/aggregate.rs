@@ -336,8 +336,10 @@ impl Fold {
         self.states.sort_by_key(|(number, _)| *number);
         let applicable = self.applicable(aggregate, name)?;
         let class = self.classes.first().copied().unwrap_or(Class::Object);
+        let surplus = aggregate.last.map_or(0, |last| self.states.len().saturating_sub(last));
         let methods = applicable.into_iter().map(|method| {
-            let buckets = self.states.iter().filter_map(|(number, state)| {
+            let states = &self.states[surplus..];
+            let buckets = states.iter().filter_map(|(number, state)| {
                 let result = state.result(method, class)?;
                 let (from, to) = grid.bounds(*number);
                 Some(Bucket { result, from, to })

@@ -67,6 +67,8 @@ pub struct Aggregate {
     pub methods: Vec<Method>,
     /// The whole window if absent.
     pub period: Option<Period>,
+    /// Only the last so many of the periods that have a value.
+    pub last: Option<usize>,
 }
 
 /// The aggregation methods (4.5.19.1).

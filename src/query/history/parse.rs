@@ -150,7 +150,7 @@ impl Aggregate {
                 return Err(too_many_periods(limits.buckets));
             }
         }
-        Ok(Self { methods, period })
+        Ok(Self { methods, period, last: None })
     }
 }
 

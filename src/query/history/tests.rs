@@ -281,6 +281,15 @@ fn periods_follow_each_other_from_the_beginning_of_the_window() {
         let expected = expected.replace("; sum:", "");
         assert_eq!(got, expected, "{period:?}");
     }
+    plan.aggregate = Some(Aggregate {
+        methods: vec![Method::Sum],
+        period: Some(Period { months: 0, micros: 4 * 86_400_000_000 }),
+        last: Some(2),
+    });
+    let told = plan.tell(std::slice::from_ref(&vehicle)).expect("an answer");
+    let Line::Aggregates(all) = &told.evolutions[0].attributes[0].1 else { panic!("aggregates") };
+    let results: Vec<Value> = all[0].methods[0].1.iter().map(|one| one.result.clone()).collect();
+    assert_eq!(results, [Value::from(80), Value::from(30)], "the last two of three periods");
     plan.window.from = None;
     plan.window.to = None;
     let got = aggregates_of(plan, &vehicle, "sum", None);

@@ -299,7 +299,7 @@ async fn what_is_too_old_is_thinned_and_then_dropped() {
         assert_eq!(series.raw.unwrap().to, at(159 * day / 4 - 40 * day));
         assert_eq!(series.daily.unwrap().count + series.raw.unwrap().count, all.len() as u64);
         let methods = vec![Method::TotalCount, Method::Max, Method::Min];
-        let aggregate = Some(Aggregate { methods, period: None });
+        let aggregate = Some(Aggregate { methods, period: None, last: None });
         let found = store.evolve(&here, &HistoryPlan { aggregate, ..plan }, at(0)).await.unwrap();
         let Line::Aggregates(all) = &found.told.evolutions[0].attributes[0].1 else { panic!() };
         let result = |place: usize| match &all[0].methods[place].1[0].result {

@@ -133,7 +133,12 @@ pub(super) fn plan() -> impl Strategy<Value = HistoryPlan> + Clone {
     ]);
     let methods = prop_oneof![methods, Just(vec![Method::Max, Method::TotalCount])];
     let period = option::of((1_i64..90).prop_map(|s| Period { months: 0, micros: s * 1_000_000 }));
-    let aggregate = (methods, period).prop_map(|(methods, period)| Aggregate { methods, period });
+    let last = option::weighted(0.2, 1_usize..4);
+    let aggregate = (methods, period, last).prop_map(|(methods, period, last)| Aggregate {
+        methods,
+        period,
+        last,
+    });
     let datasets = option::weighted(0.2, vec(option::of((0_usize..2).prop_map(dataset_id)), 1..3));
     let page = (0_usize..3, prop_oneof![Just(2_usize), Just(usize::MAX)], any::<bool>())
         .prop_map(|(offset, limit, count)| Page { offset, limit, count, after: None });

@@ -15,7 +15,7 @@ pub async fn deviations_are_exact_far_from_zero<B: Backend>() {
     let spread = (0..count).map(|n| (value(n) - 1e9 - mean).powi(2)).sum::<f64>();
     let expected = (spread / count as f64).sqrt();
     let window = Window { property: TimeProperty::ObservedAt, ..Window::default() };
-    let aggregate = Some(Aggregate { methods: vec![Method::StdDev], period: None });
+    let aggregate = Some(Aggregate { methods: vec![Method::StdDev], period: None, last: None });
     let plan = HistoryPlan { window, aggregate, ..HistoryPlan::default() };
     for settled in [false, true] {
         if settled {
