@@ -16,6 +16,7 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 import matplotlib
+import matplotlib.dates
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -25,12 +26,14 @@ import pyarrow.ipc
 BROKER = (sys.argv[1:] or ["http://127.0.0.1:9090"])[0] + "/ngsi-ld/v1"
 PICTURE = (sys.argv[2:] or ["month_of_pm25.png"])[0]
 STATIONS = ["37t", "38t", "39t", "40t"]
-BEGIN = datetime(2026, 2, 1, tzinfo=timezone.utc)
-END = datetime(2026, 3, 1, tzinfo=timezone.utc)
+# A month by the clock of Bangkok; the API speaks UTC.
+BANGKOK = timezone(timedelta(hours=7))
+BEGIN = datetime(2026, 2, 1, tzinfo=BANGKOK)
+END = datetime(2026, 3, 1, tzinfo=BANGKOK)
 
 
 def iso(at):
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # %% [markdown]
@@ -88,15 +91,16 @@ def history(**parameters):
 readings = history()
 readings["station"] = readings["id"].str.rsplit(":", n=1).str[-1]
 print(readings[["station", "observedAt", "value", "unitCode"]].head())
-hourly = readings.pivot(index="observedAt", columns="station", values="value")
+hourly = readings.pivot(index="observedAt", columns="station", values="value").tz_convert(BANGKOK)
 
 # %% [markdown]
 # ## Daily means, reckoned by the broker
+# The window begins at midnight in Bangkok, and so does each day.
 
 # %%
 days = history(format="aggregatedValues", aggrMethods="avg,max", aggrPeriodDuration="P1D")
 days["station"] = days["id"].str.rsplit(":", n=1).str[-1]
-daily = days.pivot(index="from", columns="station", values="avg")
+daily = days.pivot(index="from", columns="station", values="avg").tz_convert(BANGKOK)
 print(daily.round(1).head())
 assert abs(daily.iloc[0]["40t"] - hourly["40t"].iloc[:24].mean()) < 1e-9
 
@@ -105,11 +109,15 @@ assert abs(daily.iloc[0]["40t"] - hourly["40t"].iloc[:24].mean()) < 1e-9
 
 # %%
 figure, axes = plt.subplots(figsize=(10, 5))
-hourly["40t"].plot(ax=axes, color="lightgray", linewidth=0.8, label="40t, every hour")
-daily.plot(ax=axes, marker="o", markersize=3)
+axes.plot(hourly.index, hourly["40t"], color="lightgray", linewidth=0.8, label="40t, every hour")
+for station in daily:
+    # A mean holds for its day, from midnight to midnight.
+    values = [*daily[station], daily[station].iloc[-1]]
+    axes.step([*daily.index, END], values, where="post", label=f"{station}, daily mean")
 axes.axhline(37.5, color="firebrick", linestyle="--", linewidth=1, label="Thai daily standard")
-axes.set(title="PM2.5 (made up)", ylabel="µg/m³", xlabel="")
-axes.legend(fontsize=8)
+axes.set(title="PM2.5 (made up)", ylabel="µg/m³", xlim=(BEGIN, END), ylim=(0, None))
+axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%d %b", tz=BANGKOK))
+axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False)
 figure.tight_layout()
 figure.savefig(PICTURE, dpi=120)
 print(f"drawn: {PICTURE}, from {len(readings)} readings")

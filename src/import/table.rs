@@ -300,12 +300,11 @@ impl Layout {
                 dataset: place("datasetId").ok(),
             }));
         };
-        Layout::mapped(mapping, head, place)
+        Layout::mapped(mapping, place)
     }
 
     fn mapped(
         mapping: Mapping,
-        head: &[String],
         place: impl Fn(&str) -> Result<usize, TableError>,
     ) -> Result<Self, TableError> {
         let zone = match &mapping.observed_at.zone {

@@ -359,6 +359,12 @@ async fn mistakes_get_a_clear_problem() {
             answer.text
         );
     }
+    let joined = json!({
+        "type": "Query", "entities": [{"type": "Station"}], "join": "flat",
+        "temporalQ": {"timerel": "after", "timeAt": "2026-01-01T00:00:00Z"},
+    });
+    let joined = broker.body("POST", "/temporal/entityOperations/query", joined).await;
+    assert_eq!((joined.status, joined.problem().as_str()), (400, "BadRequestData"));
     let geo = broker.request("GET", PATH).header("accept", "application/geo+json");
     assert_eq!(broker.send(geo).await.status, 406);
     for body in [

@@ -94,6 +94,9 @@ impl Broker {
         if entities.order.as_ref().is_some_and(|order| !order.is_by_id()) {
             return Err(Error::bad("a temporal query can be ordered by id only (5.7.4.4)"));
         }
+        if view.join.as_deref().is_some_and(|join| join != "@none") || view.join_level.is_some() {
+            return Err(Error::bad("a temporal query joins no linked entities (5.7.4.4)"));
+        }
         let (mut plan, looks, bounded) = self.history_plan(call, texts, view)?;
         if !bounded {
             return Err(Error::bad(

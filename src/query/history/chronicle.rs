@@ -23,7 +23,7 @@ pub trait Chronicle {
     /// Hands out the instances of a series whose time lies in the span, in the order of that time
     /// (those of the same time as they were recorded), backwards if the span says so, until the
     /// visitor breaks or [`Span::most`] were handed out. If the span is [`Span::unordered`] they come
-    /// in any order, and no more of them are held in memory than one block.
+    /// in any order, some perhaps twice, and no more of them are held in memory than one block.
     fn instances(
         &self,
         series: usize,

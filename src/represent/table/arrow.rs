@@ -91,8 +91,8 @@ impl Table for ArrowTable {
     fn rows(&mut self, evolutions: &[Evolution], columns: &Columns, context: &Context) -> Vec<u8> {
         let mut built: Vec<Column> = self.kinds.iter().map(|kind| Column::new(*kind)).collect();
         for evolution in evolutions {
-            columns.rows(evolution, context, |cells| {
-                for (column, cell) in built.iter_mut().zip(&cells) {
+            columns.rows(evolution, context, |begin, rest| {
+                for (column, cell) in built.iter_mut().zip(begin.iter().chain(rest)) {
                     column.push(cell);
                 }
             });

@@ -27,8 +27,8 @@ impl Table for CsvTable {
     fn rows(&mut self, evolutions: &[Evolution], columns: &Columns, context: &Context) -> Vec<u8> {
         let mut out = Vec::new();
         for evolution in evolutions {
-            columns.rows(evolution, context, |cells| {
-                for (place, cell) in cells.iter().enumerate() {
+            columns.rows(evolution, context, |begin, rest| {
+                for (place, cell) in begin.iter().chain(rest).enumerate() {
                     if place > 0 {
                         out.push(b',');
                     }

@@ -76,12 +76,13 @@ impl Columns {
         head
     }
 
-    /// Hands out the rows of an evolution.
+    /// Hands out the rows of an evolution, each in two parts: what many rows begin with, and the
+    /// rest.
     pub(super) fn rows(
         &self,
         evolution: &Evolution,
         context: &Context,
-        mut row: impl FnMut(Vec<Cell>),
+        mut row: impl FnMut(&[Cell], &[Cell]),
     ) {
         let chapter = &evolution.chapter;
         let types: Vec<String> =
@@ -98,16 +99,22 @@ impl Columns {
             };
             match line {
                 Line::Instances(all) => {
+                    let (mut dataset, mut cells) = (None, Vec::new());
+                    let mut begin = start(None);
                     for recorded in all {
-                        let mut cells = start(recorded.instance.dataset());
+                        if recorded.instance.dataset() != dataset {
+                            dataset = recorded.instance.dataset();
+                            begin = start(dataset);
+                        }
+                        cells.clear();
                         self.instance(recorded, context, &mut cells);
-                        row(cells);
+                        row(&begin, &cells);
                     }
                 }
                 Line::Cut(_) => {}
                 Line::Aggregates(all) => {
                     for aggregated in all {
-                        self.periods(aggregated, || start(aggregated.dataset.as_ref()), &mut row);
+                        self.periods(aggregated, &start(aggregated.dataset.as_ref()), &mut row);
                     }
                 }
             }
@@ -183,8 +190,8 @@ impl Columns {
     fn periods(
         &self,
         aggregated: &Aggregated,
-        start: impl Fn() -> Vec<Cell>,
-        row: &mut impl FnMut(Vec<Cell>),
+        begin: &[Cell],
+        row: &mut impl FnMut(&[Cell], &[Cell]),
     ) {
         let Shape::Aggregates(methods) = &self.shape else { return };
         let mut bounds: Vec<(Timestamp, Timestamp)> = Vec::new();
@@ -199,8 +206,7 @@ impl Columns {
             Some(&buckets[place].result)
         };
         for (from, to) in bounds {
-            let mut cells = start();
-            cells.extend([Cell::Time(from), Cell::Time(to)]);
+            let mut cells = vec![Cell::Time(from), Cell::Time(to)];
             for method in methods {
                 cells.push(match result(*method, from) {
                     Some(Value::Number(number)) => Cell::Number(*number),
@@ -215,7 +221,7 @@ impl Columns {
                     });
                 }
             }
-            row(cells);
+            row(begin, &cells);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::block::{self, open, write_rows};
 use super::rows::{GONE, Rows};
 use super::series::{Place, Reach, SeriesKey, Volumes, next};
 use crate::store::StoreError;
+use crate::store::record::Damaged;
 
 /// How many rows a tail has before it is packed.
 pub(in crate::store) const PACK: u32 = 64;
@@ -58,87 +59,83 @@ pub(in crate::store) fn pack(
     if tail.is_empty() {
         return Ok(Some(packed));
     }
-    let (first, last) = (tail.key(0), tail.key(tail.len() - 1));
-    let old = touched(volumes, series, first, last, tail.len())?;
-    let late: usize = old.iter().filter(|old| old.overlaps).map(|old| old.rows).sum();
+    let parts = parts(volumes, series, tail)?;
+    let late: usize = parts.iter().filter(|part| part.overlaps).map(|part| part.rows).sum();
     if !all && tail.len() < MANY && late > tail.len() * WORTH {
         return Ok(None);
     }
-    // Block by block, so that little is unpacked at a time: each takes the rows of the tail up to
-    // where the next one begins.
-    let mut begin = 0;
+    // Part by part, so that little is unpacked at a time.
     let mut rows = Rows::default();
-    let mut old = old.into_iter().peekable();
-    while let Some(Old { value, first, .. }) = old.next() {
-        packed.removed.push(first);
-        block::read(&value, &mut rows)?;
-        let next = old.peek().map(|next| next.first);
-        let end = match next {
-            Some(next) => begin + within(tail, begin, next),
-            None => tail.len(),
-        };
-        // What is small grows together with what follows it.
-        let grows = rows.len() + (end - begin) < TARGET && old.peek().is_some();
-        for row in begin..end {
-            rows.push(tail.get(row));
+    for Part { tail: own, block, is_followed, .. } in parts {
+        if let Some((place, value)) = block {
+            packed.removed.push(place);
+            block::read(&value, &mut rows)?;
         }
-        begin = end;
-        if !grows {
+        own.for_each(|row| rows.push(tail.get(row)));
+        // What is small grows together with what follows it.
+        if rows.len() >= TARGET || !is_followed {
             rows.settle(false);
             packed.write(&std::mem::take(&mut rows));
         }
     }
-    for row in begin..tail.len() {
-        rows.push(tail.get(row));
-    }
-    rows.settle(false);
-    packed.write(&rows);
     Ok(Some(packed))
 }
 
-/// How many rows of the tail from `begin` on come before a key.
-fn within(tail: &Rows, begin: usize, next: Place) -> usize {
-    (begin..tail.len()).take_while(|row| tail.key(*row) < next).count()
-}
-
-/// A block that packing touches.
-struct Old {
-    value: Vec<u8>,
-    first: Place,
+/// Rows of a tail that come together, and the block that they are put into.
+struct Part {
+    tail: Range<usize>,
+    /// None if they become one of their own.
+    block: Option<(Place, Vec<u8>)>,
+    /// How many rows the block has.
     rows: usize,
     /// Rows of the tail lie between its rows, and not just behind it.
     overlaps: bool,
+    /// The part after this one lies next to it: there is no block in between that stays.
+    is_followed: bool,
 }
 
-/// The blocks that a tail between two keys touches: those it lies in, and those before it that are
-/// small enough to grow by it.
-fn touched(
-    volumes: &dyn Volumes,
-    series: &SeriesKey,
-    first: Place,
-    last: Place,
-    tail: usize,
-) -> Result<Vec<Old>, StoreError> {
-    let mut touched: Vec<Old> = Vec::new();
-    let mut growing = tail;
-    let reach = Reach { from: None, before: Some(next(last)), backwards: true };
-    volumes.blocks(series, reach, &mut |place, value| {
-        let opened = open(value, &mut Rows::default())?;
-        let Some(block) = opened else { return Ok(ControlFlow::Break(())) };
-        let summary = block.summary;
-        let overlaps = summary.time.1 >= first.0;
-        let grows =
-            summary.count <= growing.saturating_mul(GROWTH) && summary.count + growing <= TARGET;
-        if !overlaps && !grows {
-            return Ok(ControlFlow::Break(()));
+/// Divides a tail among the blocks that its rows lie in, with blocks before them that are small
+/// enough to grow by them; in the order of time. Blocks between that no row lies in stay as they
+/// are, however many there are.
+fn parts(volumes: &dyn Volumes, series: &SeriesKey, tail: &Rows) -> Result<Vec<Part>, StoreError> {
+    let mut parts: Vec<Part> = Vec::new();
+    // From the latest row to the first; up to `end` nothing has its place yet.
+    let mut end = tail.len();
+    while end > 0 {
+        // How many rows come together from here on.
+        let mut growing = 0;
+        let mut stays = false;
+        let reach = Reach { from: None, before: Some(next(tail.key(end - 1))), backwards: true };
+        volumes.blocks(series, reach, &mut |place, value| {
+            let begin = (0..end).rev().take_while(|row| tail.key(*row) >= place).count();
+            let own = end - begin..end;
+            let opened = open(value, &mut Rows::default())?;
+            let Some(block) = opened else { return Err(Damaged("a block is a row").into()) };
+            let rows = block.summary.count;
+            let overlaps =
+                own.clone().next().is_some_and(|row| tail.time[row] <= block.summary.time.1);
+            let grown = growing + own.len();
+            let grows = rows <= grown.saturating_mul(GROWTH) && rows + grown <= TARGET;
+            stays = !overlaps && !grows;
+            if own.is_empty() && stays {
+                return Ok(ControlFlow::Break(()));
+            }
+            end = own.start;
+            let block = (!stays).then(|| (place, value.to_vec()));
+            let is_followed = growing > 0;
+            parts.push(Part { tail: own, block, rows, overlaps, is_followed });
+            growing = grown + rows;
+            Ok(if stays { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        if end > 0 && !stays {
+            // They come before all blocks.
+            let (tail, is_followed) = (0..end, growing > 0);
+            parts.push(Part { tail, block: None, rows: 0, overlaps: false, is_followed });
+            end = 0;
         }
-        growing += summary.count;
-        let rows = summary.count;
-        touched.push(Old { first: place, value: value.to_vec(), rows, overlaps });
-        Ok(ControlFlow::Continue(()))
-    })?;
-    touched.reverse();
-    Ok(touched)
+    }
+    parts.reverse();
+    Ok(parts)
 }
 
 /// Divides rows among blocks that are neither too long nor too heavy.

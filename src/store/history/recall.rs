@@ -167,14 +167,21 @@ fn has_nothing(block: &Block<'_>, span: &Span) -> bool {
 const SPARE: usize = 4_096;
 
 impl Recall<'_> {
-    /// Instances whose time of any property lies in the span, in the order in which rows lie.
+    /// Instances in the order in which they are at hand: those of the tail first, and then once more
+    /// among the others.
     fn unordered(
         &self,
         series: usize,
         span: &Span,
         visit: &mut dyn FnMut(Recorded) -> Visit,
     ) -> Result<(), StoreError> {
-        let everything = Bounds { from: None, to: None, backwards: false, step: span.most };
+        let natural = is_natural(span.property);
+        let bounds = Bounds {
+            from: micros(span.from).filter(|_| natural),
+            to: micros(span.to).filter(|_| natural),
+            backwards: false,
+            step: span.most,
+        };
         let kept = &self.lines[series];
         let mut left = span.most;
         let mut show = |row: Row<'_>| {
@@ -187,7 +194,13 @@ impl Recall<'_> {
             let flow = visit(recorded);
             Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
         };
-        self.touching(kept, span, everything, &mut show)
+        let tail = kept.tail(self.volumes)?;
+        for row in tail.within(bounds.from, bounds.to) {
+            if show(tail.get(row))?.is_break() {
+                return Ok(());
+            }
+        }
+        self.touching(kept, span, bounds, &mut show)
     }
 
     /// Shows the rows of a series that may lie in a span: blocks that cannot hold any by the span's
@@ -396,11 +409,11 @@ impl Chronicle for Recall<'_> {
         if span.most == 0 {
             return Ok(());
         }
+        if span.unordered {
+            return self.unordered(series, span, visit);
+        }
         if !is_natural(span.property) {
-            return match span.unordered {
-                true => self.unordered(series, span, visit),
-                false => self.sorted(series, span, visit),
-            };
+            return self.sorted(series, span, visit);
         }
         let bounds = Bounds {
             from: micros(span.from),

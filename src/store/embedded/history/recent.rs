@@ -138,7 +138,8 @@ impl Content {
         out.0.extend_from_slice(value);
         lately.values = out.0;
         lately.rows = lately.rows.saturating_add(rows);
-        self.longest = self.longest.max(lately.rows);
+        let rows = lately.rows;
+        self.longest = self.longest.max(rows);
         self.since.get_or_insert_with(Instant::now);
     }
 
