@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 const STATIONS: u64 = 4;
-const READINGS: u64 = 3_000;
-const KILLS: u64 = 6;
+const READINGS: u64 = 9_000;
+const KILLS: u64 = 4;
 
 fn lanna(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lanna"));
