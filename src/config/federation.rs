@@ -30,8 +30,8 @@ settings! {
         /// that find no room wait, as long as their time allows.
         in_flight: usize = 512,
         /// After how many failures in a row a source is left alone for a moment, if its
-        /// registration names no cooldown; 0 means never. An answer, even of an error, is no such
-        /// failure: silence is.
+        /// registration names no cooldown; 0 means never. A failure is silence, or an answer that
+        /// says that the source itself is out of order (5xx).
         failures: usize = 5,
         /// How long it is left alone then; it doubles with each further failure, up to a minute.
         pause: Duration = Duration::from_secs(1),

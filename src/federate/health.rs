@@ -41,10 +41,23 @@ struct State {
 pub enum Ending {
     /// It did what was asked, or has nothing of the kind.
     Done,
-    /// It answered that it cannot, or something unusable.
+    /// It answered that it will not, or something unusable.
     Failed,
-    /// It did not answer.
+    /// It did not answer, or only that it is out of order itself.
     Silent,
+}
+
+impl Ending {
+    /// How a request ended that was answered with this status.
+    pub fn of(status: u16) -> Self {
+        match status {
+            // It does not know how, or the request leads in circles: others may not.
+            501 | 508 => Self::Failed,
+            500.. => Self::Silent,
+            401 | 403 | 429 => Self::Failed,
+            _ => Self::Done,
+        }
+    }
 }
 
 impl Health {
@@ -165,6 +178,21 @@ mod tests {
         assert!(!health.admits(at(start, 2).0) && health.admits(at(start, 3).0));
         health.gave_up();
         assert!(health.admits(at(start, 3).0));
+    }
+
+    #[test]
+    fn a_source_that_is_out_of_order_is_as_good_as_silent_and_one_that_refuses_is_not() {
+        for (status, ending) in [
+            (200, Ending::Done),
+            (404, Ending::Done),
+            (403, Ending::Failed),
+            (501, Ending::Failed),
+            (508, Ending::Failed),
+            (500, Ending::Silent),
+            (503, Ending::Silent),
+        ] {
+            assert_eq!(Ending::of(status), ending, "{status}");
+        }
     }
 
     #[test]

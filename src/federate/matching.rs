@@ -156,6 +156,11 @@ impl Want<'_> {
             || self.datasets.iter().any(|dataset| own.contains(dataset))
     }
 
+    /// The parts of the request that are for a source which is known to match.
+    pub fn parts(&self, source: &Arc<Source>) -> Vec<Leg> {
+        self.legs(source)
+    }
+
     /// The parts of the request that are for a source.
     fn legs(&self, source: &Arc<Source>) -> Vec<Leg> {
         let mut legs: Vec<Leg> = Vec::new();

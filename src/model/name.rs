@@ -97,6 +97,12 @@ impl Name {
         INTERNER.texts.get(index).map(|_| Self::at(index))
     }
 
+    /// Whether the names that can still be remembered should be left to who writes here: a quarter
+    /// of all is kept from those who are only asked.
+    pub fn are_scarce() -> bool {
+        Self::count() >= LIMIT.load(Ordering::Relaxed) / 4 * 3
+    }
+
     /// How many distinct names may be remembered.
     pub fn set_limit(limit: usize) {
         LIMIT.store(limit, Ordering::Relaxed);

@@ -148,10 +148,8 @@ impl Broker {
         question.patience = patience.saturating_sub(begun.elapsed());
         let answer = federation.asker.ask(question).await;
         let ending = match &answer {
-            Ok(reply) if reply.status < 500 && !matches!(reply.status, 401 | 403 | 429) => {
-                Ending::Done
-            }
-            Ok(_) | Err(AskError::TooLarge(_) | AskError::Refused(_)) => Ending::Failed,
+            Ok(reply) => Ending::of(reply.status),
+            Err(AskError::TooLarge(_) | AskError::Refused(_)) => Ending::Failed,
             Err(AskError::Unreachable(_) | AskError::TooSlow(_)) => Ending::Silent,
         };
         attempt.ended = true;

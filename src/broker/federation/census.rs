@@ -120,7 +120,10 @@ impl Broker {
 
 /// What a source says, as far as it says no more than so many names at once.
 fn read(body: &Value, inquiry: Inquiry, context: &Context, most: usize) -> Census {
-    let name = |value: &Value| context.expand(value.as_str()?).ok();
+    let name = |value: &Value| match (value.as_str()?, Name::are_scarce()) {
+        (text, true) => Name::known(&context.expand_text(text)),
+        (text, false) => context.expand(text).ok(),
+    };
     let names = |value: &Value| -> Vec<Name> {
         value.as_array().into_iter().flatten().take(most).filter_map(name).collect()
     };

@@ -9,7 +9,7 @@ use super::ask::Heard;
 use crate::egress::Reply;
 use crate::federate::{Leg, Naming, Source, Warning, WarningCode};
 use crate::jsonld::{Context, ContextSource, Document};
-use crate::model::Entity;
+use crate::model::{Entity, Name};
 use crate::represent::Reading;
 
 /// What a source has of what it was asked for.
@@ -99,6 +99,10 @@ impl Broker {
                     continue;
                 }
             };
+            if let Err(why) = check_names(&item, &context) {
+                wrong.get_or_insert(why);
+                continue;
+            }
             match self.reader_by(&context, Reading::Whole).received(&item) {
                 Ok(entity) => received.entities.extend(leg.takes(entity)),
                 Err(error) => {
@@ -164,6 +168,33 @@ impl Names {
     }
 }
 
+/// Names live as long as this process: where few more can be remembered, a source brings no new ones.
+pub(super) fn check_names(item: &Document<'_>, context: &Context) -> Result<(), String> {
+    match Name::are_scarce() && brings_names(item, context) {
+        true => Err("it brings names that this broker has no room for (limits.names)".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// Whether a document may hold a name that nobody used yet.
+fn brings_names(item: &Document<'_>, context: &Context) -> bool {
+    let is_new = |text: &str| {
+        Name::known(text).is_none() && Name::known(&context.expand_text(text)).is_none()
+    };
+    let names_it = |value: &Document<'_>| match value {
+        Document::Array(all) => all.iter().filter_map(Document::as_str).any(is_new),
+        one => one.as_str().is_some_and(is_new),
+    };
+    match item {
+        Document::Array(all) => all.iter().any(|one| brings_names(one, context)),
+        Document::Object(members) => members.iter().any(|(key, value)| match &**key {
+            "type" | "@type" | "vocab" => names_it(value),
+            key => is_new(key) && !key.starts_with('@') || brings_names(value, context),
+        }),
+        _ => false,
+    }
+}
+
 /// The context that a `Link` header names.
 fn context_link(value: &str) -> Option<&str> {
     const CONTEXT: &str = "http://www.w3.org/ns/json-ld#context";
@@ -177,4 +208,31 @@ fn context_link(value: &str) -> Option<&str> {
         rest = &after[end..];
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonld::ParseLimits;
+
+    #[test]
+    fn names_that_nobody_used_are_found_wherever_they_stand() {
+        let context = Context::core();
+        let brings = |text: &str| {
+            let document = Document::parse(text.as_bytes(), &ParseLimits::default()).expect("JSON");
+            brings_names(&document, &context)
+        };
+        for name in ["https://example.org/known", "https://example.org/Known"] {
+            Name::intern(name).expect("room");
+        }
+        for fresh in ["never-a", "never-b", "never-c"] {
+            for text in [
+                format!(r#"{{"id": "urn:x:1", "type": ["https://example.org/Known", "{fresh}"]}}"#),
+                format!(r#"[{{"{fresh}": 1}}]"#),
+                format!(r#"{{"https://example.org/known": {{"type": "Property", "{fresh}": 2}}}}"#),
+            ] {
+                assert!(brings(&text), "{text}");
+            }
+        }
+    }
 }

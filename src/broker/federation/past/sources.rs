@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::reads::{Ids, map_draft, map_of};
-use super::super::receive::{Names, Said, heard};
+use super::super::receive::{Names, Said, check_names, heard};
 use super::super::{Broker, Call, Origin};
 use super::{Asked, PARTS, Zone, farther};
 use crate::egress::{Method, Reply};
@@ -133,10 +133,10 @@ impl Broker {
         let (mut all, mut wrong) = (Vec::with_capacity(items.len()), None);
         for mut item in items {
             let read = match names.of(self, call, &mut item).await {
-                Ok(context) => {
+                Ok(context) => check_names(&item, &context).and_then(|()| {
                     let reader = self.reader_by(&context, Reading::Whole);
                     reader.evolved(&item).map_err(|error| error.to_string())
-                }
+                }),
                 Err(why) => Err(why),
             };
             all.push(match read {

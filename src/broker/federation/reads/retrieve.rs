@@ -11,7 +11,7 @@ use super::super::{Broker, Call, Error, Origin};
 use super::drafts::{Simple, query_draft};
 use super::{IDS, QUERIES, READS, map_of, shown_attributes, weight};
 use crate::egress::Method;
-use crate::federate::{Draft, Leg, Union, Want, Warning, Weight, path_part, types_text};
+use crate::federate::{Draft, Leg, Matched, Union, Want, Warning, Weight, path_part, types_text};
 use crate::model::{Entity, EntityId, Holder, Stored, TypeSelection, TypeTerm};
 use crate::query::Selector;
 use crate::represent::Rendering;
@@ -42,9 +42,10 @@ impl Broker {
         let here = known.is_none_or(|known| known.held.is_here());
         let local = if here { self.local_entity(call, id).await? } else { None };
         // What is here tells which registrations mean it: those of its types, or of any.
-        let own = local.as_ref().filter(|_| known.is_none()).map(|local| types_of(local));
-        let types = only.cloned().or(own);
-        let select = [Selector { ids: vec![id.clone()], types, ..Selector::default() }];
+        let unsaid = only.is_none() && known.is_none();
+        let own = local.as_ref().filter(|_| unsaid).map(|local| types_of(local));
+        let of = |types| [Selector { ids: vec![id.clone()], types, ..Selector::default() }];
+        let (select, select_own) = (of(only.cloned()), own.map(|own| of(Some(own))));
         let attributes = shown_attributes(rendering);
         let want = Want {
             select: &select,
@@ -53,9 +54,7 @@ impl Broker {
             operations: READS,
             ..Want::default()
         };
-        let mut matched = self.matched(call, origin, &want);
-        // A source may know it by further types.
-        matched.legs.iter_mut().for_each(|leg| leg.select.types = only.cloned());
+        let mut matched = self.who_knows(call, origin, &want, select_own.as_ref());
         if let Some(known) = known {
             matched.legs.retain(|leg| known.held.is_at(leg.source.id()));
         }
@@ -88,6 +87,23 @@ impl Broker {
         }
         found.entity = union.into_entities().pop().map(Stored::new);
         Ok(found)
+    }
+
+    /// The sources that are concerned; of those only who registered what is selected otherwise, if
+    /// anything is.
+    fn who_knows(
+        &self,
+        call: &Call,
+        origin: &Origin,
+        want: &Want<'_>,
+        own: Option<&[Selector; 1]>,
+    ) -> Matched {
+        let Some(select) = own else { return self.matched(call, origin, want) };
+        let mut matched = self.matched(call, origin, &Want { select, ..*want });
+        matched.legs.dedup_by(|a, b| Arc::ptr_eq(&a.source, &b.source));
+        // They may know it by further types.
+        matched.legs = matched.legs.iter().flat_map(|leg| want.parts(&leg.source)).collect();
+        matched
     }
 
     async fn local_entity(&self, call: &Call, id: &EntityId) -> Result<Option<Arc<Stored>>, Error> {
