@@ -159,7 +159,11 @@ async fn open_contexts(config: &Config, store: Arc<dyn Store>) -> Result<Arc<Con
     let mut contexts = Contexts::new(Arc::new(client), shelf, settings, Timestamp::now());
     for preload in &config.contexts.preload {
         let refuse = |why: String| OpenError::Preload { url: preload.url.to_string(), why };
-        let document = fs::read(&preload.file).map_err(|error| refuse(error.to_string()))?;
+        let shipped = preload.file.to_str().and_then(crate::jsonld::shipped_document);
+        let document = match shipped.filter(|_| !preload.file.exists()) {
+            Some(text) => text.as_bytes().to_vec(),
+            None => fs::read(&preload.file).map_err(|error| refuse(error.to_string()))?,
+        };
         contexts
             .preload(preload.url.as_str(), &document)
             .map_err(|error: ContextError| refuse(error.to_string()))?;

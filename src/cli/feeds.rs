@@ -62,10 +62,15 @@ pub enum Failure {
 /// Answers on standard output.
 pub fn run(config: &Config, asked: Feeds) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match asked {
+    let told = match asked {
         Feeds::List => list(&mut out, config),
         Feeds::Check(names) => check(&mut out, config, &names),
         Feeds::Try(sample) => attempt(&mut out, config, &sample),
+    };
+    match told {
+        // Whoever reads has read enough.
+        Err(Failure::Io(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        told => told,
     }
 }
 

@@ -44,10 +44,15 @@ pub enum Failure {
 pub fn run(config: &Config, asked: Models) -> Result<(), Failure> {
     let known = Known::new(&config.models)?;
     let mut out = io::stdout().lock();
-    match asked {
+    let told = match asked {
         Models::List => list(&mut out, &known),
         Models::Show(name) => show(&mut out, &known, &name),
         Models::Check(file) => check(&mut out, &known, &entities(file.as_deref())?),
+    };
+    match told {
+        // Whoever reads has read enough.
+        Err(Failure::Io(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        told => told,
     }
 }
 
@@ -140,10 +145,18 @@ fn violations(
     Ok(Some(models.iter().flat_map(|model| model.check(&entity)).collect()))
 }
 
-/// Whether a member is an attribute as the normalized representation has it.
+/// Whether a member is an attribute as the normalized or the concise representation has it, and no
+/// value of the simplified one: it names its kind, or its value stands in a member of its own. The
+/// members that the simplified form has too stand alone there.
 fn is_written_out(member: &Value) -> bool {
     let first = member.get(0).unwrap_or(member);
-    first["type"].as_str().is_some_and(|word| Kind::from_term(word).is_some())
+    let Some(members) = first.as_object() else { return false };
+    let named = members.get("type").and_then(Value::as_str);
+    let of_both = ["languageMap", "vocab", "json", "valueList", "objectList"];
+    named.is_some_and(|word| Kind::from_term(word).is_some())
+        || members.contains_key("value")
+        || members.contains_key("object")
+        || (members.len() > 1 && of_both.iter().any(|member| members.contains_key(*member)))
 }
 
 /// The entities of a file: one, an array, or one to a line.
@@ -165,4 +178,95 @@ fn entities(file: Option<&Path>) -> Result<Vec<Value>, Failure> {
         }
     }
     Ok(entities)
+}
+
+#[cfg(test)]
+mod tests {
+    use lanna::schema::shipped;
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(entities: &[Value]) -> (String, Option<String>) {
+        let known = Known::new(&Config::default().models).expect("the shipped models");
+        let mut out = Vec::new();
+        let done = check(&mut out, &known, entities);
+        (String::from_utf8(out).expect("text"), done.err().map(|why| why.to_string()))
+    }
+
+    fn station(more: Value) -> Value {
+        let mut station =
+            json!({ "id": "urn:ngsi-ld:AirQualityObserved:1", "type": "AirQualityObserved" });
+        station.as_object_mut().expect("one").extend(more.as_object().cloned().expect("one"));
+        station
+    }
+
+    #[test]
+    fn every_example_is_good_and_every_counterexample_is_not() {
+        for shipped in shipped() {
+            let (text, failure) = told(&[shipped.example()]);
+            assert_eq!(failure, None, "{text}");
+            assert!(text.ends_with(": good\n"), "{text}");
+            let refused = shipped.refused();
+            let (text, failure) = told(&[refused.entity]);
+            assert_eq!(failure.as_deref(), Some("1 of 1 entities are not as their models say"));
+            assert!(
+                text.contains(&refused.attribute),
+                "{text} does not name {}",
+                refused.attribute
+            );
+        }
+    }
+
+    #[test]
+    fn an_entity_may_be_normalized_concise_or_simplified() {
+        let place = json!({ "type": "Point", "coordinates": [99.66, 18.28] });
+        let at = "2026-03-12T08:00:00Z";
+        for (humidity, good) in [(0.71, true), (71.0, false)] {
+            let entities = [
+                station(json!({
+                    "dateObserved": { "type": "Property", "value": at },
+                    "location": { "type": "GeoProperty", "value": place },
+                    "relativeHumidity": { "type": "Property", "value": humidity, "unitCode": "C62" },
+                    "refDevice": { "type": "Relationship", "object": "urn:ngsi-ld:Device:1" },
+                })),
+                station(json!({
+                    "dateObserved": at,
+                    "location": place,
+                    "name": { "languageMap": { "en": "Mae Moh" }, "observedAt": at },
+                    "relativeHumidity": { "value": humidity, "unitCode": "C62" },
+                    "refDevice": { "object": "urn:ngsi-ld:Device:1" },
+                })),
+                station(json!({
+                    "dateObserved": at,
+                    "location": place,
+                    "name": { "languageMap": { "en": "Mae Moh" } },
+                    "relativeHumidity": humidity,
+                    "refDevice": "urn:ngsi-ld:Device:1",
+                })),
+            ];
+            for entity in &entities {
+                let (text, failure) = told(std::slice::from_ref(entity));
+                let expected = match good {
+                    true => "urn:ngsi-ld:AirQualityObserved:1: good\n".to_owned(),
+                    false => {
+                        "urn:ngsi-ld:AirQualityObserved:1: relativeHumidity: expected a number \
+                              from 0 to 1, received 71.0\n"
+                            .to_owned()
+                    }
+                };
+                assert_eq!((text, failure.is_none()), (expected, good), "{entity}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_unit_that_the_model_does_not_know_is_told_in_the_concise_form_too() {
+        let (text, _) = told(&[station(json!({
+            "dateObserved": "2026-03-12T08:00:00Z",
+            "location": { "type": "Point", "coordinates": [99.66, 18.28] },
+            "pm25": { "value": 22.4, "unitCode": "CEL" },
+        }))]);
+        assert!(text.contains("pm25: expected the unit code GQ or GP, received CEL"), "{text}");
+    }
 }

@@ -9,7 +9,8 @@ settings! {
         /// when absent.
         #[flag = "default-context"]
         default: Option<url::Url> = None,
-        /// Documents that answer for a context URL without the network, as URL=FILE.
+        /// Documents that answer for a context URL without the network, as URL=FILE; FILE may be
+        /// the local id of a context that comes with the broker, like weather.
         #[flag = "context"]
         preload: Vec<Preload> = Vec::new(),
     }

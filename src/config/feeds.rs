@@ -23,8 +23,8 @@ settings! {
         /// How long messages of a topic are gathered, so that many share one commit.
         gather: Duration = Duration::from_millis(200),
         /// How many records that were refused, or readings that were left out, a feed remembers
-        /// with the reasons.
-        rejected: usize = 200,
+        /// with the reasons, over restarts; about 1 KB each. All are counted.
+        rejected: usize = 5_000,
         /// How many entities a feed knows the last state of, to write only what is new; about 200
         /// bytes each.
         known: usize = 200_000,

@@ -110,6 +110,9 @@ pub(super) struct LevelDocument {
     pub type_name: String,
     pub level: String,
     pub of: Vec<QuantityDocument>,
+    /// The units of what it is made of; those that are not named may come in any.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, InputDocument>,
     pub decimals: u32,
     pub schemes: Vec<LevelSchemeDocument>,
 }
@@ -120,6 +123,16 @@ pub(super) struct LevelDocument {
 pub(super) enum QuantityDocument {
     Share { share: String },
     Between { level: String, bottom: String, top: String },
+}
+
+impl QuantityDocument {
+    /// What it is made of.
+    pub fn terms(&self) -> Vec<&str> {
+        match self {
+            Self::Share { share } => vec![share.as_str()],
+            Self::Between { level, bottom, top } => vec![level.as_str(), bottom, top],
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -181,4 +194,13 @@ pub(super) struct CriterionDocument {
     pub percentile: Option<f64>,
     pub min: Option<f64>,
     pub max: Option<f64>,
+    pub unless: Option<UnlessDocument>,
+}
+
+/// When a limit does not hold: if every sample of an input is above a number.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnlessDocument {
+    pub input: String,
+    pub above: f64,
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::reading::{Averaging, Reading, average, percentile, rounded, sorted};
+use super::reading::{Averaging, Reading, average, converted, percentile, rounded, sorted};
 use super::rule::{Class, Criterion, Index, Input, Level, Quantity, Rule, What};
 use super::scheme::{self, Band, SubIndex};
 use crate::model::{
@@ -148,14 +148,19 @@ fn evaluate_level(
         // The bed and the banks of a river were surveyed once, perhaps after this reading.
         readings.get(..end).and_then(<[_]>::last).or(readings.first())
     };
+    let value = |place: usize, reading: &Reading| match &rule.inputs.get(place)?.factors[..] {
+        [] => Some(reading.value),
+        factors => converted(reading, factors),
+    };
     let share = |quantity: &Quantity| match *quantity {
         Quantity::Share(place) => {
             let reading = last(place).filter(|reading| reading.at == at.micros())?;
-            Some((reading.value, vec![place]))
+            Some((value(place, reading)?, vec![place]))
         }
         Quantity::Between { level, bottom, top } => {
-            let height = last(level).filter(|reading| reading.at == at.micros())?.value;
-            let (bed, bank) = (last(bottom)?.value, last(top)?.value);
+            let height = last(level).filter(|reading| reading.at == at.micros())?;
+            let height = value(level, height)?;
+            let (bed, bank) = (value(bottom, last(bottom)?)?, value(top, last(top)?)?);
             let share = (height - bed) / (bank - bed) * 100.0;
             (bank > bed).then_some((share, vec![level, bottom, top]))
         }
@@ -171,7 +176,8 @@ fn evaluate_level(
         .filter_map(|place| {
             let (input, reading) = (rule.inputs.get(*place)?, last(*place)?);
             let mut one = about(input);
-            one.insert("value".into(), number(rounded(reading.value, TOLD_DECIMALS)));
+            let value = value(*place, reading)?;
+            one.insert("value".into(), number(rounded(value, TOLD_DECIMALS)));
             one.insert("observedAt".into(), instant(reading.at));
             Some(Json::Object(one))
         })
@@ -223,7 +229,10 @@ fn evaluate_class(
         let why = format!("there is no sample of {}", lacking.join(", "));
         return Verdict { scheme: Some(scheme.name.clone()), ..Verdict::nothing(told, why) };
     }
-    let holds = |criterion: &Criterion| keeps(criterion, of(criterion.input));
+    let lifted = |(input, above): (usize, f64)| of(input).first().is_some_and(|low| *low > above);
+    let holds = |criterion: &Criterion| {
+        criterion.unless.is_some_and(lifted) || keeps(criterion, of(criterion.input))
+    };
     let best = scheme.table.classes.iter().find(|(_, all)| all.iter().all(holds));
     let band = best.map_or(&scheme.table.otherwise, |(band, _)| band);
     // Why it is not the class above it, and what nobody measured.

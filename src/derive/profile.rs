@@ -328,7 +328,11 @@ fn read_level(
     document: &LevelDocument,
     naming: &Naming<'_>,
 ) -> Result<Rule, ProfileError> {
-    let mut inputs: Vec<Input> = Vec::new();
+    let mut inputs = inputs(&document.inputs, naming)?;
+    let used = document.of.iter().flat_map(QuantityDocument::terms).collect::<Vec<_>>();
+    if let Some(idle) = inputs.iter().find(|input| !used.contains(&&*input.term)) {
+        return Err(naming.place.wrong(&idle.term, "nothing is made of it"));
+    }
     let mut place = |term: &str| -> Result<usize, ProfileError> {
         if let Some(place) = inputs.iter().position(|input| *input.term == *term) {
             return Ok(place);
@@ -370,12 +374,17 @@ fn read_class(
 ) -> Result<Rule, ProfileError> {
     let inputs = inputs(&document.inputs, naming)?;
     let criterion = |one: &CriterionDocument| -> Result<Criterion, ProfileError> {
-        let all = [one.percentile, one.min, one.max];
+        let above = one.unless.as_ref().map(|unless| unless.above);
+        let all = [one.percentile, one.min, one.max, above];
         if all.into_iter().flatten().any(|number| !number.is_finite()) {
             return Err(naming.place.wrong(&one.input, "a limit has to be a number"));
         }
+        let unless = one.unless.as_ref().map(|unless| -> Result<_, ProfileError> {
+            Ok((place_of(&inputs, &unless.input, naming)?, unless.above))
+        });
         let (percentile, min, max) = (one.percentile, one.min, one.max);
-        Ok(Criterion { input: place_of(&inputs, &one.input, naming)?, percentile, min, max })
+        let input = place_of(&inputs, &one.input, naming)?;
+        Ok(Criterion { input, percentile, min, max, unless: unless.transpose()? })
     };
     let mut schemes = Vec::with_capacity(document.schemes.len());
     for one in &document.schemes {

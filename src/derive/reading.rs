@@ -106,8 +106,8 @@ pub enum Shortage {
 /// What converts readings to the unit of a table.
 pub type Factors = [(Option<Name>, f64)];
 
-/// A reading in the unit of the table.
-fn converted(reading: &Reading, factors: &Factors) -> Option<f64> {
+/// A reading in the unit of the table; None if the table does not know its own.
+pub fn converted(reading: &Reading, factors: &Factors) -> Option<f64> {
     let factor = factors.iter().find(|(unit, _)| *unit == reading.unit)?.1;
     Some(reading.value * factor)
 }

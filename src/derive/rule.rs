@@ -105,6 +105,8 @@ pub struct Criterion {
     pub percentile: Option<f64>,
     pub min: Option<f64>,
     pub max: Option<f64>,
+    /// It does not hold where every sample of this input, by its place, is above this number.
+    pub unless: Option<(usize, f64)>,
 }
 
 /// The names of what is said beside a derived value.

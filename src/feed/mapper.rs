@@ -306,6 +306,10 @@ impl Maker<'_> {
             }
         }
         if field.reading {
+            // A place or a text per language that was observed says when, like a number.
+            if let (Some(at), None) = (self.at, attribute.get("observedAt")) {
+                attribute["observedAt"] = at.to_string().into();
+            }
             attribute["source"] = property(self.mapping.provenance.source.as_str().into());
         }
         Ok(Some(attribute))

@@ -27,6 +27,6 @@ pub use mapping::{Fault, Faults, Mapping};
 pub use run::{Feed, Feeds, FeedsError, Overview, TakeError, Taken, read_mapping, read_mappings};
 pub use sample::load_samples;
 pub use shipped::{ShippedFeed, shipped_feeds};
-pub use status::{Rejected, Status, Tally};
+pub use status::{Rejected, Status, Tally, Which};
 pub use walk::NotReadable;
 pub use writer::{NotTaken, Writer, Written};

@@ -1,6 +1,7 @@
 //! How a feed fares: what it brought, what was refused and why, and whether it has gone quiet.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,18 @@ pub struct Rejected {
 pub(super) struct Account {
     pub status: Status,
     /// The oldest first.
-    pub rejected: VecDeque<Rejected>,
+    pub rejected: VecDeque<Arc<Rejected>>,
+}
+
+/// Which of what was refused is asked for: everything that is not said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Which {
+    /// The id of an entity.
+    pub entity: Option<String>,
+    /// `record`, `reading` or `document`.
+    pub what: Option<String>,
+    /// A file or a topic.
+    pub from: Option<String>,
 }
 
 /// What a broker knows of a feed: what the store has, and what happened here since.
@@ -110,6 +122,8 @@ pub(super) struct Book {
     pub dirty: bool,
     /// Parts of other brokers that are in what is kept, and may still lie in the store beside it.
     pub gathered: Vec<String>,
+    /// The number of the rejection that comes after those that are kept.
+    pub next: u64,
 }
 
 impl Status {
@@ -163,7 +177,7 @@ impl Account {
         let in_order = merges.is_none_or(|(last, first)| last.at <= first.at);
         self.rejected.extend(later.rejected.iter().cloned());
         if !in_order {
-            let time = |one: &Rejected| one.at.parse::<Timestamp>().ok();
+            let time = |one: &Arc<Rejected>| one.at.parse::<Timestamp>().ok();
             self.rejected.make_contiguous().sort_by_cached_key(time);
         }
         let over = self.rejected.len().saturating_sub(most);
@@ -288,7 +302,20 @@ impl Book {
         while self.new.rejected.len() >= most {
             self.new.rejected.pop_front();
         }
-        self.new.rejected.push_back(rejected);
+        self.new.rejected.push_back(Arc::new(rejected));
+    }
+}
+
+impl Which {
+    /// Whether something that was refused is meant.
+    pub fn is(&self, rejected: &Rejected) -> bool {
+        let same = |own: &Option<String>, other: Option<&str>| match own {
+            None => true,
+            Some(own) => other == Some(own),
+        };
+        same(&self.entity, rejected.id.as_deref())
+            && same(&self.what, Some(&rejected.what))
+            && same(&self.from, rejected.from.as_deref())
     }
 }
 

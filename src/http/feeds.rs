@@ -11,7 +11,7 @@ use super::params::decode_percent;
 use super::problem::{ErrorKind, Problem};
 use super::request::Incoming;
 use crate::broker::Error;
-use crate::feed::{Feed, Feeds};
+use crate::feed::{Feed, Feeds, Which};
 
 /// How many rejections are listed when the request does not say, and at most.
 const REJECTED: (u64, u64) = (50, 10_000);
@@ -37,8 +37,10 @@ pub async fn show(incoming: Incoming<'_>, name: &str) -> Result<HttpResponse, Pr
 pub async fn rejected(incoming: Incoming<'_>, name: &str) -> Result<HttpResponse, Problem> {
     let mut params = incoming.params()?;
     let limit = params.take_number("limit")?.unwrap_or(REJECTED.0).min(REJECTED.1);
+    let mut text = |name: &str| params.take(name).map(Cow::into_owned);
+    let which = Which { entity: text("entity"), what: text("what"), from: text("from") };
     params.finish()?;
-    let rejected = feed(&incoming, name)?.rejected(limit as usize).await;
+    let rejected = feed(&incoming, name)?.rejected(&which, limit as usize).await;
     Ok(HttpResponse::Ok().json(rejected))
 }
 

@@ -21,4 +21,4 @@ pub use contexts::{
 };
 pub use document::{Document, ParseError, ParseLimits};
 pub use loader::{DocumentLoader, LoadError, RemoteDocument};
-pub use shipped::{CORE_CONTEXT, DEFAULT_VOCABULARY, is_core, shipped_context};
+pub use shipped::{CORE_CONTEXT, DEFAULT_VOCABULARY, is_core, shipped_context, shipped_document};

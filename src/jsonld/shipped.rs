@@ -66,9 +66,14 @@ domain_contexts![
 
 /// The context of this local id that comes with the broker.
 pub fn shipped_context(local_id: &str) -> Option<Arc<Context>> {
-    let (_, text) = DOMAIN_CONTEXTS.iter().find(|(id, _)| *id == local_id)?;
+    let text = shipped_document(local_id)?;
     let mut document = Document::parse(text.as_bytes(), &ParseLimits::default()).ok()?;
     Context::local(&document.remove("@context")?).ok()
+}
+
+/// The document of a context that comes with the broker, by its local id.
+pub fn shipped_document(local_id: &str) -> Option<&'static str> {
+    DOMAIN_CONTEXTS.iter().find(|(id, _)| *id == local_id).map(|(_, text)| *text)
 }
 
 /// Whether a context of this local id comes with the broker.

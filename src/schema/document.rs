@@ -21,6 +21,9 @@ pub(super) struct Document {
     pub labels: BTreeMap<String, String>,
     #[serde(rename = "x-domain")]
     pub domain: Option<String>,
+    /// A word or several.
+    #[serde(rename = "type", default)]
+    pub kind: Value,
     #[serde(default)]
     pub required: Vec<String>,
     #[serde(default)]
@@ -46,6 +49,19 @@ impl Document {
             .map_err(|error| ModelError::unfit("the schema", error.to_string()))?;
         if document.title.is_empty() || document.title.contains(char::is_whitespace) {
             return Err(ModelError::unfit("title", "it has to be the name of the type"));
+        }
+        let names_object = |kind: &Value| kind == "object";
+        let takes_objects = match &document.kind {
+            // What is said wrongly is told by whoever compiles it.
+            Value::String(_) => names_object(&document.kind),
+            Value::Array(kinds) => kinds.iter().any(names_object),
+            _ => true,
+        };
+        if !takes_objects {
+            return Err(ModelError::unfit(
+                "type",
+                format!("an entity is an object, not {}", document.kind),
+            ));
         }
         if document.properties.len() > MAX_PROPERTIES {
             let why = format!("there are more than {MAX_PROPERTIES}");

@@ -8,6 +8,7 @@ mod describe;
 mod document;
 mod model;
 mod quick;
+mod reach;
 mod shipped;
 mod simplify;
 #[cfg(test)]

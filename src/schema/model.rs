@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use rustc_hash::FxHashMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::describe::{describe, received};
 use super::document::{Document, PropertyDocument};
 use super::quick::Quick;
-use super::{ModelError, simplify};
+use super::{ModelError, reach, simplify};
 use crate::jsonld::{Context, DEFAULT_VOCABULARY};
 use crate::model::{AttrName, Entity, Instance, Kind, Name, TypeName, Violation};
 
@@ -73,6 +73,7 @@ impl Model {
     pub fn read(schema: Value, context: &Context) -> Result<Self, ModelError> {
         let document = Document::read(&schema)?;
         let validator = compile(&schema)?;
+        reach::check(&schema)?;
         let type_name = expand(document.iri.as_deref(), &document.title, context)?;
         let mut model = Self {
             name: document.title.into(),
@@ -213,25 +214,37 @@ impl Model {
         }
     }
 
+    /// What is wrong with instances of attributes, each by itself: what an entity has to have beside
+    /// them is not asked for.
+    pub fn check_instances(&self, instances: &[(AttrName, &Instance)]) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (name, instance) in instances {
+            let Some(place) = self.place(*name) else { continue };
+            let property = &self.properties[place];
+            let quick = self.quick.as_ref();
+            if quick.is_some_and(|quick| quick.takes_instance(place, property, instance)) {
+                continue;
+            }
+            property.check(instance, &mut violations);
+            let mut document = json!({ "id": "urn:x:past", "type": self.name });
+            document[&*property.term] = simplify::instance(self, instance);
+            let mut found = Vec::new();
+            self.explain(&document, instance.dataset().map(|id| id.as_str()), &mut found);
+            found.retain(|violation| *violation.attribute == *property.term);
+            violations.append(&mut found);
+            if violations.len() >= MAX_VIOLATIONS {
+                break;
+            }
+        }
+        violations.truncate(MAX_VIOLATIONS);
+        violations
+    }
+
     fn check_kinds_and_units(&self, entity: &Entity, violations: &mut Vec<Violation>) {
         for (name, attribute) in entity.attributes.iter() {
             let Some(property) = self.property(name) else { continue };
             for instance in attribute.instances() {
-                let told = |expected: String, received: String| Violation {
-                    attribute: property.term.clone(),
-                    dataset: instance.dataset().map(|id| id.as_str().into()),
-                    path: String::new(),
-                    expected,
-                    received,
-                };
-                if !property.takes(instance.kind()) {
-                    let expected = property.kind.map_or("", Kind::term).to_owned();
-                    violations.push(told(expected, instance.kind().term().to_owned()));
-                }
-                if let Some(unit) = property.wrong_unit(instance) {
-                    let expected = format!("the unit code {}", property.units.join(" or "));
-                    violations.push(told(expected, unit.to_owned()));
-                }
+                property.check(instance, violations);
             }
         }
     }
@@ -273,7 +286,8 @@ impl Model {
             }
             (ValidationErrorKind::AdditionalProperties { unexpected }, None)
             | (ValidationErrorKind::UnevaluatedProperties { unexpected }, None) => {
-                for term in unexpected {
+                // That it has an id and a type is said by what it is.
+                for term in unexpected.iter().filter(|term| !is_entity_member(term)) {
                     let got = received(&error.instance()[term]);
                     tell(term, "", "no such attribute".to_owned(), got);
                 }
@@ -311,6 +325,25 @@ impl Property {
             units: document.units.into_iter().map(Into::into).collect(),
             expected: describe(property, schema),
         })
+    }
+
+    /// What is wrong with the kind and the unit of an instance.
+    fn check(&self, instance: &Instance, violations: &mut Vec<Violation>) {
+        let told = |expected: String, received: String| Violation {
+            attribute: self.term.clone(),
+            dataset: instance.dataset().map(|id| id.as_str().into()),
+            path: String::new(),
+            expected,
+            received,
+        };
+        if !self.takes(instance.kind()) {
+            let expected = self.kind.map_or("", Kind::term).to_owned();
+            violations.push(told(expected, instance.kind().term().to_owned()));
+        }
+        if let Some(unit) = self.wrong_unit(instance) {
+            let expected = format!("the unit code {}", self.units.join(" or "));
+            violations.push(told(expected, unit.to_owned()));
+        }
     }
 
     /// Whether an attribute of this kind can be what the model means. A value has several kinds to

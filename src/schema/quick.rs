@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::model::{Model, Property};
 use super::simplify::short;
-use crate::model::{Datum, Entity, Number, OneOrMany, Value};
+use crate::model::{Datum, Entity, Instance, Number, OneOrMany, Value};
 
 /// How deep references and alternatives are followed.
 const MAX_DEPTH: usize = 6;
@@ -108,6 +108,13 @@ impl Quick {
             })
         });
         each && missing == 0 && self.id.takes_text(entity.id.as_str())
+    }
+
+    /// Whether an instance of the property in a place surely is as the model says.
+    pub fn takes_instance(&self, place: usize, property: &Property, instance: &Instance) -> bool {
+        property.takes(instance.kind())
+            && property.wrong_unit(instance).is_none()
+            && self.properties.get(place).is_some_and(|accepts| accepts.takes(&instance.datum))
     }
 }
 

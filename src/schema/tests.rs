@@ -186,6 +186,8 @@ fn a_schema_that_cannot_be_used_is_refused_with_the_reason() {
         (json!({ "title": "T", "properties": { "a": { "$ref": "file:///etc/passwd" } } }), "file"),
         (json!({ "title": "T", "properties": { "a": { "x-kind": "Thing" } } }), "Thing"),
         (json!({ "title": "two words" }), "title"),
+        (json!({ "title": "T", "type": "array" }), "an entity is an object"),
+        (json!({ "title": "T", "type": ["string", "null"] }), "an entity is an object"),
     ] {
         let error = read(schema).to_string();
         assert!(error.contains(reason), "{error} does not say {reason}");
@@ -213,4 +215,79 @@ fn a_model_may_forbid_further_attributes() {
         gate(json!({ "open": { "value": true }, "colour": { "value": "red" } })),
         ["colour: expected no such attribute, received \"red\""]
     );
+}
+
+#[test]
+fn whoever_forbids_further_attributes_need_not_name_id_and_type() {
+    for keyword in ["additionalProperties", "unevaluatedProperties"] {
+        let mut schema =
+            json!({ "title": "Gate", "properties": { "open": { "type": "boolean" } } });
+        schema[keyword] = false.into();
+        let model = Model::read(schema, &Context::core()).expect("a model");
+        let mut gate = json!({ "id": "urn:x:1", "type": "Gate", "open": { "value": true } });
+        assert_eq!(told(&model.check(&read(&gate))), [""; 0], "{keyword}");
+        gate["colour"] = json!({ "value": "red" });
+        assert_eq!(
+            told(&model.check(&read(&gate))),
+            ["colour: expected no such attribute, received \"red\""]
+        );
+        let simplified = json!({ "id": "urn:x:1", "type": "Gate", "open": true });
+        assert_eq!(told(&model.check_document(&simplified)), [""; 0], "{keyword}");
+    }
+}
+
+/// References to references, each twice as many as before: a few lines stand for a million parts.
+fn doubling(steps: usize, keyword: &str, reference: impl Fn(usize) -> Value) -> Value {
+    let mut parts = serde_json::Map::new();
+    for step in 0..steps {
+        let next = reference(step + 1);
+        let part = json!({ "$anchor": format!("part{step}"), keyword: [next.clone(), next] });
+        parts.insert(format!("part{step}"), part);
+    }
+    parts.insert(format!("part{steps}"), json!({ "$anchor": format!("part{steps}") }));
+    json!({ "title": "T", "properties": { "default": reference(0) }, "$defs": parts })
+}
+
+#[test]
+fn a_schema_that_stands_for_too_much_is_refused() {
+    let by_path = |step: usize| json!({ "$ref": format!("#/$defs/part{step}") });
+    let by_name = |step: usize| json!({ "$ref": format!("#part{step}") });
+    let read = |schema: Value| Model::read(schema, &Context::core()).map(|model| model.name);
+    for keyword in ["allOf", "anyOf", "oneOf"] {
+        assert!(read(doubling(5, keyword, by_path)).is_ok(), "{keyword}");
+        for schema in [doubling(40, keyword, by_path), doubling(40, keyword, by_name)] {
+            let why = read(schema).expect_err("too much").to_string();
+            assert!(why.contains("parts"), "{keyword}: {why}");
+        }
+    }
+}
+
+#[test]
+fn a_schema_may_lead_into_itself() {
+    let tree = json!({
+        "title": "Tree",
+        "properties": { "root": { "$ref": "#/$defs/node" } },
+        "$defs": { "node": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": { "type": "string" },
+                "children": { "type": "array", "items": { "$ref": "#/$defs/node" } },
+            },
+        } },
+    });
+    let model = Model::read(tree, &Context::core()).expect("a model");
+    let check =
+        |root: Value| told(&model.check_document(&json!({ "id": "urn:x:1", "root": root })));
+    assert_eq!(check(json!({ "name": "a", "children": [{ "name": "b" }] })), [""; 0]);
+    assert_eq!(check(json!({ "name": "a", "children": [{}] })).len(), 1);
+    for circle in [
+        json!({ "title": "T", "$ref": "#" }),
+        json!({ "title": "T", "allOf": [{ "$ref": "#/$defs/a" }],
+            "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } } }),
+    ] {
+        let model = Model::read(circle, &Context::core()).expect("it says nothing");
+        let entity = json!({ "id": "urn:x:1", "type": "T", "a": { "value": 1 } });
+        assert_eq!(told(&model.check(&read(&entity))), [""; 0]);
+    }
 }

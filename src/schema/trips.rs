@@ -12,9 +12,14 @@ use super::{Model, shipped};
 use crate::jsonld::{Context, Document, ParseLimits, shipped_context};
 use crate::model::Value as Said;
 use crate::model::{
-    Attribute, DatasetId, Datum, Entity, EntityId, Instance, Name, Number, OneOrMany, Timestamp,
+    Attribute, Chapter, DatasetId, Datum, Entity, EntityId, Instance, InstanceId, Name, Number,
+    OneOrMany, Recorded, Timestamp,
 };
-use crate::represent::{Format, GeoJson, Linked, Rendering, read_entity, write_entity};
+use crate::query::{Evolution, Line};
+use crate::represent::{
+    Format, GeoJson, Linked, Reader, Reading, Rendering, TemporalForm, TemporalRendering,
+    read_entity, write_entity, write_evolution,
+};
 
 /// The contexts that an entity of a model may be read and written with: none, the subject's own,
 /// and the city's, which has other terms for some of the names.
@@ -80,6 +85,73 @@ fn every_shipped_type_survives_every_representation_that_loses_nothing() {
                         }
                     });
                     assert_eq!(feature["geometry"], place.unwrap_or_default(), "{}", shipped.name);
+                }
+            }
+        }
+    }
+}
+
+/// What history tells of an entity that was always as it is.
+fn evolution(entity: &Entity) -> Evolution {
+    let recorded = |instance: &Instance| Recorded {
+        id: InstanceId::of_foreign("1"),
+        foreign: None,
+        instance: instance.clone(),
+        deleted_at: None,
+    };
+    let lines = entity.attributes.iter().map(|(name, attribute)| {
+        (name, Line::Instances(attribute.instances().iter().map(recorded).collect()))
+    });
+    Evolution {
+        chapter: Chapter {
+            id: entity.id.clone(),
+            types: entity.types.clone(),
+            created_at: entity.created_at,
+            modified_at: entity.modified_at,
+            deleted_at: None,
+            scopes: Vec::new(),
+        },
+        attributes: lines.collect(),
+    }
+}
+
+#[test]
+fn every_shipped_type_survives_the_representations_of_its_past() {
+    let past = |entity: &Entity, form: TemporalForm, context: &Context| -> Value {
+        let looks = TemporalRendering { form, ..TemporalRendering::default() };
+        let mut out = Vec::new();
+        write_evolution(&mut out, &evolution(entity), &looks, context, false);
+        serde_json::from_slice(&out).expect("JSON")
+    };
+    for shipped in shipped() {
+        let model = shipped.model();
+        for (number, entity) in samples(model, &shipped.example()).iter().enumerate() {
+            for context in contexts(shipped.subject) {
+                let text = past(entity, TemporalForm::Normalized, &context).to_string();
+                let document = Document::parse(text.as_bytes(), &ParseLimits::default());
+                let reader = Reader::new(&context, Reading::Whole);
+                let (id, told) = reader.chronology(&document.expect("JSON")).expect("a history");
+                assert_eq!(id.as_ref(), Some(&entity.id), "{}", shipped.name);
+                assert_eq!(told.types, entity.types.as_slice(), "{}", shipped.name);
+                assert_eq!(told.attributes.len(), entity.attributes.len(), "{}", shipped.name);
+                for (name, instances) in &told.attributes {
+                    let own = entity.attributes.get(*name).map(Attribute::instances);
+                    assert_eq!(Some(&instances[..]), own, "{} {name}", shipped.name);
+                }
+                if number > 0 {
+                    continue;
+                }
+                let simplified = Rendering { format: Format::Simplified, ..Rendering::default() };
+                let simplified = written(entity, &simplified, &context);
+                let values = past(entity, TemporalForm::TemporalValues, &context);
+                for (term, value) in simplified.as_object().expect("an object") {
+                    if matches!(term.as_str(), "id" | "type") {
+                        continue;
+                    }
+                    let told = values[term].as_object().expect("an attribute");
+                    let pairs = told.iter().find_map(|(_, member)| member.as_array());
+                    let first = &pairs.expect("values with their times")[0][0];
+                    assert_eq!(first, value, "{} {term}", shipped.name);
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::query::{Anchor, EntityPlan, HistoryPlan, QueryError};
 
 pub use events::{Event, Note, READERS, Reached, RecordEdit, Topic, Watch};
 pub(crate) use generations::Generations;
-pub use guard::Guard;
+pub use guard::{Guard, Told};
 pub use history::{
     Archive, Archives, EVERY_TYPE, FoundHistory, HISTORY_RULES, HeldHistory, HeldSeries,
     HistoryRule, HistoryRules, Keep, Recording, Stretch,

@@ -64,6 +64,7 @@ macro_rules! store_suite {
             what_is_too_deep_is_refused,
             a_change_tells_what_was_and_what_is,
             what_a_guard_refuses_is_not_kept,
+            a_guard_is_not_asked_of_what_is_copied,
             // tenants
             tenants_do_not_see_each_other,
             a_tenant_comes_into_being_with_its_first_entity,
@@ -105,6 +106,7 @@ macro_rules! store_suite {
             instances_are_modified_and_deleted,
             rules_say_what_is_recorded,
             what_a_guard_refuses_does_not_come_by_history,
+            what_a_guard_refuses_of_the_past_is_not_kept,
             changes_of_the_past_make_events,
             history_survives_a_restart,
             recorded_instants_keep_their_decimals,

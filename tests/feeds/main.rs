@@ -7,8 +7,8 @@
 mod server;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -157,6 +157,134 @@ async fn a_web_server_is_asked_until_it_answers_and_then_only_new_things_are_sto
         again.wait("air4thai", "an answer", |s| s.tally.runs > status.tally.runs + 1).await;
     assert!(status.tally.stored <= 8 && status.tally.unchanged >= 4, "{status:?}");
     again.stop().await;
+}
+
+/// What a server was asked: method, path with query, the header of the key, and the body.
+type Question = (String, String, String, String);
+type Asked = Arc<Mutex<Vec<Question>>>;
+
+/// A web server that answers each path with what is said of it.
+async fn answering(answers: &'static [(&'static str, &'static [u8])]) -> (u16, Asked) {
+    let asked = Asked::default();
+    let heard = asked.clone();
+    let server = HttpServer::new(move || {
+        let heard = heard.clone();
+        App::new().default_service(web::to(move |request: HttpRequest, body: web::Bytes| {
+            let key = request.headers().get("API-Key").and_then(|key| key.to_str().ok());
+            heard.lock().unwrap().push((
+                request.method().to_string(),
+                request.uri().to_string(),
+                key.unwrap_or_default().to_owned(),
+                String::from_utf8_lossy(&body).into_owned(),
+            ));
+            let found = answers.iter().find(|(path, _)| *path == request.path());
+            async move {
+                match found {
+                    Some((_, body)) => HttpResponse::Ok().body(*body),
+                    None => HttpResponse::NotFound().finish(),
+                }
+            }
+        }))
+    })
+    .workers(1)
+    .bind(("127.0.0.1", 0))
+    .unwrap();
+    let port = server.addrs()[0].port();
+    actix_web::rt::spawn(server.run());
+    (port, asked)
+}
+
+#[actix_web::test]
+async fn every_feed_of_the_web_is_fetched_from_a_real_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers: Vec<(&'static str, &'static [u8])> = vec![
+        ("/air", sample("air4thai")),
+        ("/dust", sample("dustboy")),
+        ("/fires", sample("gistda-hotspots")),
+        ("/weather", sample("tmd-weather")),
+        ("/rivers", sample("thaiwater-levels")),
+    ];
+    let (port, asked) = answering(Vec::leak(answers)).await;
+    let base = format!("http://127.0.0.1:{port}");
+    let own = |address: &str, path: &str| (address.to_owned(), format!("{base}{path}"));
+    let changes = [
+        ("air4thai", own("http://air4thai.pcd.go.th/services/getNewAQI_JSON.php", "/air")),
+        ("dustboy", own("https://open-api.cmuccdc.org/api/dustboy/stations", "/dust")),
+        (
+            "gistda-hotspots",
+            own("https://api-gateway.gistda.or.th/api/2.0/resources/features/viirs/1day", "/fires"),
+        ),
+        ("tmd-weather", own("https://data.tmd.go.th/api/Weather3Hours/V2/", "/weather")),
+        (
+            "thaiwater-levels",
+            own(
+                "https://api-v3.thaiwater.net/api/v1/thaiwater30/public/waterlevel_load",
+                "/rivers",
+            ),
+        ),
+    ];
+    // Keys come from the environment; these are there wherever a test runs.
+    let keys = ["${DUSTBOY_API_KEY}", "${GISTDA_API_KEY}", "${TMD_UID}", "${TMD_UKEY}"];
+    for (name, (from, to)) in &changes {
+        let shipped = shipped_feeds().iter().find(|feed| feed.name == *name).unwrap();
+        let keys = keys.iter().filter(|key| shipped.text.contains(**key));
+        let keys = keys.map(|key| (*key, "${CARGO_PKG_NAME}"));
+        let all: Vec<(&str, &str)> =
+            [(from.as_str(), to.as_str())].into_iter().chain(keys).collect();
+        mapping(folder.path(), name, &all);
+    }
+    let names = changes.each_ref().map(|(name, _)| *name);
+    let running = Running::start(folder.path(), &names).await;
+    for (name, stored) in [
+        ("air4thai", 4),
+        ("dustboy", 3),
+        ("gistda-hotspots", 3),
+        ("tmd-weather", 2),
+        ("thaiwater-levels", 2),
+    ] {
+        let status = running.wait(name, "an answer", |s| s.last_success.is_some()).await;
+        assert_eq!((status.tally.stored, status.tally.failures), (stored, 0), "{name}: {status:?}");
+    }
+    let asked = asked.lock().unwrap().clone();
+    let of = |path: &str| asked.iter().find(|one| one.1.starts_with(path)).unwrap().clone();
+    assert_eq!(of("/dust").1, "/dust?apikey=lanna");
+    assert_eq!(of("/fires").1, "/fires?pv_idn=52&limit=1000&offset=0");
+    assert_eq!(of("/fires").2, "lanna", "the key is in a header");
+    assert_eq!(of("/weather").1, "/weather?uid=lanna&ukey=lanna");
+    assert!(asked.iter().all(|one| one.0 == "GET"), "{asked:?}");
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn a_feed_may_be_asked_by_post_with_a_body_or_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, asked) = answering(&[
+        ("/with", br#"[{"gate": "a", "at": "2026-03-14T09:00:00", "count": 1}]"#),
+        ("/without", br#"[{"gate": "b", "at": "2026-03-14T09:00:00", "count": 2}]"#),
+    ])
+    .await;
+    std::fs::create_dir(folder.path().join("feeds")).unwrap();
+    for (name, more) in [("with", "body = '{\"area\": \"${CARGO_PKG_NAME}\"}'\n"), ("without", "")]
+    {
+        let source = format!(
+            "kind = \"http\"\nmethod = \"POST\"\nurl = \"http://127.0.0.1:{port}/{name}\"\n\
+             headers = {{ API-Key = \"${{CARGO_PKG_NAME}}\" }}\n{more}"
+        );
+        let text = GATES.replace("kind = \"push\"\n", &source);
+        std::fs::write(folder.path().join(format!("feeds/{name}.toml")), text).unwrap();
+    }
+    let running = Running::start(folder.path(), &["with", "without"]).await;
+    for name in ["with", "without"] {
+        let status = running.wait(name, "an answer", |s| s.last_success.is_some()).await;
+        assert_eq!(status.tally.stored, 1, "{name}: {status:?}");
+    }
+    let mut asked = asked.lock().unwrap().clone();
+    asked.sort();
+    let own = |path: &str, body: &str| -> Question {
+        ("POST".to_owned(), path.to_owned(), "lanna".to_owned(), body.to_owned())
+    };
+    assert_eq!(asked, [own("/with", r#"{"area": "lanna"}"#), own("/without", "")]);
+    running.stop().await;
 }
 
 fn files(folder: PathBuf) -> Vec<String> {
@@ -391,6 +519,34 @@ async fn what_is_sent_to_one_of_two_brokers_is_known_at_both_and_counted_once() 
     assert_eq!(known(&two).await, whole, "nothing is counted twice when it is taken over");
     assert_eq!(two.feeds.statuses()[0].1.tally.rejected, 4);
     two.stop().await;
+}
+
+#[actix_web::test]
+async fn every_record_that_was_refused_is_known_after_a_restart_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("feeds")).unwrap();
+    std::fs::write(folder.path().join("feeds/gates.toml"), GATES).unwrap();
+    let mut pushed = 0;
+    for count in [1, 250, 3] {
+        let running = Running::start(folder.path(), &["gates"]).await;
+        let records = (pushed..pushed + count)
+            .map(|n| serde_json::json!({"gate": n, "at": format!("never {n}"), "count": n}));
+        let text = serde_json::Value::from_iter(records).to_string();
+        let feed = running.feeds.feed("gates").unwrap();
+        assert_eq!(feed.push(text.into()).await.unwrap().unwrap().rejected, count);
+        pushed += count;
+        running.stop().await;
+    }
+    let running = Running::start(folder.path(), &["gates"]).await;
+    let refused = running.feeds.rejected("gates", 10_000).await.unwrap();
+    assert_eq!(refused.len() as u64, pushed);
+    for (one, number) in refused.iter().rev().zip(0..) {
+        let id = format!("urn:ngsi-ld:Gate:{number}");
+        assert_eq!(one.id.as_deref(), Some(id.as_str()));
+        assert!(one.why.contains(&format!("never {number}")), "{}", one.why);
+    }
+    assert_eq!(running.status("gates").tally.rejected, pushed);
+    running.stop().await;
 }
 
 #[actix_web::test]

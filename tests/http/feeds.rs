@@ -108,8 +108,20 @@ async fn what_is_sent_is_stored_and_what_is_refused_can_be_looked_up() {
     assert_eq!(rejected[1]["record"]["count"], "5000");
     assert!(!rejected.to_string().contains("nobody's business"), "only what is read is shown");
     assert!(rejected[2]["why"].as_str().expect("a reason").contains("never"));
-    let one = broker.beside("GET", "/feeds/gates/rejected?limit=1", None).await.json();
-    assert_eq!(one.as_array().map(Vec::len), Some(1));
+    for (which, count) in [
+        ("limit=1", 1),
+        ("entity=urn:ngsi-ld:Gate:south", 1),
+        ("entity=urn:ngsi-ld:Gate:nowhere", 0),
+        ("what=reading", 3),
+        ("what=record", 1),
+        ("what=reading&entity=urn:ngsi-ld:Gate:west", 1),
+        ("from=a-file.csv", 0),
+    ] {
+        let path = format!("/feeds/gates/rejected?{which}");
+        let some = broker.beside("GET", &path, None).await.json();
+        assert_eq!(some.as_array().map(Vec::len), Some(count), "{which}: {some}");
+    }
+    assert_eq!(broker.beside("GET", "/feeds/gates/rejected?why=x", None).await.status, 400);
 }
 
 #[actix_web::test]

@@ -1,9 +1,11 @@
 //! `/models`: what the entities of a city look like, and what happens when one does not.
 
+use lanna::config::Preload;
 use lanna::import::normalize;
 use lanna::schema::shipped;
 use serde_json::{Value, json};
 
+use crate::snapshots;
 use crate::support::TestBroker;
 
 const AIR: &str = "https://smartdatamodels.org/dataModel.Environment/";
@@ -157,6 +159,39 @@ async fn names_with_hyphens_are_attributes_like_others() {
     assert_eq!(answer.status, 204, "{}", answer.text);
 }
 
+/// Where a broker has no network, a shipped context can stand for the official one.
+#[actix_web::test]
+async fn a_shipped_context_may_stand_for_the_official_one() {
+    let official = "https://raw.githubusercontent.com/smart-data-models/dataModel.Weather/master/context.jsonld";
+    let broker = TestBroker::with(|config| {
+        let (url, file) = (official.to_owned(), "weather".into());
+        config.contexts.preload.push(Preload { url, file });
+    })
+    .await;
+    let entity = |humidity: f64| {
+        json!({
+            "id": "urn:ngsi-ld:WeatherObserved:1",
+            "type": "WeatherObserved",
+            "dateObserved": "2026-03-12T08:00:00Z",
+            "location": { "type": "Point", "coordinates": [99.66, 18.28] },
+            "relativeHumidity": humidity,
+            "@context": official,
+        })
+    };
+    decide(&broker, "/models/WeatherObserved", "enforce".into()).await;
+    for (humidity, status) in [(48.0, 400), (0.48, 201)] {
+        let request = broker
+            .request("POST", "/entities")
+            .header("content-type", "application/ld+json")
+            .body(entity(humidity).to_string());
+        let answer = broker.send(request).await;
+        assert_eq!(answer.status, status, "{humidity}: {}", answer.text);
+    }
+    let kept = broker.get("/entities/urn:ngsi-ld:WeatherObserved:1").await.json();
+    let name = "https://smartdatamodels.org/dataModel.Weather/relativeHumidity";
+    assert_eq!(kept[name]["value"], 0.48, "{kept}");
+}
+
 #[actix_web::test]
 async fn an_enforced_model_refuses_whatever_would_break_it() {
     let broker = TestBroker::start().await;
@@ -188,6 +223,79 @@ async fn an_enforced_model_refuses_whatever_would_break_it() {
     let good = json!({ format!("{AIR}relativeHumidity"): { "value": 0.5 } });
     assert_eq!(broker.body("PATCH", path, good).await.status, 204);
     assert_eq!(broker.delete(path).await.status, 204);
+}
+
+/// What is told of the past is judged where it changes nothing of now, too: averages are made of it.
+#[actix_web::test]
+async fn the_past_is_judged_like_the_present() {
+    let broker = TestBroker::start().await;
+    broker.has(air(1, 0.5)).await;
+    let path = "/temporal/entities/urn:ngsi-ld:AirQualityObserved:1";
+    let pm25 = format!("{AIR}pm25");
+    let at = |value: f64, hour: u32| {
+        json!({ "type": "Property", "value": value, "unitCode": "GQ",
+                "observedAt": format!("2026-03-12T{hour:02}:00:00Z") })
+    };
+    let told = |all: Value| json!({ pm25.as_str(): all });
+    let add = async |all: Value| broker.body("POST", &format!("{path}/attrs"), told(all)).await;
+    // It is taken with a warning, or refused.
+    assert_eq!(add(json!([at(20.0, 9), at(21.0, 8)])).await.header("ngsild-warning"), "");
+    let warned = add(json!([at(-999.0, 7)])).await;
+    assert_eq!(warned.status, 204, "{}", warned.text);
+    let text = warned.header("ngsild-warning");
+    assert!(text.contains("pm25: expected a number of at least 0, received -999"), "{text}");
+    decide(&broker, "/models/AirQualityObserved", "enforce".into()).await;
+    for wrong in [json!([at(-1.0, 6)]), json!([at(5.0, 5), at(-1.0, 6), at(5.0, 10)])] {
+        let refused = add(wrong).await;
+        assert_eq!(refused.status, 400, "{}", refused.text);
+        assert_eq!(refused.json()["violations"][0]["received"], "-1.0");
+    }
+    assert_eq!(add(json!([at(5.0, 5)])).await.status, 204);
+    let shown = broker.get(&format!("{path}?timeproperty=observedAt")).await.json();
+    let instances = shown[&pm25].as_array().expect("instances").clone();
+    assert_eq!(instances.len(), 4, "{shown}");
+    let good = instances.iter().find(|one| one["value"] == 5.0).expect("it is there");
+    let instance = good["instanceId"].as_str().expect("an id");
+    let change = format!("{path}/attrs/{}/{instance}", urlencode(&pm25));
+    for (value, status) in [(-5.0, 400), (6.0, 204)] {
+        let patch = told(json!([at(value, 5)]));
+        let answer = broker.body("PATCH", &change, patch).await;
+        assert_eq!(answer.status, status, "{value}: {}", answer.text);
+    }
+}
+
+/// A snapshot holds what was found, as it was found; what is written there keeps to what its tenant
+/// decided.
+#[actix_web::test]
+async fn in_a_snapshot_holds_what_its_tenant_decided() {
+    let broker = TestBroker::start().await;
+    broker.has(air(1, 71.0)).await;
+    broker.has(air(2, 0.5)).await;
+    decide(&broker, "/models/AirQualityObserved", "enforce".into()).await;
+    let kind = format!("{AIR}AirQualityObserved");
+    let query = json!({ "type": "Query", "entities": [{ "type": kind }] });
+    let made = json!({ "type": "Snapshot", "id": "urn:x:air", "snapshotQueries": [query] });
+    let path = snapshots::create(&broker, made).await;
+    let snapshot = snapshots::ready(&broker, &path).await;
+    assert_eq!(snapshot["snapshotStatus"], "success", "{snapshot}");
+    let there = async |method: &str, path: &str, body: Option<Value>| {
+        let mut request = broker.request(method, path).header("NGSILD-Snapshot", "urn:x:air");
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        broker.send(request).await
+    };
+    let humidity = format!("{AIR}relativeHumidity");
+    for (id, value) in [(1, 71.0), (2, 0.5)] {
+        let found = there("GET", &format!("/entities/urn:ngsi-ld:AirQualityObserved:{id}"), None);
+        assert_eq!(found.await.json()[&humidity]["value"], value, "{id}");
+    }
+    let path = "/entities/urn:ngsi-ld:AirQualityObserved:2";
+    for (value, status) in [(48.0, 400), (0.48, 204)] {
+        let patch = json!({ humidity.as_str(): { "value": value } });
+        let answer = there("PATCH", path, Some(patch)).await;
+        assert_eq!(answer.status, status, "{value}: {}", answer.text);
+    }
 }
 
 #[actix_web::test]

@@ -62,10 +62,18 @@ impl Findings {
         self.last.push_back((tenant.clone(), finding));
     }
 
-    /// The last findings of a tenant, newest first, of one model or of all.
-    pub fn of(&self, tenant: &TenantId, model: Option<&str>, limit: usize) -> Vec<Finding> {
+    /// The last findings of a tenant, newest first, of one model or of all, of one entity or of all.
+    pub fn of(
+        &self,
+        tenant: &TenantId,
+        model: Option<&str>,
+        entity: Option<&str>,
+        limit: usize,
+    ) -> Vec<Finding> {
         let own = self.last.iter().rev().filter(|(owner, finding)| {
-            owner == tenant && model.is_none_or(|model| *finding.model == *model)
+            owner == tenant
+                && model.is_none_or(|model| *finding.model == *model)
+                && entity.is_none_or(|id| finding.id.as_str() == id)
         });
         own.take(limit).map(|(_, finding)| finding.clone()).collect()
     }

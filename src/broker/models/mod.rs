@@ -25,9 +25,12 @@ use self::warned::Warned;
 use crate::config;
 use crate::config::Validation;
 use crate::jsonld::Context;
-use crate::model::{Entity, NotATenant, Refusal, TenantId, Timestamp, TypeName, Violation};
+use crate::model::{
+    AttrName, Entity, EntityId, Instance, NotATenant, Refusal, TenantId, Timestamp, TypeName,
+    Violation,
+};
 use crate::schema::{Model, ModelError, shipped_for};
-use crate::store::Guard;
+use crate::store::{Guard, Told};
 
 /// The models of all tenants, and what applies to whom. Entities are shown to it by the store.
 pub struct Models {
@@ -134,23 +137,61 @@ impl Models {
     fn note(
         &self,
         tenant: &TenantId,
-        entity: &Entity,
+        judged: Judged<'_>,
         model: &Model,
         refused: bool,
         what: &[Violation],
     ) {
         let finding = Finding {
             at: Timestamp::now(),
-            id: entity.id.clone(),
+            id: judged.id.clone(),
             model: model.name.clone(),
             refused,
             violations: what.into(),
         };
         if !refused {
             // What an operation changes bears its time.
-            self.warned.add(tenant, entity.modified_at, finding.clone());
+            self.warned.add(tenant, judged.at, finding.clone());
         }
         self.findings.lock().note(tenant, finding);
+    }
+
+    /// Asks the models of some types, and does what follows from what they say.
+    fn judge(
+        &self,
+        tenant: &TenantId,
+        judged: Judged<'_>,
+        ask: impl Fn(&Model) -> Vec<Violation>,
+    ) -> Result<(), Refusal> {
+        let tenants = self.tenants.load();
+        // In a snapshot holds what its tenant decided.
+        let home = tenant.snapshot_of();
+        let home = home.as_ref().unwrap_or(tenant);
+        let rules = tenants.get(home).map(|rules| &**rules);
+        if self.is_idle(rules) {
+            return Ok(());
+        }
+        for (place, name) in judged.types.iter().enumerate() {
+            if judged.types[..place].contains(name) {
+                continue;
+            }
+            let Some((model, validation)) = self.applying(home, rules, *name) else { continue };
+            if validation == Validation::Off {
+                continue;
+            }
+            let violations = ask(&model);
+            if violations.is_empty() {
+                self.findings.lock().pass(&model.name);
+                continue;
+            }
+            let refused = validation == Validation::Enforce;
+            self.note(tenant, judged, &model, refused, &violations);
+            if refused {
+                let (id, model) = (judged.id.clone(), model.name.clone());
+                return Err(Refusal::Unfit { id, model, violations });
+            }
+        }
+        Ok(())
     }
 
     /// What was found in entities that were taken all the same, of what an operation of this time
@@ -172,30 +213,41 @@ impl Guard for Models {
             let why = format!("an entity may have at most {most} types here (limits.types)");
             return Err(Refusal::Incomplete(why));
         }
-        let tenants = self.tenants.load();
-        let rules = tenants.get(tenant).map(|rules| &**rules);
-        if self.is_idle(rules) {
+        let judged = Judged { id: &after.id, types: after.types.as_slice(), at: after.modified_at };
+        self.judge(tenant, judged, |model| model.check(after))
+    }
+
+    fn check_past(&self, tenant: &TenantId, told: Told<'_>) -> Result<(), Refusal> {
+        let held = |name, instance: &Instance| {
+            let attribute = told.entity.and_then(|entity| entity.attributes.get(name));
+            attribute.and_then(|attribute| attribute.instance(instance.dataset())).is_some_and(
+                |own| {
+                    own.datum == instance.datum
+                        && own.unit == instance.unit
+                        && own.observed_at == instance.observed_at
+                },
+            )
+        };
+        // What the entity becomes by it was judged with it.
+        let rest = told.attributes.iter().flat_map(|(name, all)| {
+            all.iter().filter(|one| !held(*name, one)).map(|one| (*name, one))
+        });
+        let rest: Vec<(AttrName, &Instance)> = rest.collect();
+        if rest.is_empty() {
             return Ok(());
         }
-        for name in after.types.as_slice() {
-            let Some((model, validation)) = self.applying(tenant, rules, *name) else { continue };
-            if validation == Validation::Off {
-                continue;
-            }
-            let violations = model.check(after);
-            if violations.is_empty() {
-                self.findings.lock().pass(&model.name);
-                continue;
-            }
-            let refused = validation == Validation::Enforce;
-            self.note(tenant, after, &model, refused, &violations);
-            if refused {
-                let (id, model) = (after.id.clone(), model.name.clone());
-                return Err(Refusal::Unfit { id, model, violations });
-            }
-        }
-        Ok(())
+        let judged = Judged { id: told.id, types: told.types, at: told.now };
+        self.judge(tenant, judged, |model| model.check_instances(&rest))
     }
+}
+
+/// What is judged: an entity, or what is told of its past.
+#[derive(Clone, Copy)]
+struct Judged<'j> {
+    id: &'j EntityId,
+    types: &'j [TypeName],
+    /// When the operation began.
+    at: Timestamp,
 }
 
 impl Installed {

@@ -125,8 +125,14 @@ impl Broker {
     }
 
     /// The last entities of a tenant that were not as their models say, newest first.
-    pub fn findings(&self, tenant: &TenantId, model: Option<&str>, limit: usize) -> Vec<Finding> {
-        self.models.findings.lock().of(tenant, model, limit)
+    pub fn findings(
+        &self,
+        tenant: &TenantId,
+        model: Option<&str>,
+        entity: Option<&str>,
+        limit: usize,
+    ) -> Vec<Finding> {
+        self.models.findings.lock().of(tenant, model, entity, limit)
     }
 
     /// What the models say of an entity that is not kept.

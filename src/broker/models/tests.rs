@@ -15,9 +15,10 @@ use crate::config;
 use crate::config::Validation;
 use crate::jsonld::{Context, Document, ParseLimits};
 use crate::model::{
-    Action, AttributePatch, EntityId, HistoryAction, HistoryWrite, InstanceEdit, Instances,
-    TenantId, Timestamp, Write,
+    Action, AttrName, AttributePatch, EntityId, HistoryAction, HistoryWrite, Instance,
+    InstanceEdit, InstanceId, Instances, Recorded, TenantId, TimeProperty, Timestamp, Write,
 };
+use crate::query::{EntityPlan, HistoryPlan, Line, Selector, Window};
 use crate::represent::{Reader, Reading};
 use crate::schema::shipped_for;
 use crate::store::Store;
@@ -66,23 +67,38 @@ enum Deed {
     One(bool, &'static str, Value),
     Remove(usize, &'static str),
     Past(bool, &'static str, Value, i64),
+    /// Changes the newest instance in history, or takes it away.
+    Instance(bool, &'static str, Value),
     Forget(&'static str),
+    Erase,
+    Scope,
     Delete,
+    /// Several at once.
+    Batch(Vec<Deed>),
 }
 
 const TERMS: [&str; 5] = ["relativeHumidity", "pm25", "dateObserved", "location", "refDevice"];
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let some = || proptest::collection::vec(attributes(), 0..4);
-    let deed = prop_oneof![
+    let write = prop_oneof![
         3 => (0_usize..4, some()).prop_map(|(how, what)| Deed::Whole(how, what)),
         5 => (0_usize..6, some()).prop_map(|(how, what)| Deed::Part(how, what)),
         3 => (any::<bool>(), attributes()).prop_map(|(how, (term, value))| Deed::One(how, term, value)),
         3 => (0_usize..5, select(TERMS.to_vec())).prop_map(|(how, term)| Deed::Remove(how, term)),
+        1 => Just(Deed::Scope),
+        1 => Just(Deed::Delete),
+    ];
+    let write = write.boxed();
+    let deed = prop_oneof![
+        13 => write.clone(),
+        2 => proptest::collection::vec(write, 2..5).prop_map(Deed::Batch),
         3 => (any::<bool>(), attributes(), 0_i64..100_000)
             .prop_map(|(how, (term, value), at)| Deed::Past(how, term, value, at)),
+        2 => (any::<bool>(), attributes())
+            .prop_map(|(how, (term, value))| Deed::Instance(how, term, value)),
         1 => select(TERMS.to_vec()).prop_map(Deed::Forget),
-        1 => Just(Deed::Delete),
+        1 => Just(Deed::Erase),
     ];
     proptest::collection::vec(deed, 1..14)
 }
@@ -111,6 +127,7 @@ impl Place {
     fn document(&self, id: &EntityId, what: &[(&'static str, Value)], whole: bool) -> Value {
         let mut document = json!({ "id": id.as_str(), "type": "AirQualityObserved" });
         if whole {
+            document["scope"] = "/Lampang/MaeMoh".into();
             document["dateObserved"] = json!({ "value": "2026-03-12T08:00:00Z" });
             document["location"] = json!({ "type": "GeoProperty", "value": { "type": "Point", "coordinates": [99, 18] } });
         }
@@ -187,14 +204,67 @@ impl Place {
                     }
                 }
             }
+            Deed::Scope => Action::DeleteScope,
             Deed::Delete => Action::Delete,
-            Deed::Past(..) | Deed::Forget(_) => return None,
+            _ => return None,
         };
         Some(Write::new(id.clone(), action))
     }
 
-    fn past(&self, id: &EntityId, deed: &Deed) -> Option<HistoryWrite> {
+    /// What history has of an entity.
+    async fn lines(&self, id: &EntityId, now: Timestamp) -> Vec<(AttrName, Vec<Recorded>)> {
+        let plan = HistoryPlan {
+            entities: EntityPlan {
+                select: vec![Selector { ids: vec![id.clone()], ..Selector::default() }],
+                ..EntityPlan::default()
+            },
+            window: Window { property: TimeProperty::Placed, ..Window::default() },
+            whatever_the_window: true,
+            ..HistoryPlan::default()
+        };
+        let found = self.store.evolve(&HERE, &plan, now).await.expect("the store works");
+        let evolutions = found.told.evolutions.into_iter();
+        let lines = evolutions.flat_map(|evolution| evolution.attributes);
+        let instances = lines.filter_map(|(name, line)| match line {
+            Line::Instances(all) => Some((name, all)),
+            _ => None,
+        });
+        instances.collect()
+    }
+
+    /// Every instance that history has of an entity, deletions aside.
+    async fn past_of(&self, id: &EntityId, now: Timestamp) -> Vec<(AttrName, Instance)> {
+        let lines = self.lines(id, now).await.into_iter();
+        let all = lines.flat_map(|(name, all)| all.into_iter().map(move |one| (name, one)));
+        let said = all.filter(|(_, one)| one.deleted_at.is_none());
+        said.map(|(name, one)| (name, one.instance)).collect()
+    }
+
+    /// The newest instance of an attribute in the history of an entity.
+    async fn newest(&self, id: &EntityId, term: &str, now: Timestamp) -> Option<InstanceId> {
+        let name = self.context.expand(term).expect("a name");
+        let lines = self.lines(id, now).await;
+        lines.iter().find(|(own, _)| *own == name)?.1.last().map(|one| one.id)
+    }
+
+    async fn past(&self, id: &EntityId, deed: &Deed, now: Timestamp) -> Option<HistoryWrite> {
         let action = match deed {
+            Deed::Instance(modify, term, value) => {
+                let attribute = self.context.expand(term).expect("a name");
+                let instance = self.newest(id, term, now).await?;
+                let text = json!({ *term: value }).to_string();
+                let document = Document::parse(text.as_bytes(), &ParseLimits::default());
+                let reader = Reader::new(&self.context, Reading::Whole);
+                let fragment = reader.fragment(&document.expect("JSON")).ok()?;
+                let (_, patch) = fragment.attributes.into_iter().next()?;
+                match (modify, patch.0.into_iter().next()?) {
+                    (true, InstanceEdit::Put(patch)) => {
+                        HistoryAction::ModifyInstance { attribute, instance, patch }
+                    }
+                    _ => HistoryAction::DeleteInstance { attribute, instance },
+                }
+            }
+            Deed::Erase => HistoryAction::Delete,
             Deed::Past(begin, term, value, at) => {
                 let mut value = value.clone();
                 value["observedAt"] = Timestamp::from_micros(at * 1_000_000).to_string().into();
@@ -231,13 +301,18 @@ fn whatever_is_done_what_is_kept_is_as_its_model_says() {
         for (step, deed) in deeds.iter().enumerate() {
             let now = Timestamp::from_micros(1_800_000_000_000_000 + step as i64);
             let refusal = runtime.block_on(async {
-                if let Some(write) = place.past(&id, deed) {
+                if let Some(write) = place.past(&id, deed, now).await {
                     let outcome = place.store.commit_history(&HERE, vec![write], now).await;
                     return outcome.ok().and_then(|all| all.into_iter().next()?.err());
                 }
-                let write = place.write(&id, deed)?;
-                let outcome = place.store.commit(&HERE, vec![write], now).await;
-                outcome.ok().and_then(|all| all.into_iter().next()?.err())
+                let writes: Vec<Write> = match deed {
+                    Deed::Batch(deeds) => {
+                        deeds.iter().filter_map(|d| place.write(&id, d)).collect()
+                    }
+                    deed => place.write(&id, deed).into_iter().collect(),
+                };
+                let outcome = place.store.commit(&HERE, writes, now).await;
+                outcome.ok().and_then(|all| all.into_iter().find_map(Result::err))
             });
             if matches!(refusal, Some(crate::model::Refusal::Unfit { .. })) {
                 refused.fetch_add(1, Ordering::Relaxed);
@@ -247,10 +322,14 @@ fn whatever_is_done_what_is_kept_is_as_its_model_says() {
                 _ => continue,
             };
             kept.fetch_add(1, Ordering::Relaxed);
+            let past = runtime.block_on(place.past_of(&id, now));
+            let past: Vec<_> = past.iter().map(|(name, instance)| (*name, instance)).collect();
             for name in entity.types.as_slice() {
                 let model = shipped_for(*name).expect("a shipped model").model();
                 let violations = model.check(&entity.entity);
                 prop_assert!(violations.is_empty(), "after {:?}: {:?}", deed, violations);
+                let violations = model.check_instances(&past);
+                prop_assert!(violations.is_empty(), "history after {:?}: {:?}", deed, violations);
             }
         }
         Ok(())

@@ -213,6 +213,32 @@ fn a_river_has_the_level_of_the_official_table() {
     assert!(river(&[("waterLevel", 1.0), ("groundLevel", 2.0), ("bankLevel", 2.0)]).is_err());
 }
 
+#[test]
+fn a_level_is_made_of_readings_in_units_that_are_known() {
+    let (rule, time) = (rule("river-situation"), at("2026-03-12T08:00:00Z"));
+    let level = |readings: &[(&str, f64, &str)]| {
+        let mut all = vec![Vec::new(); rule.inputs.len()];
+        for (term, value, code) in readings {
+            let unit = unit(code);
+            all[place(&rule, term)] =
+                vec![Reading { at: time.micros(), value: *value, unit, averaged: None }];
+        }
+        let outcome = evaluate(&rule, &EntityId::from_trusted("urn:x:1"), &all, time).outcome?;
+        match &outcome[0].1.datum {
+            Datum::Property(value) => Ok::<_, String>(value.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(level(&[("storagePercent", 0.85, "C62")]), Ok(4.into()));
+    assert_eq!(level(&[("storagePercent", 85.0, "P1")]), Ok(4.into()));
+    let banks = [("groundLevel", 220.0, "MTR"), ("bankLevel", 230.0, "MTR")];
+    for (height, code) in [(22_850.0, "CMT"), (228.5, "MTR")] {
+        let readings = [&banks[..], &[("waterLevel", height, code)]].concat();
+        assert_eq!(level(&readings), Ok(4.into()), "{height} {code}");
+    }
+    assert!(level(&[("storagePercent", 85.0, "MTR")]).is_err());
+}
+
 /// The class of water, and the JSON of its inputs.
 fn water(samples: &[(&str, &[f64])]) -> Result<(Value, Json), String> {
     let (rule, time) = (rule("surface-water-class"), at("2026-03-12T00:00:00Z"));
@@ -262,6 +288,26 @@ fn water_has_the_class_of_the_official_table() {
     {
         let samples: [(&str, &[f64]); 3] = [("O2", &[7.0]), ("bod", &[1.0]), (term, &[value])];
         assert_eq!(water(&samples).expect("a class").0, Value::from(class), "{term} {value}");
+    }
+}
+
+#[test]
+fn hard_water_may_hold_more_cadmium() {
+    for (cadmium, hardness, class) in [
+        (0.005, &[][..], 2),
+        (0.006, &[][..], 5),
+        (0.006, &[100.0][..], 5),
+        (0.006, &[101.0][..], 2),
+        (0.006, &[150.0, 90.0][..], 5),
+        (0.05, &[150.0, 120.0][..], 2),
+        (0.051, &[150.0][..], 5),
+    ] {
+        let samples: [(&str, &[f64]); 4] =
+            [("O2", &[7.0]), ("bod", &[1.0]), ("Cd", &[cadmium]), ("hardness", hardness)];
+        let (found, inputs) = water(&samples).expect("a class");
+        assert_eq!(found, Value::from(class), "{cadmium} {hardness:?}");
+        let untested = inputs["notMeasured"].as_array().expect("a list");
+        assert!(!untested.contains(&json!("hardness")), "{inputs}");
     }
 }
 

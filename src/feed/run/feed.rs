@@ -394,7 +394,8 @@ impl Feed {
     /// Another broker runs it: what is kept is known to that one, what is new is passed on to it.
     fn lose(&self) {
         if self.held.lock().take().is_some() {
-            self.book.lock().kept = Account::default();
+            let mut book = self.book.lock();
+            (book.kept, book.next) = (Account::default(), 0);
         }
     }
 

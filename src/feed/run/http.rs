@@ -24,7 +24,8 @@ pub(super) async fn step(
         let single = http.page.is_none();
         let ask = Ask {
             url,
-            post: http.body.clone().map(Into::into),
+            // A POST without a body is a POST all the same.
+            post: http.post.then(|| http.body.clone().unwrap_or_default().into()),
             headers: http.headers.clone(),
             timeout: http.timeout,
             most,

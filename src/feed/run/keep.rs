@@ -2,26 +2,29 @@
 //! restart forgets nothing, and brokers that share a store know of each other's feeds.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::Feed;
+use super::refused::{self, Numbered};
 use crate::feed::mapping::source::Way;
-use crate::feed::status::{Account, Rejected, Status};
+use crate::feed::status::{Account, Rejected, Status, Which};
 use crate::model::Timestamp;
 use crate::store::{Records, Shelf, StoreError};
 
 /// The state of feeds, by their names.
 const STATES: Shelf = Shelf::shared("feeds");
-/// What they refused, by their names.
-const REJECTED: Shelf = Shelf::shared("feed-rejected");
 /// Files that are done, by feed and name.
 const FILES: Shelf = Shelf::shared("feed-files");
 
 /// What brokers that do not run a feed took of it, until the one that does takes it into its account;
 /// by the name of the feed and a number.
 const PARTS: Shelf = Shelf::shared("feed-parts");
+
+/// How many rejections a part holds: a record may not be of any size.
+const PART: usize = 500;
 
 /// How often the state of a feed is kept at most.
 const EVERY: Duration = Duration::from_secs(10);
@@ -52,10 +55,10 @@ impl Feed {
     pub(super) async fn restore(&self) -> bool {
         let _turn = self.turn.lock().await;
         match self.load().await {
-            Ok((state, rejected)) => {
+            Ok((state, rejected, next)) => {
                 let mut book = self.book.lock();
                 book.kept = Account { status: state.status, rejected };
-                book.gathered = state.gathered;
+                (book.gathered, book.next) = (state.gathered, next);
                 true
             }
             Err(error) => {
@@ -65,11 +68,13 @@ impl Feed {
         }
     }
 
-    async fn load(&self) -> Result<(State, VecDeque<Rejected>), StoreError> {
+    /// What is kept: the state, what was refused, and the number of what is refused next.
+    async fn load(&self) -> Result<(State, VecDeque<Arc<Rejected>>, u64), StoreError> {
         let store = &**self.shared().broker.store();
-        let state = Records::on(store, STATES).get(self.name()).await?;
-        let rejected = Records::on(store, REJECTED).get(self.name()).await?;
-        Ok((state.unwrap_or_default(), rejected.unwrap_or_default()))
+        let state: Option<State> = Records::on(store, STATES).get(self.name()).await?;
+        let most = self.shared().config.feeds.rejected;
+        let (rejected, next) = refused::load(store, self.name(), most).await?;
+        Ok((state.unwrap_or_default(), rejected, next))
     }
 
     /// Keeps what happened, unless that was done just now: whoever runs the feed keeps all that is
@@ -99,19 +104,28 @@ impl Feed {
 
     /// Lays down what happened here, for the broker that runs the feed.
     async fn pass_on(&self) -> Result<(), StoreError> {
-        let part = {
+        let mut part = {
             let mut book = self.book.lock();
             if !std::mem::take(&mut book.dirty) {
                 return Ok(());
             }
             std::mem::take(&mut book.new)
         };
-        let key = format!("{}/{}", self.name(), uuid::Uuid::now_v7().simple());
-        let laid = Records::on(&**self.shared().broker.store(), PARTS).put(&key, &part).await;
-        if laid.is_err() {
-            self.book.lock().take_back(part, self.shared().config.feeds.rejected);
+        let shelf = Records::on(&**self.shared().broker.store(), PARTS);
+        loop {
+            // What happened goes with the first, and the others hold the rest of what was refused.
+            let rest = part.rejected.split_off(part.rejected.len().min(PART));
+            let key = format!("{}/{}", self.name(), uuid::Uuid::now_v7().simple());
+            if let Err(why) = shelf.put(&key, &part).await {
+                part.rejected.extend(rest);
+                self.book.lock().take_back(part, self.shared().config.feeds.rejected);
+                return Err(why);
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            part = Account { rejected: rest, ..Account::default() };
         }
-        laid
     }
 
     /// Keeps what is known, with the parts that others laid down.
@@ -139,7 +153,7 @@ impl Feed {
     async fn write_down(&self, parts: Vec<(String, Account)>) -> Result<(), StoreError> {
         let most = self.shared().config.feeds.rejected;
         let (entities, quiet_entities) = self.quiet(Timestamp::now()).await;
-        let (before, new, rejected, state) = {
+        let (before, new, after, state) = {
             let mut book = self.book.lock();
             let dirty = std::mem::take(&mut book.dirty);
             let more = parts.iter().filter(|(key, _)| !book.gathered.contains(key));
@@ -149,20 +163,26 @@ impl Feed {
             }
             let new = std::mem::take(&mut book.new);
             let mut all = book.kept.clone();
-            all.add(&new, most);
-            more.into_iter().for_each(|part| all.add(part, most));
+            let mut next = book.next;
+            for one in [&new].into_iter().chain(more) {
+                all.add(one, most);
+                next += one.rejected.len() as u64;
+            }
             let gathered: Vec<String> = parts.into_iter().map(|(key, _)| key).collect();
-            let (status, rejected) = (all.status.clone(), all.rejected.clone());
+            let (status, after) = (all.status.clone(), (all.rejected.clone(), next));
             let state = State { status, gathered: gathered.clone(), entities, quiet_entities };
             let before = (
                 std::mem::replace(&mut book.kept, all),
                 std::mem::replace(&mut book.gathered, gathered),
+                std::mem::replace(&mut book.next, next),
             );
-            (before, new, rejected, state)
+            (before, new, after, state)
         };
         let store = &**self.shared().broker.store();
         // What was refused first: a kill in between repeats some of it, and counts nothing twice.
-        let mut kept = Records::on(store, REJECTED).put(self.name(), &rejected).await;
+        let was = Numbered { all: &before.0.rejected, next: before.2 };
+        let is = Numbered { all: &after.0, next: after.1 };
+        let mut kept = refused::keep(store, self.name(), was, is).await;
         if kept.is_ok() {
             kept = Records::on(store, STATES).put(self.name(), &state).await;
         }
@@ -170,7 +190,7 @@ impl Feed {
             let held = self.is_held();
             let mut book = self.book.lock();
             if held {
-                (book.kept, book.gathered) = before;
+                (book.kept, book.gathered, book.next) = before;
             }
             book.take_back(new, most);
         }
@@ -188,9 +208,10 @@ impl Feed {
         (account.status, entities, quiet)
     }
 
-    /// What was refused last, newest first.
-    pub async fn rejected(&self, limit: usize) -> Vec<Rejected> {
-        self.account().await.0.rejected.into_iter().rev().take(limit).collect()
+    /// What was refused last, newest first, of what is asked for.
+    pub async fn rejected(&self, which: &Which, limit: usize) -> Vec<Arc<Rejected>> {
+        let all = self.account().await.0.rejected;
+        all.into_iter().rev().filter(|one| which.is(one)).take(limit).collect()
     }
 
     /// All that is known of what happened, and, if another broker runs the feed, what that one knows
@@ -206,7 +227,7 @@ impl Feed {
             let book = self.book.lock();
             (book.all(most), book.gathered.clone(), None)
         } else {
-            let (state, rejected) = self.load().await.unwrap_or_default();
+            let (state, rejected, _) = self.load().await.unwrap_or_default();
             let mut all = Account { status: state.status, rejected };
             all.add(&self.book.lock().new, most);
             (all, state.gathered, Some((state.entities, state.quiet_entities)))

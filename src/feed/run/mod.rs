@@ -7,6 +7,7 @@ mod http;
 mod keep;
 mod mqtt;
 mod pause;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -23,7 +24,7 @@ use self::pause::Pause;
 use super::mapping::source::{Source, Way};
 use super::mapping::{Fault, Faults, Mapping};
 use super::shipped::shipped_feeds;
-use super::status::{Rejected, Status};
+use super::status::{Rejected, Status, Which};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::egress::{Client, EgressError};
@@ -219,8 +220,8 @@ impl Feeds {
     }
 
     /// What a feed refused last, newest first.
-    pub async fn rejected(&self, name: &str, limit: usize) -> Option<Vec<Rejected>> {
-        Some(self.all.get(name)?.rejected(limit).await)
+    pub async fn rejected(&self, name: &str, limit: usize) -> Option<Vec<Arc<Rejected>>> {
+        Some(self.all.get(name)?.rejected(&Which::default(), limit).await)
     }
 }
 

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use crate::broker::Broker;
 use crate::config::{Config, Validation};
-use crate::feed::load_samples;
 use crate::feed::shipped::shipped_feeds;
+use crate::feed::{Input, Mapping, load_samples};
 use crate::jsonld::{Document, shipped_context};
 use crate::model::{TenantId, Timestamp};
 use crate::represent::{Reader, Reading};
 use crate::schema::shipped_for;
 
-use super::mapped;
+use super::{by, mapped};
 
 #[test]
 fn every_sample_becomes_entities_that_are_as_their_models_say() {
@@ -52,6 +52,45 @@ fn every_reading_carries_its_source_its_time_and_its_unit() {
         }
         assert!(readings > 0, "{}", shipped.name);
     }
+}
+
+#[test]
+fn a_reading_of_any_kind_carries_its_time_and_its_source() {
+    let text = r#"
+about = "A balloon"
+[source]
+kind = "push"
+[read]
+format = "json"
+[time]
+from = "at"
+[entity]
+id = "urn:x:Balloon:{id}"
+type = "Balloon"
+[attributes]
+place = { point = { latitude = "lat", longitude = "lon" }, reading = true }
+sky = { languages = { th = "th", en = "en" }, reading = true }
+over = { link = "urn:x:Tambon:{over}", reading = true }
+load = { object = { people = { from = "people", unit = "none" } }, reading = true }
+word = { from = "en", reading = true }
+owner = "owner"
+[provenance]
+source = "https://example.org"
+provider = "Example"
+class = "citizen"
+"#;
+    let mapping = Mapping::parse("balloon.toml", "balloon", text, &|_| Err("no file".into()));
+    let mapping = mapping.unwrap_or_else(|faults| panic!("{faults}"));
+    let record =
+        br#"{"id": 1, "at": "2026-03-14T02:00:00Z", "lat": 18.2, "lon": 99.6, "th": "\u0e43\u0e2a",
+        "en": "clear", "over": "520204", "people": 2, "owner": "somebody"}"#;
+    let feed = by(&mapping, Input { bytes: record, topic: None, file: None }).expect("a record");
+    for name in ["place", "sky", "over", "load", "word"] {
+        let reading = &feed.entities[0][name];
+        assert_eq!(reading["observedAt"], "2026-03-14T02:00:00Z", "{name}: {reading}");
+        assert_eq!(reading["source"]["value"], "https://example.org", "{name}");
+    }
+    assert_eq!(feed.entities[0]["owner"].get("observedAt"), None);
 }
 
 #[tokio::test]

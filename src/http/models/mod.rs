@@ -132,11 +132,13 @@ pub async fn check(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> 
 /// The last entities that were not as their models say.
 pub async fn findings(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
     let mut params = incoming.params()?;
-    let model = params.take("model").map(|text| text.into_owned());
+    let mut text = |name: &str| params.take(name).map(Cow::into_owned);
+    let (model, entity) = (text("model"), text("entity"));
     let limit = params.take_number("limit")?.unwrap_or(FINDINGS.0).min(FINDINGS.1);
     params.finish()?;
     let tenant = incoming.tenant()?;
-    let found = incoming.broker.findings(&tenant, model.as_deref(), limit as usize);
+    let (model, entity) = (model.as_deref(), entity.as_deref());
+    let found = incoming.broker.findings(&tenant, model, entity, limit as usize);
     let list: Value = found.iter().map(finding).collect();
     Ok(answer(StatusCode::OK, list.to_string().into_bytes()))
 }

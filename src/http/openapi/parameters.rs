@@ -218,6 +218,9 @@ const QUERY: &[Row] = &[
         "Which contexts are listed.",
     ),
     ("model", NAME, "", "The short name of a model; all of them if absent."),
+    ("entity", Uri, "urn:ngsi-ld:AirQualityObserved:1", "The entity it is about; any if absent."),
+    ("what", Words(&["record", "reading", "document"]), "record", "What was refused."),
+    ("from", Text, "2026-03-14.csv", "The file or the topic that it came from."),
     ("at", DateTime, "2026-02-01T08:00:00Z", "As of which time; of the newest reading if absent."),
     ("reload", Flag, "true", "Whether a cached context is fetched anew instead of deleted."),
     (

@@ -63,6 +63,13 @@ pub enum Action {
     Drop(Vec<AttrName>),
 }
 
+impl Action {
+    /// Whether an entity is kept as it is somewhere else, its times and its history included.
+    pub fn is_copy(&self) -> bool {
+        matches!(self, Self::Restore(_))
+    }
+}
+
 /// Which instances of an attribute are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Instances {

@@ -9,7 +9,7 @@ use super::cache::Held;
 use super::clock::Clock;
 use super::document::{self, Stamps};
 use super::history::Notes;
-use crate::model::{Action, Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
+use crate::model::{Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, Write};
 use crate::store::record::is_storable;
 use crate::store::rewrites::{Rewrites, changes_a_part};
@@ -119,6 +119,8 @@ impl Circumstances<'_> {
             return Ok(Err(refusal));
         }
         let (id, is_part) = (write.id.clone(), changes_a_part(&write.action));
+        // What is copied is kept as it is, and brings its own history along.
+        let is_copy = write.action.is_copy();
         let before = state.entity.clone();
         let intention = write.clone();
         let decide =
@@ -148,16 +150,14 @@ impl Circumstances<'_> {
                 return Ok(Err(Refusal::TooLarge(id)));
             }
             (_, Some(after)) => {
-                let check = self.guard.map_or(Ok(()), |guard| guard.check(self.tenant, &after));
-                if let Err(refusal) = check {
+                let guard = self.guard.filter(|_| !is_copy);
+                if let Some(Err(refusal)) = guard.map(|guard| guard.check(self.tenant, &after)) {
                     return Ok(Err(refusal));
                 }
                 Some(Stored::new(after))
             }
             (_, None) => None,
         };
-        // What is copied brings its own history along.
-        let is_copy = matches!(write.action, Action::Restore(_));
         if let Some(ended) = ended.filter(|_| after.is_some()) {
             let change = expiry(&ended, None, self.now);
             self.tell(&mut state.told, &change);

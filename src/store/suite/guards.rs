@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::Violation;
-use crate::store::Guard;
 use crate::store::samples::attribute_name;
+use crate::store::{Guard, Told};
 
 /// Refuses entities that have one attribute.
 struct Without(usize);
@@ -82,4 +82,62 @@ pub async fn what_a_guard_refuses_does_not_come_by_history<B: Backend>() {
     assert!(after.attributes.get(attribute_name(3)).is_none());
     assert!(after.attributes.get(attribute_name(2)).is_some());
     assert!(get(&*store, 8, at(10)).await.is_none());
+}
+
+/// What is copied from another place is kept as it is there, whatever the guard says of it.
+pub async fn a_guard_is_not_asked_of_what_is_copied<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    store.guard(Arc::new(Without(3)));
+    let mut entity = bare_entity(0, 0);
+    let spoilt = crate::model::Instance::new(crate::model::Datum::Property(1_i64.into()));
+    entity.attributes.insert(attribute_name(3), crate::model::Attribute::one(spoilt));
+    let write = |action| vec![Write::new(entity_id(0), action)];
+    let refused = store.commit(&HERE, write(Action::Create(entity.clone())), at(1)).await;
+    assert!(refused.expect("the store works")[0].is_err());
+    let copied = store.commit(&HERE, write(Action::Restore(entity.clone())), at(1)).await;
+    assert!(copied.expect("the store works")[0].is_ok());
+    let kept = get(&*store, 0, at(2)).await.expect("it is there");
+    assert!(kept.attributes.get(attribute_name(3)).is_some());
+}
+
+/// Refuses that anything is told of one attribute in the past.
+struct NoPast(usize);
+
+impl Guard for NoPast {
+    fn check(&self, _: &TenantId, _: &Entity) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn check_past(&self, _: &TenantId, told: Told<'_>) -> Result<(), Refusal> {
+        assert!(told.types.contains(&type_name(0)), "its types are known");
+        match told.attributes.iter().any(|(name, _)| *name == attribute_name(self.0)) {
+            false => Ok(()),
+            true => Err(Refusal::Incomplete(format!("{:?}", told.entity.is_some()))),
+        }
+    }
+}
+
+/// A guard sees what is told of the past, too, where it does not change what the entity is now.
+pub async fn what_a_guard_refuses_of_the_past_is_not_kept<B: Backend>() {
+    let backend = B::start().await;
+    let store = backend.store();
+    store.guard(Arc::new(NoPast(3)));
+    create_some(&*store, 0..1, at(50)).await;
+    let told = |name: usize, time: i64| {
+        let mut instance = crate::model::Instance::new(crate::model::Datum::Property(1_i64.into()));
+        instance.observed_at = Some(at(time));
+        let told = crate::model::Chronology {
+            attributes: vec![(attribute_name(name), vec![instance])],
+            ..Default::default()
+        };
+        let action = crate::model::HistoryAction::Append(told);
+        crate::model::HistoryWrite { id: entity_id(0), action }
+    };
+    let new = store.commit_history(&HERE, vec![told(2, 60)], at(60)).await;
+    assert!(new.expect("the store works")[0].is_ok());
+    let writes = vec![told(2, 5), told(3, 5)];
+    let results = store.commit_history(&HERE, writes, at(61)).await.expect("the store works");
+    let kept: Vec<bool> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(kept, [true, false]);
 }

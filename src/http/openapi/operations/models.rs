@@ -42,7 +42,7 @@ operations! {
     Get ModelsFindings "listFindings" in MODELS (""):
     "List the last entities that were not as their models say"
     "Newest first, since the broker was started."
-    { parameters: &[&["model", "limit"]], headers: TENANT,
+    { parameters: &[&["model", "entity", "limit"]], headers: TENANT,
       answers: &[Answer { status: 200, about: "What was found.", media: &[(JSON, "Findings")],
         headers: &[] }] }
 
@@ -96,7 +96,7 @@ operations! {
 
     Get FeedRejected "listRejected" in FEEDS (""):
     "List what a feed refused, with the reasons" "Newest first; as many as are remembered."
-    { parameters: &[&["limit"]],
+    { parameters: &[&["limit", "entity", "what", "from"]],
       answers: &[Answer { status: 200, about: "What was refused, left out or flagged.",
         media: &[(JSON, "FeedRejections")], headers: &[] }] }
 }

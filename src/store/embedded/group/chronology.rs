@@ -17,7 +17,7 @@ use crate::store::record::{
     Rewrite, Spelling, encode_deletion, encode_past, encode_scopes, instance_fits, is_storable,
 };
 use crate::store::weight::weigh;
-use crate::store::{Archive, StoreError};
+use crate::store::{Archive, StoreError, Told};
 
 /// What each write to history came to.
 pub(in crate::store::embedded) type Results = Vec<Result<HistoryChange, Refusal>>;
@@ -86,10 +86,10 @@ impl Group<'_> {
                 self.erase_attribute(whose, attribute, &instances, &head)?
             }
             (HistoryAction::DeleteInstance { attribute, instance }, Some(head)) => {
-                self.change_instance(whose, attribute, instance, None, &head)?
+                self.change_instance(tenant, whose, (attribute, instance), None, &head)?
             }
             (HistoryAction::ModifyInstance { attribute, instance, patch }, Some(head)) => {
-                self.change_instance(whose, attribute, instance, Some(patch), &head)?
+                self.change_instance(tenant, whose, (attribute, instance), Some(patch), &head)?
             }
             (HistoryAction::Delete, Some(head)) => self.erase_entity(tenant, whose, &head, done)?,
         };
@@ -169,14 +169,17 @@ impl Group<'_> {
         if follows.as_ref().is_some_and(too_large) {
             return Ok(Err(Refusal::TooLarge(id.clone())));
         }
-        if let (Some((_, entity)), Some(guard)) = (&follows, self.inner.guard.get())
-            && let Err(refusal) = guard.check(&tenant.id, entity)
-        {
-            return Ok(Err(refusal));
-        }
-        let began = head.is_none();
         let mut types = types.to_vec();
         types.extend(&told.types);
+        if let Some(guard) = self.inner.guard.get() {
+            let entity = follows.as_ref().map(|(_, entity)| entity);
+            let past = Told { id, types: &types, attributes: &told.attributes, entity, now };
+            let checked = entity.map_or(Ok(()), |entity| guard.check(&tenant.id, entity));
+            if let Err(refusal) = checked.and_then(|()| guard.check_past(&tenant.id, past)) {
+                return Ok(Err(refusal));
+            }
+        }
+        let began = head.is_none();
         let created_at = entity.map_or(now, |entity| entity.created_at);
         let is_new = current.is_none();
         let head = self.notes.head_mut(self.inner, whose)?;
@@ -408,12 +411,27 @@ impl Group<'_> {
         Ok(())
     }
 
+    /// Whether an instance may be kept as it would become.
+    fn judge(
+        &self,
+        tenant: &Tenant,
+        whose: Whose<'_>,
+        head: &Head,
+        (attribute, instance): (AttrName, &Instance),
+    ) -> Result<(), Refusal> {
+        let Some(guard) = self.inner.guard.get() else { return Ok(()) };
+        let attributes = [(attribute, vec![instance.clone()])];
+        let (id, now) = (whose.id, whose.now);
+        let past = Told { id, types: &head.types, attributes: &attributes, entity: None, now };
+        guard.check_past(&tenant.id, past)
+    }
+
     /// 5.6.14 with a patch, 5.6.15 without.
     fn change_instance(
         &mut self,
+        tenant: &Tenant,
         whose: Whose<'_>,
-        attribute: AttrName,
-        instance: InstanceId,
+        (attribute, instance): (AttrName, InstanceId),
         patch: Option<InstancePatch>,
         head: &Head,
     ) -> Result<Result<bool, Refusal>, StoreError> {
@@ -458,6 +476,9 @@ impl Group<'_> {
                 Ok(_) => return Ok(Err(Refusal::TooLarge(whose.id.clone()))),
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            if let Err(refusal) = self.judge(tenant, whose, head, (attribute, &new)) {
+                return Ok(Err(refusal));
+            }
             let mut word = Vec::new();
             let number = encode_past(&new, whose.now, &mut word, &mut self.writer.dictionary);
             let (time, ordinal) = match new.observed_at {

@@ -12,13 +12,13 @@ use crate::model::{
     Instance, InstanceId, InstancePatch, Instances, Outcome, Refusal, Remembered, Stored, TenantId,
     TimeProperty, Timestamp,
 };
-use crate::store::StoreError;
 use crate::store::history::{Head, Kept, Line, Row, Rows, find_row, locate, patched};
 use crate::store::history::{OBSERVED, stamped, to_recorded, touched};
 use crate::store::mongo::clock::Clock;
 use crate::store::record::{Spelling, encode_deletion, encode_scopes, instance_fits, is_storable};
 use crate::store::record::{own_past, own_word};
 use crate::store::weight::weigh;
+use crate::store::{StoreError, Told};
 
 /// How many writes are carried out in one transaction.
 const AT_ONCE: usize = 100;
@@ -139,14 +139,17 @@ fn add(
     if projected.as_ref().is_some_and(|entity| !is_holdable(tenant, entity)) {
         return Ok(Err(Refusal::TooLarge(id.clone())));
     }
-    if let (Some(entity), Some(guard)) = (&projected, inner.guard.get())
-        && let Err(refusal) = guard.check(tenant, entity)
-    {
-        return Ok(Err(refusal));
-    }
-    let began = head.is_none();
     let mut types = types.to_vec();
     types.extend(&told.types);
+    if let Some(guard) = inner.guard.get() {
+        let entity = projected.as_ref();
+        let past = Told { id, types: &types, attributes: &told.attributes, entity, now };
+        let checked = entity.map_or(Ok(()), |entity| guard.check(tenant, entity));
+        if let Err(refusal) = checked.and_then(|()| guard.check_past(tenant, past)) {
+            return Ok(Err(refusal));
+        }
+    }
+    let began = head.is_none();
     let created_at = entity.map_or(now, |entity| entity.created_at);
     let head = item.book.head.get_or_insert_with(|| Head::new(created_at));
     head.told |= began && current.is_none();
@@ -354,6 +357,13 @@ fn change_instance(
             Ok(_) => return Ok(Err(Refusal::TooLarge(id.clone()))),
             Err(refusal) => return Ok(Err(refusal)),
         };
+        if let Some(guard) = desk.inner.guard.get() {
+            let attributes = [(attribute, vec![new.clone()])];
+            let past = Told { id, types: &head.types, attributes: &attributes, entity: None, now };
+            if let Err(refusal) = guard.check_past(tenant, past) {
+                return Ok(Err(refusal));
+            }
+        }
         put(tail, &desk.inner.clock, now, (old, at), &new);
     } else {
         tail.push(gone);
