@@ -10,7 +10,7 @@ use lanna::jsonld::{Context, Document, shipped_context};
 use lanna::model::{Kind, TenantId, Violation};
 use lanna::represent::{Reader, Reading};
 use lanna::schema::{ModelError, unit};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// What is asked about models.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ fn violations(
     members.remove("@context");
     let written_out = match members.values().any(is_written_out) {
         true => members,
-        false => normalize(members),
+        false => with_nulls(members),
     };
     let written_out = Value::Object(written_out);
     let document = Document::from_json(&written_out);
@@ -143,6 +143,17 @@ fn violations(
         return Ok(None);
     }
     Ok(Some(models.iter().flat_map(|model| model.check(&entity)).collect()))
+}
+
+/// A simplified entity with its attributes written out. A null, which an import passes over, is told
+/// to be no value.
+fn with_nulls(members: Map<String, Value>) -> Map<String, Value> {
+    let nulls = members.iter().filter(|(_, value)| value.is_null());
+    let nulls: Vec<String> = nulls.map(|(name, _)| name.clone()).collect();
+    let mut written_out = normalize(members);
+    let null = json!({ "type": "Property", "value": null });
+    written_out.extend(nulls.into_iter().map(|name| (name, null.clone())));
+    written_out
 }
 
 /// Whether a member is an attribute as the normalized or the concise representation has it, and no
@@ -183,7 +194,6 @@ fn entities(file: Option<&Path>) -> Result<Vec<Value>, Failure> {
 #[cfg(test)]
 mod tests {
     use lanna::schema::shipped;
-    use serde_json::json;
 
     use super::*;
 

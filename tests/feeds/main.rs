@@ -255,14 +255,15 @@ async fn every_feed_of_the_web_is_fetched_from_a_real_server() {
     running.stop().await;
 }
 
+static TWO_GATES: [(&str, &[u8]); 2] = [
+    ("/with", br#"[{"gate": "a", "at": "2026-03-14T09:00:00", "count": 1}]"#),
+    ("/without", br#"[{"gate": "b", "at": "2026-03-14T09:00:00", "count": 2}]"#),
+];
+
 #[actix_web::test]
 async fn a_feed_may_be_asked_by_post_with_a_body_or_without() {
     let folder = tempfile::tempdir().unwrap();
-    let (port, asked) = answering(&[
-        ("/with", br#"[{"gate": "a", "at": "2026-03-14T09:00:00", "count": 1}]"#),
-        ("/without", br#"[{"gate": "b", "at": "2026-03-14T09:00:00", "count": 2}]"#),
-    ])
-    .await;
+    let (port, asked) = answering(&TWO_GATES).await;
     std::fs::create_dir(folder.path().join("feeds")).unwrap();
     for (name, more) in [("with", "body = '{\"area\": \"${CARGO_PKG_NAME}\"}'\n"), ("without", "")]
     {
@@ -532,6 +533,10 @@ async fn every_record_that_was_refused_is_known_after_a_restart_with_its_reason(
         let records = (pushed..pushed + count)
             .map(|n| serde_json::json!({"gate": n, "at": format!("never {n}"), "count": n}));
         let text = serde_json::Value::from_iter(records).to_string();
+        // Who does not run a feed yet keeps nothing of it.
+        while !running.feeds.overview().await[0].runs_here {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let feed = running.feeds.feed("gates").unwrap();
         assert_eq!(feed.push(text.into()).await.unwrap().unwrap().rejected, count);
         pushed += count;

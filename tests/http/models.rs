@@ -287,8 +287,9 @@ async fn in_a_snapshot_holds_what_its_tenant_decided() {
     };
     let humidity = format!("{AIR}relativeHumidity");
     for (id, value) in [(1, 71.0), (2, 0.5)] {
-        let found = there("GET", &format!("/entities/urn:ngsi-ld:AirQualityObserved:{id}"), None);
-        assert_eq!(found.await.json()[&humidity]["value"], value, "{id}");
+        let path = format!("/entities/urn:ngsi-ld:AirQualityObserved:{id}");
+        let found = there("GET", &path, None).await.json();
+        assert_eq!(found[&humidity]["value"], value, "{id}");
     }
     let path = "/entities/urn:ngsi-ld:AirQualityObserved:2";
     for (value, status) in [(48.0, 400), (0.48, 204)] {
