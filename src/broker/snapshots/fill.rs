@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::keep::Kept;
 use crate::broker::entity_maps::{MapQuery, add_warnings};
-use crate::broker::{Broker, Call, Error, elsewhere};
+use crate::broker::federation::Everywhere;
+use crate::broker::{Broker, Call, Error, QueryTexts, elsewhere};
 use crate::federate::{Via, Warning};
 use crate::jsonld::ContextSource;
 use crate::model::{Action, Entity, EntityId, SnapshotId, Stored, TenantId, Timestamp, Write};
@@ -157,6 +158,13 @@ impl Filling<'_> {
         let page = Page { limit: PORTION, ..Page::default() };
         let mut plan = EntityPlan { order: None, page, ..self.broker.plan(call, &texts)? };
         let mut collected = Collected::default();
+        if let Some(found) = self.collect_at_once(call, &texts, &plan, &rendering).await? {
+            let Everywhere { entities, warnings, .. } = found;
+            let any = !entities.is_empty();
+            self.keep(entities.iter().map(|one| shown(one, &rendering, call.now)).collect())
+                .await?;
+            return Ok(Collected { any, warnings });
+        }
         if elsewhere(call, &plan).is_some() {
             let most = self.broker.snapshots.limits.entities;
             let found = self.broker.candidates(call, &texts, &plan, most, None).await?;
@@ -183,6 +191,29 @@ impl Filling<'_> {
                 Some(next) => plan.page.after = Some(next),
                 None => return Ok(collected),
             }
+        }
+    }
+
+    /// All that a query finds here and at sources, if sources are concerned and it is no more than a
+    /// portion: then nobody need be asked twice.
+    async fn collect_at_once(
+        &self,
+        call: &Call,
+        texts: &QueryTexts,
+        plan: &EntityPlan,
+        rendering: &Rendering,
+    ) -> Result<Option<Everywhere>, Error> {
+        let Some(origin) = elsewhere(call, plan) else { return Ok(None) };
+        let asked = self.broker.asked(call, plan, texts, rendering)?;
+        let Some(matched) = self.broker.query_legs(call, origin, &asked, rendering) else {
+            return Ok(None);
+        };
+        let before = Some(self.broker.turned.nothing());
+        let found = self.broker.query_everywhere(call, origin, &asked, &matched, before);
+        match Box::pin(found).await {
+            Ok(found) if !found.more => Ok(Some(found)),
+            Ok(_) | Err(Error::TooManyResults(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

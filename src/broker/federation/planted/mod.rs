@@ -272,7 +272,8 @@ impl Broker {
         Ok(is_done(&heard))
     }
 
-    /// Removes a copy; false if its source does not answer, and it is to be tried again.
+    /// Removes a copy; false if its source does not answer, and it is to be tried again. Who is not
+    /// registered any more is told once: it may never be back.
     async fn remove_copy(
         &self,
         tenant: &TenantId,
@@ -289,7 +290,9 @@ impl Broker {
                 let heard = self.about_copy(tenant, &copy, &source, &draft).await?;
                 let since = copy.leaving.map_or(now, Timestamp::from_bits);
                 let tried = now.micros().saturating_sub(since.micros());
-                if matches!(heard, Heard::Silence(_)) && tried < FAREWELL_MICROS {
+                let registration = &source.registration.id;
+                let is_there = self.federation.register.get(tenant, registration).is_some();
+                if matches!(heard, Heard::Silence(_)) && is_there && tried < FAREWELL_MICROS {
                     let leaving = Some(since.bits());
                     self.note_copy(tenant, &id, Plant { leaving, ..copy }).await?;
                     return Ok(false);
