@@ -365,9 +365,13 @@ mod tests {
             }
         }
         let many: Vec<_> = (0..65).map(|number| (format!("x-{number}"), String::new())).collect();
-        assert!(Target::parse("http://a.example/", &many, &[], None).is_err());
         let long = [("x-a".to_owned(), "b".repeat(5000))];
-        assert!(Target::parse("http://a.example/", &long, &[], None).is_err());
+        for receiver in [&many[..], &long[..]] {
+            let target = Target::parse("http://a.example/", receiver, &[], None);
+            let target = target.expect("the names are legal");
+            assert!(target.bound_receiver_info(64, 4_096).is_err());
+            assert!(target.bound_receiver_info(65, 8_192).is_ok());
+        }
         for (key, value) in
             [("Authorization", "Bearer a.b"), ("fiware-service", "ลำปาง"), ("X-Empty", "")]
         {
