@@ -6,15 +6,18 @@
 //! acknowledged must have been told to every subscription, in the order of the changes.
 //!
 //! Two writers on one MongoDB share the work: each change is told by one of them, and when one is
-//! killed the other tells what it left.
+//! killed, or stopped for longer than its leases last, the other tells what it left.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+#[path = "support/killed.rs"]
+mod killed;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -81,7 +84,13 @@ fn subscription(number: usize, sink: &str) -> Subscription {
     let terms = serde_json::json!({"step": "https://example.org/step"});
     let context = Context::local(&Document::from_json(&terms)).unwrap();
     let query = query::Limits::default();
-    let limits = ReadLimits { query, join_level: 1, join_entities: 1, join_bytes: 1 << 20 };
+    let limits = ReadLimits {
+        query,
+        lookups: query::Lookups::default(),
+        join_level: 1,
+        join_entities: 1,
+        join_bytes: 1 << 20,
+    };
     let document = Document::parse(text.as_bytes(), &ParseLimits::default()).unwrap();
     let setting = Setting {
         id: SubscriptionId::from_trusted(&format!("urn:s:{number}")),
@@ -119,10 +128,8 @@ fn writer() {
             notifier.put(&TenantId::DEFAULT, Arc::new(subscription(number, &sink))).unwrap();
         }
         notifier.start().await.unwrap();
-        let say = |line: String| std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
         let Ok(round) = round.parse::<u64>() else {
             notifier.close().await.unwrap();
-            say("over\n".to_owned());
             return;
         };
         let tasks = (first..first + TASKS).map(|task| {
@@ -132,7 +139,7 @@ fn writer() {
                     let writes = vec![write(task, step)];
                     // What is not acknowledged may be there or not, and be told or not.
                     match store.commit(&TenantId::DEFAULT, writes, Timestamp::now()).await {
-                        Ok(_) => say(format!("done {task} {step}\n")),
+                        Ok(_) => killed::say_done(task, step),
                         Err(error) => eprintln!("step {step} of {task}: {error}"),
                     }
                     // Who shares is to be told everything while it goes on, and not be behind.
@@ -153,14 +160,7 @@ fn start(folder: &Path, round: &str, sink: &str) -> Child {
 }
 
 fn command(folder: &Path, round: &str, sink: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "writer", "--ignored", "--nocapture"])
-        .env(FOLDER, folder)
-        .env(ROUND, round)
-        .env(SINK, sink)
-        .stdout(Stdio::piped());
-    command
+    killed::writer(&[(FOLDER, folder.to_str().unwrap()), (ROUND, round), (SINK, sink)])
 }
 
 /// What was told: by subscription and entity the steps, in the order they came.
@@ -235,28 +235,12 @@ fn serve(stream: TcpStream, told: &Mutex<Told>, flaky: bool) -> std::io::Result<
 }
 
 /// Lets a writer go on for a while, kills it, and adds what was acknowledged.
-fn write_and_kill(folder: &Path, round: u64, sink: &str, done: &mut HashMap<u64, Vec<u64>>) {
-    let mut child = start(folder, &round.to_string(), sink);
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
+fn write_and_kill(folder: &Path, round: u64, sink: &str, done: &mut Done) {
+    let writer = start(folder, &round.to_string(), sink);
     let patience = Duration::from_millis((round * 53) % 400);
-    let mut until = None;
-    let mut line = String::new();
-    loop {
-        line.clear();
-        // The last line may be cut short by the kill; then it says nothing.
-        if lines.read_line(&mut line).unwrap() == 0 {
-            break;
-        }
-        let Some(said) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("done ")) else {
-            continue;
-        };
-        let (task, step) = said.split_once(' ').unwrap();
-        done.entry(task.parse().unwrap()).or_default().push(step.parse().unwrap());
-        if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + patience) {
-            child.kill().unwrap();
-        }
+    for (task, step) in killed::killed_after(writer, patience) {
+        done.entry(task).or_default().push(step);
     }
-    child.wait().unwrap();
 }
 
 /// What was acknowledged: by task the steps.
@@ -300,14 +284,10 @@ fn every_acknowledged_change_is_told_whatever_is_killed() {
         told_all(&told, &done, SUBSCRIPTIONS),
         "some of {acknowledged} acknowledged changes were never told"
     );
-    let mut repeats = 0;
-    for steps in told.values() {
-        // A repeat is told again in its place: what is new comes in order.
-        let mut seen = HashSet::new();
-        let new: Vec<u64> = steps.iter().copied().filter(|step| seen.insert(*step)).collect();
-        assert!(new.is_sorted(), "out of order");
-        repeats += steps.len() - new.len();
-    }
+    // A repeat is told again in its place.
+    assert_in_order(&told);
+    let repeated = |steps: &Vec<u64>| steps.len() - steps.iter().collect::<HashSet<_>>().len();
+    let repeats: usize = told.values().map(repeated).sum();
     println!("{acknowledged} changes, {SUBSCRIPTIONS} subscriptions, {repeats} repeats");
 }
 
@@ -327,12 +307,7 @@ impl Sharer {
         std::thread::spawn(move || {
             // The last line may be cut short by the kill; then it says nothing.
             for line in lines.lines().map_while(Result::ok) {
-                let Some((task, step)) =
-                    line.strip_prefix("done ").and_then(|said| said.split_once(' '))
-                else {
-                    continue;
-                };
-                if let (Ok(task), Ok(step)) = (task.parse(), step.parse()) {
+                if let Some((task, step)) = killed::done(&line) {
                     own.lock().unwrap().entry(task).or_default().push(step);
                 }
             }
@@ -352,6 +327,12 @@ impl Sharer {
         }
     }
 
+    /// Stops it where it is, or lets it go on, by the name of a signal.
+    fn signal(&self, name: &str) {
+        let signal = ["-s", name, &self.child.id().to_string()];
+        assert!(Command::new("kill").args(signal).status().unwrap().success());
+    }
+
     fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -366,6 +347,55 @@ impl Drop for Sharer {
 
 /// How long it takes until work is shared out anew, or taken over: a lease, and a little.
 const SHARED_OUT: Duration = Duration::from_secs(15);
+
+/// What is new came in its order, whatever was told twice.
+fn assert_in_order(told: &Told) {
+    for (key, steps) in told {
+        let mut seen = HashSet::new();
+        let new: Vec<u64> = steps.iter().copied().filter(|step| seen.insert(*step)).collect();
+        assert!(new.is_sorted(), "out of order: {key:?}");
+    }
+}
+
+/// Waits until everything was told that was acknowledged to some writers by now.
+fn wait_until_all_is_told(sink: &Sink, writers: [&Sharer; 2]) -> Duration {
+    let begun = Instant::now();
+    let mut done = Done::new();
+    writers.iter().for_each(|writer| done.extend(writer.done.lock().unwrap().clone()));
+    while !told_all(&sink.told.lock().unwrap(), &done, SHARED_SUBSCRIPTIONS) {
+        assert!(begun.elapsed() < 20 * SHARED_OUT, "some of it is told by nobody");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    begun.elapsed()
+}
+
+#[test]
+fn a_broker_that_was_stopped_for_long_spoils_nothing_when_it_goes_on() {
+    let url = std::env::var("TEST_MONGODB").unwrap();
+    let database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+    let sink = Sink::open(false);
+    let mut one = Sharer::start(&url, &database, 1, &sink.address);
+    let mut two = Sharer::start(&url, &database, 2, &sink.address);
+    one.go_on(50);
+    two.go_on(50);
+    std::thread::sleep(SHARED_OUT);
+    for stopped in [&one, &two] {
+        let other = if std::ptr::eq(stopped, &one) { &two } else { &one };
+        stopped.signal("STOP");
+        other.go_on(100);
+        let taken_over = wait_until_all_is_told(&sink, [&one, &two]);
+        println!("taken over within {:.1} s", taken_over.as_secs_f64());
+        stopped.signal("CONT");
+        stopped.go_on(50);
+        other.go_on(50);
+        wait_until_all_is_told(&sink, [&one, &two]);
+    }
+    one.kill();
+    two.go_on(50);
+    wait_until_all_is_told(&sink, [&one, &two]);
+    two.kill();
+    assert_in_order(&sink.told.lock().unwrap());
+}
 
 #[test]
 fn brokers_that_share_a_database_tell_each_change_once_and_take_over_from_the_dead() {
@@ -394,21 +424,10 @@ fn brokers_that_share_a_database_tell_each_change_once_and_take_over_from_the_de
     }
     assert!(new > 0);
     one.kill();
-    let begun = Instant::now();
     two.go_on(50);
     // Whoever is left tells what the other was to tell, of both their changes.
-    let mut left = one.done.lock().unwrap().clone();
-    left.extend(two.done.lock().unwrap().clone());
-    while !told_all(&sink.told.lock().unwrap(), &left, SHARED_SUBSCRIPTIONS) {
-        assert!(begun.elapsed() < 20 * SHARED_OUT, "nobody took over");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    println!("taken over within {:.1} s", begun.elapsed().as_secs_f64());
+    let taken_over = wait_until_all_is_told(&sink, [&one, &two]);
+    println!("taken over within {:.1} s", taken_over.as_secs_f64());
     two.kill();
-    let told = sink.told.lock().unwrap();
-    for (key, steps) in told.iter() {
-        let mut seen = HashSet::new();
-        let new: Vec<u64> = steps.iter().copied().filter(|step| seen.insert(*step)).collect();
-        assert!(new.is_sorted(), "out of order: {key:?}");
-    }
+    assert_in_order(&sink.told.lock().unwrap());
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::subscriptions::check_expiry;
+use super::making::Making;
+use super::subscriptions::{Edit, check_expiry};
 use super::{About, Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::SubscriptionId;
@@ -47,21 +48,25 @@ impl Broker {
         (subscription.context, subscription.context_address) =
             all.context_of_notifications(&call.tenant, wanted, &call.context, call.now).await?;
         subscription.snapshot = all.snapshot(&call.tenant).await?;
+        subscription.since = all.since().await?;
         let id = subscription.id.clone();
-        let records = all.records(&call.tenant, about);
         if let Some(via) = via.filter(|_| about == About::Entities) {
             // On record before anybody can plant a copy.
-            if records.get(id.as_str()).await?.is_none() {
+            if all.records(&call.tenant, about).get(id.as_str()).await?.is_none() {
                 self.note_way(&call.tenant, &id, via).await?;
             }
         }
-        if !records.add(id.as_str(), &subscription.record()).await? {
+        let making = Making::of(all, &call.tenant, &id);
+        if !all.edit(&call.tenant, about, &id, Edit::Add(&subscription), call.now).await? {
+            making.done();
             return Err(Error::AlreadyExists(format!("there is a subscription {id} already")));
         }
         if let Err(error) = all.notifier.put(&call.tenant, Arc::new(subscription)) {
-            records.take(id.as_str()).await?;
+            all.edit(&call.tenant, about, &id, Edit::Take, call.now).await?;
             return Err(error.into());
         }
+        making.done();
+        all.notifier.settle().await;
         Ok(id)
     }
 }

@@ -1,6 +1,7 @@
 //! Delete Subscription (5.8.5), Delete Context Source Registration Subscription (5.11.6).
 
-use super::subscriptions::no_subscription;
+use super::making::Making;
+use super::subscriptions::{Edit, no_subscription};
 use super::{About, Broker, Call, Error};
 use crate::model::SubscriptionId;
 
@@ -14,16 +15,20 @@ impl Broker {
         id: &SubscriptionId,
     ) -> Result<(), Error> {
         let all = self.subscriptions();
-        let _updating = all.updating.lock().await;
-        if !all.records(&call.tenant, about).take(id.as_str()).await? {
+        let updating = all.updating.lock().await;
+        let context = all.notifier.context_of(&call.tenant, id);
+        let making = Making::of(all, &call.tenant, id);
+        if !all.edit(&call.tenant, about, id, Edit::Take, call.now).await? {
             return Err(no_subscription(id));
         }
-        let context = all.notifier.context_of(&call.tenant, id);
         all.notifier.remove(&call.tenant, id).await?;
+        making.done();
         self.hub.end(&call.tenant, id);
         if let Some(context) = context {
             all.forget_context(&call.tenant, &context).await;
         }
+        drop(updating);
+        all.notifier.settle().await;
         Ok(())
     }
 }

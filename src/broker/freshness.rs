@@ -33,9 +33,10 @@ pub(super) fn keep_fresh(
     tokio::spawn(async move {
         while let Some(change) = changes.recv().await {
             let Some(store) = store.upgrade() else { return };
-            if let Some(about) = About::of_shelf(&change.shelf) {
+            if About::of_shelf(&change.shelf).is_some() {
+                // The log has it, in its place among all changes.
                 let Some(subscriptions) = subscriptions.upgrade() else { return };
-                refresh_subscription(&subscriptions, about, &change).await;
+                subscriptions.notifier.look();
             } else if change.shelf == REGISTRATIONS {
                 let Some(registry) = registry.upgrade() else { return };
                 refresh_registration(&registry, &change).await;
@@ -51,14 +52,6 @@ async fn refresh_registration(registry: &Registry, change: &RecordChange) {
     if let Err(error) = registry.refresh(tenant, &change.key).await {
         let id = &change.key;
         tracing::warn!(id, %error, "a registration that another broker changed cannot be served");
-    }
-}
-
-async fn refresh_subscription(subscriptions: &Subscriptions, about: About, change: &RecordChange) {
-    let Some(tenant) = &change.tenant else { return };
-    if let Err(error) = subscriptions.refresh(tenant, about, &change.key).await {
-        let id = &change.key;
-        tracing::warn!(id, %error, "a subscription that another broker changed cannot be served");
     }
 }
 

@@ -18,7 +18,9 @@ impl Broker {
         if self.notifier().overview_of(tenant, id).is_none() {
             return Err(Error::NotFound(format!("there is no subscription {id}")));
         }
-        Ok(self.hub().listen(tenant, id, after)?)
+        // Whatever is matched from now on is told after this.
+        let from = self.notifier().tells(tenant, id).then(|| self.notifier().reach());
+        Ok(self.hub().listen(tenant, id, after, from)?)
     }
 
     /// Whether what happens has to be read in the log by who listens to a subscription: another

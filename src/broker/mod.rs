@@ -19,6 +19,7 @@ mod freshness;
 mod history_rules;
 mod house;
 mod listen;
+mod making;
 mod merge_entity;
 mod models;
 mod open;

@@ -55,13 +55,14 @@ impl Broker {
             &limits,
             query_limits(&limits),
         );
-        let subscriptions = Arc::new(subscriptions);
         let guard = Guard::new(&config.egress);
         let registry = Registry::new(store.clone(), guard, &limits, query_limits(&limits));
         let registry = Arc::new(registry);
         keep_fresh(&store, &contexts, &models, &subscriptions, &registry);
         let sources = registry.load().await?;
         registry.keep_expiring();
+        let keeper = Arc::downgrade(&subscriptions);
+        subscriptions.notifier.mark(keeper).await?;
         let count = subscriptions.load(Timestamp::now()).await?;
         subscriptions.notifier.start().await?;
         if count > 0 {

@@ -1,19 +1,23 @@
 //! What the operations on subscriptions share: how they are kept, read and made known.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
+use super::making::InTheMaking;
 use super::snapshots::snapshot_in;
 use super::{Broker, Error};
 use crate::config::Limits;
 use crate::jsonld::{Context, ContextSource, Contexts};
-use crate::model::{SubscriptionId, TenantId, Timestamp};
-use crate::query;
+use crate::model::{Change, EntityId, Outcome, SubscriptionId, TenantId, Timestamp};
+use crate::query::{self, Lookups};
 use crate::represent::subscription::{
     DeliveryReport, Draft, ReadLimits, Setting, Subscription, SubscriptionError, SubscriptionRecord,
 };
-use crate::store::{Records, Shelf, Store, StoreError};
-use crate::subscribe::Notifier;
+use crate::store::{Note, RecordEdit, Records, Shelf, Store, StoreError, Topic};
+use crate::subscribe::{Keeper, Notifier};
 
 /// A subscription and what came of its notifications.
 #[derive(Debug, Clone)]
@@ -74,12 +78,25 @@ impl About {
     }
 }
 
+/// What is to become of what is kept of a subscription.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Edit<'s> {
+    Add(&'s Subscription),
+    Replace(&'s Subscription),
+    Take,
+}
+
+/// How long whoever hears of another broker's subscription waits for its context.
+const CONTEXT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The subscriptions that are kept, and who tells them.
 pub struct Subscriptions {
+    me: Weak<Self>,
     pub(super) store: Arc<dyn Store>,
     pub(super) contexts: Arc<Contexts>,
     pub(super) notifier: Notifier,
     pub(super) limits: ReadLimits,
+    pub(super) making: InTheMaking,
     /// Held while a subscription is changed.
     pub(super) updating: tokio::sync::Mutex<()>,
 }
@@ -92,11 +109,19 @@ impl Subscriptions {
         notifier: Notifier,
         limits: &Limits,
         query: query::Limits,
-    ) -> Self {
-        let Limits { join_level, join_entities, join_bytes, .. } = *limits;
-        let join_bytes = join_bytes.bytes();
-        let limits = ReadLimits { query, join_level, join_entities, join_bytes };
-        Self { store, contexts, notifier, limits, updating: tokio::sync::Mutex::default() }
+    ) -> Arc<Self> {
+        let Limits { join_level, join_entities, join_bytes, query_links, .. } = *limits;
+        let (join_bytes, lookups) = (join_bytes.bytes(), Lookups(query_links));
+        let limits = ReadLimits { query, lookups, join_level, join_entities, join_bytes };
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            store,
+            contexts,
+            notifier,
+            limits,
+            making: InTheMaking::default(),
+            updating: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(super) fn records(
@@ -237,36 +262,143 @@ impl Subscriptions {
         Ok(self.notifier.put(tenant, Arc::new(subscription))?)
     }
 
-    /// Brings the notifier up to what is kept, after another broker changed a subscription.
-    pub(super) async fn refresh(
+    /// Where the log of events stands, if several brokers may share the store: what comes later comes
+    /// after a subscription that is made now.
+    pub(super) async fn since(&self) -> Result<Option<u64>, StoreError> {
+        Ok(match self.notifier.is_shared() {
+            true => Some(self.store.latest_event().await?),
+            false => None,
+        })
+    }
+
+    /// Changes what is kept of a subscription; false if it is not as the edit wants it. Where several
+    /// brokers share the store the log tells the others of it, in its place among all changes.
+    pub(super) async fn edit(
         &self,
         tenant: &TenantId,
         about: About,
-        id: &str,
+        id: &SubscriptionId,
+        edit: Edit<'_>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if !self.notifier.is_shared() {
+            let records = self.records(tenant, about);
+            return Ok(match edit {
+                Edit::Add(one) => records.add(id.as_str(), &one.record()).await?,
+                Edit::Replace(one) => {
+                    records.put(id.as_str(), &one.record()).await?;
+                    true
+                }
+                Edit::Take => records.take(id.as_str()).await?,
+            });
+        }
+        let json = |one: &Subscription| {
+            let json = serde_json::to_value(one.record());
+            json.map_err(|error| Error::Internal(error.to_string()))
+        };
+        let edit = match edit {
+            Edit::Add(one) => RecordEdit::Add(json(one)?),
+            Edit::Replace(one) => RecordEdit::Replace(json(one)?),
+            Edit::Take => RecordEdit::Take,
+        };
+        let change = Change {
+            id: EntityId::from_trusted(id.as_str()),
+            at: now,
+            before: None,
+            after: None,
+            outcome: Outcome::default(),
+        };
+        let note = Note { topic: Topic::Subscription, change };
+        let shelf = Shelf::of(tenant, about.shelf());
+        Ok(self.store.note_record(&shelf, id.as_str(), edit, note).await?)
+    }
+
+    /// Brings the notifier up to what is kept of a subscription, after it was changed somewhere.
+    pub(super) async fn refresh(
+        &self,
+        tenant: &TenantId,
+        id: &SubscriptionId,
     ) -> Result<(), Error> {
-        let id = SubscriptionId::from_trusted(id);
-        // What is read must not be put in place of what is changed meanwhile.
-        let _updating = self.updating.lock().await;
-        let known = self.notifier.version(tenant, &id).map(Timestamp::bits);
-        match self.records(tenant, about).get(id.as_str()).await {
-            // It was this broker that changed it.
-            Ok(Some(record)) if known == Some(record.modified_at) => {}
-            Ok(Some(record)) => {
-                let subscription = self.told(tenant, about, &record, Timestamp::now()).await?;
-                self.notifier.put(tenant, Arc::new(subscription))?;
+        // Whoever changes it here is quicker.
+        self.making.over(tenant, id).await;
+        let known = self.notifier.version(tenant, id).map(Timestamp::bits);
+        for about in About::ALL {
+            match self.records(tenant, about).get(id.as_str()).await {
+                Ok(None) | Err(StoreError::UnknownTenant(_)) => {}
+                // It was this broker that changed it.
+                Ok(Some(record)) if known == Some(record.modified_at) => return Ok(()),
+                Ok(Some(record)) => return self.take_over(tenant, about, &record).await,
+                Err(error) => return Err(error.into()),
             }
-            Ok(None) | Err(StoreError::UnknownTenant(_)) => {
-                self.notifier.remove(tenant, &id).await?;
-            }
-            Err(error) => return Err(error.into()),
+        }
+        Ok(self.notifier.remove(tenant, id).await?)
+    }
+
+    /// Takes a subscription as others made it. Nobody waits long for its context: until it is there,
+    /// names are written in full.
+    async fn take_over(
+        &self,
+        tenant: &TenantId,
+        about: About,
+        record: &SubscriptionRecord,
+    ) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let context = self.notifying_context(tenant, &record.context, now);
+        let found = tokio::time::timeout(CONTEXT_PATIENCE, context).await;
+        let is_late = found.is_err();
+        let context = found.unwrap_or_else(|_| Context::core());
+        let snapshot = self.snapshot(tenant).await?;
+        self.load_one(tenant, about, record, context, snapshot.clone())?;
+        if let Some(all) = self.me.upgrade().filter(|_| is_late) {
+            let (tenant, record) = (tenant.clone(), record.clone());
+            tokio::spawn(async move {
+                let context = all.notifying_context(&tenant, &record.context, now).await;
+                let id = SubscriptionId::from_trusted(&record.id);
+                let known = all.notifier.version(&tenant, &id).map(Timestamp::bits);
+                if known == Some(record.modified_at) {
+                    // It was taken just now, so it is taken.
+                    let _ = all.load_one(&tenant, about, &record, context, snapshot);
+                }
+            });
         }
         Ok(())
     }
 }
 
+impl Keeper for Subscriptions {
+    fn renew<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        id: &'a SubscriptionId,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            match self.refresh(tenant, id).await {
+                Err(Error::Store(error)) if !matches!(error, StoreError::BadRecord { .. }) => {
+                    Err(error)
+                }
+                Err(error) => {
+                    // To wait for it would be in vain.
+                    tracing::error!(%tenant, %id, %error, "a subscription is not served");
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            }
+        })
+    }
+
+    fn renew_all(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            for (tenant, id) in self.notifier.known() {
+                self.renew(&tenant, &id).await?;
+            }
+            self.load(Timestamp::now()).await.map(drop)
+        })
+    }
+}
+
 impl Broker {
     /// The subscriptions.
-    pub(super) fn subscriptions(&self) -> &Subscriptions {
+    pub(super) fn subscriptions(&self) -> &Arc<Subscriptions> {
         &self.subscriptions
     }
 }
@@ -296,8 +428,6 @@ impl From<SubscriptionError> for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::future::join_all;
     use serde_json::{Value, json};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::subscriptions::check_expiry;
+use super::making::Making;
+use super::subscriptions::{Edit, check_expiry, no_subscription};
 use super::{About, Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::SubscriptionId;
@@ -26,9 +27,14 @@ impl Broker {
         check_expiry(fragment.expires_at()?, call.now)?;
         // One update at a time, so that none is lost between reading and writing.
         let all = self.subscriptions();
-        let _updating = all.updating.lock().await;
+        let updating = all.updating.lock().await;
         let record = all.record(&call.tenant, about, id).await?;
         let before = all.told(&call.tenant, about, &record, call.now).await?;
+        // What it asked for before it may go on asking for, whatever the limits are now.
+        let limits = match fragment.asks_for_more() {
+            true => all.limits,
+            false => all.limits.of_kept(),
+        };
         let wanted = fragment.jsonld_context().map(str::to_owned);
         let forgets = fragment.forgets_jsonld_context();
         let mut draft = before.draft().clone();
@@ -40,7 +46,8 @@ impl Broker {
             created_at: before.created_at,
             modified_at: call.now,
         };
-        let mut after = about.read(&draft, setting, &all.limits)?;
+        let mut after = about.read(&draft, setting, &limits)?;
+        after.since = before.since;
         after.snapshot.clone_from(&before.snapshot);
         all.notifier.check(&call.tenant, &after)?;
         if after.notification.endpoint.uri != before.notification.endpoint.uri {
@@ -51,9 +58,15 @@ impl Broker {
                 .context_of_notifications(&call.tenant, wanted.as_deref(), &call.context, call.now)
                 .await?;
         }
-        all.records(&call.tenant, about).put(id.as_str(), &after.record()).await?;
+        let making = Making::of(all, &call.tenant, id);
+        if !all.edit(&call.tenant, about, id, Edit::Replace(&after), call.now).await? {
+            return Err(no_subscription(id));
+        }
         all.notifier.put(&call.tenant, Arc::new(after))?;
+        making.done();
         all.forget_context(&call.tenant, &before.context_address).await;
+        drop(updating);
+        all.notifier.settle().await;
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ settings! {
         /// The longest pause between two attempts.
         retry_last: Duration = Duration::from_secs(60),
         /// How many changes of different entities go into one notification when a receiver takes
-        /// less than there is; 1 means never more than one.
+        /// less than there is, so that more than half as many wait; 1 means never more than one.
         combine: usize = 64,
         /// How much memory changes that wait for receivers may fill; more is read again from disk
         /// when its turn comes.

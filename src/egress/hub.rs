@@ -33,8 +33,9 @@ pub struct Hub {
 
 type Rings = HashMap<TenantId, HashMap<SubscriptionId, Ring>>;
 
-/// What was told: its place in the order of changes, and the notification.
-pub type Told = (u64, Bytes);
+/// What was told: its place in the order of changes, if it has one there, and the notification. An
+/// empty one says that some were not told here, and are to be looked for in the log.
+pub type Told = (Option<u64>, Bytes);
 
 /// How often something happened.
 #[derive(Debug, Default)]
@@ -55,7 +56,7 @@ struct Seats {
 struct Ring {
     told: VecDeque<Told>,
     bytes: usize,
-    /// Everything after this place is in the ring, once something was told.
+    /// Everything that was told after this place is in the ring.
     after: Option<u64>,
     listeners: Vec<Ear>,
     /// When it was last listened to.
@@ -138,7 +139,13 @@ impl Hub {
     }
 
     /// Tells those who listen to a subscription. Never waits.
-    pub fn tell(&self, tenant: &TenantId, subscription: &SubscriptionId, place: u64, body: &Bytes) {
+    pub fn tell(
+        &self,
+        tenant: &TenantId,
+        subscription: &SubscriptionId,
+        place: Option<u64>,
+        body: &Bytes,
+    ) {
         let mut rings = self.rings.lock();
         let ring = rings.get_mut(tenant).and_then(|own| own.get_mut(subscription));
         let Some(ring) = ring else { return };
@@ -150,13 +157,30 @@ impl Hub {
         self.counts.left.fetch_add(before - ring.listeners.len(), Ordering::Relaxed);
     }
 
+    /// Something is not told here that belongs between what was and what will be: those who listen
+    /// hear that, and who comes back for it has to look elsewhere.
+    pub fn skip(&self, tenant: &TenantId, subscription: &SubscriptionId) {
+        if self.followed.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut rings = self.rings.lock();
+        let ring = rings.get_mut(tenant).and_then(|own| own.get_mut(subscription));
+        if let Some(ring) = ring {
+            ring.told.clear();
+            (ring.bytes, ring.after) = (0, None);
+            let most = self.settings.queue_bytes.bytes();
+            ring.listeners.retain(|ear| ear.tell((None, Bytes::new()), most));
+        }
+    }
+
     /// Listens to a subscription from now on; `after` is the place of the last notification that
-    /// was heard before.
+    /// was heard before. Whatever is after the place `from` will be told here, if that is known.
     pub fn listen(
         self: &Arc<Self>,
         tenant: &TenantId,
         subscription: &SubscriptionId,
         after: Option<u64>,
+        from: Option<u64>,
     ) -> Result<Listener, NoRoom> {
         let seat = self.sit(tenant, subscription)?;
         let (ear, told) = mpsc::channel(self.settings.queue.max(1));
@@ -168,7 +192,7 @@ impl Hub {
         let ring = rings.entry(tenant.clone()).or_default().entry(subscription.clone());
         let ring = ring.or_insert_with(|| {
             self.followed.fetch_add(1, Ordering::Release);
-            Ring::new()
+            Ring::new(from)
         });
         ring.listeners.push(Ear { told: ear, waiting: Arc::clone(&waiting) });
         let missed = after.map_or(Missed::Unasked, |after| ring.since(after));
@@ -261,32 +285,30 @@ impl Hub {
 }
 
 impl Ring {
-    fn new() -> Self {
-        Self {
-            told: VecDeque::new(),
-            bytes: 0,
-            after: None,
-            listeners: Vec::new(),
-            used: Instant::now(),
-        }
+    fn new(after: Option<u64>) -> Self {
+        Self { told: VecDeque::new(), bytes: 0, after, listeners: Vec::new(), used: Instant::now() }
     }
 
     fn keep(&mut self, told: Told, settings: &config::Stream) {
         self.bytes += told.1.len();
-        self.after.get_or_insert(told.0);
+        self.after = self.after.or(told.0);
         self.told.push_back(told);
         while self.told.len() > settings.keep || self.bytes > settings.keep_bytes.bytes() {
             let Some((place, body)) = self.told.pop_front() else { break };
             self.bytes -= body.len();
-            self.after = Some(place);
+            // What has no place followed the last one that had.
+            self.after = place.or(self.after.map(|after| after + 1));
         }
     }
 
-    /// What was told after a place.
+    /// What was told after a place, in the order in which it was; what has no place belongs to the
+    /// one before.
     fn since(&self, after: u64) -> Missed {
         match self.after {
             Some(known) if known <= after => {
-                let newer = self.told.iter().filter(|(place, _)| *place > after);
+                let heard = |told: &Told| told.0.is_some_and(|place| place <= after);
+                let count = self.told.iter().rposition(heard).map_or(0, |last| last + 1);
+                let newer = self.told.iter().skip(count);
                 Missed::All(newer.cloned().collect())
             }
             _ => Missed::Unknown,
@@ -371,18 +393,18 @@ mod tests {
     }
 
     fn tell(hub: &Hub, name: &str, place: u64) {
-        hub.tell(&tenant("a"), &id(name), place, &Bytes::from(format!("{name}{place}")));
+        hub.tell(&tenant("a"), &id(name), Some(place), &Bytes::from(format!("{name}{place}")));
     }
 
     fn heard(listener: &mut Listener) -> Vec<u64> {
         std::iter::from_fn(|| listener.next().now_or_never().flatten())
-            .map(|(place, _)| place)
+            .filter_map(|(place, _)| place)
             .collect()
     }
 
     fn places(missed: &Missed) -> Option<Vec<u64>> {
         match missed {
-            Missed::All(told) => Some(told.iter().map(|(place, _)| *place).collect()),
+            Missed::All(told) => Some(told.iter().map(|(place, _)| place.unwrap_or(0)).collect()),
             _ => None,
         }
     }
@@ -391,8 +413,8 @@ mod tests {
     fn a_listener_hears_what_is_told_from_now_on() {
         let hub = hub(|_| {});
         assert!(!hub.wants(&tenant("a"), &id("s")));
-        let mut one = hub.listen(&tenant("a"), &id("s"), None).expect("room");
-        let mut other = hub.listen(&tenant("a"), &id("t"), None).expect("room");
+        let mut one = hub.listen(&tenant("a"), &id("s"), None, None).expect("room");
+        let mut other = hub.listen(&tenant("a"), &id("t"), None, None).expect("room");
         assert!(hub.wants(&tenant("a"), &id("s")));
         assert!(!hub.wants(&tenant("b"), &id("s")), "another tenant's is another");
         tell(&hub, "s", 1);
@@ -405,7 +427,7 @@ mod tests {
     #[test]
     fn who_comes_back_hears_what_it_missed() {
         let hub = hub(|settings| settings.keep = 3);
-        let first = hub.listen(&tenant("a"), &id("s"), Some(0)).expect("room");
+        let first = hub.listen(&tenant("a"), &id("s"), Some(0), None).expect("room");
         assert_eq!(first.missed, Missed::Unknown, "nothing was told yet");
         tell(&hub, "s", 5);
         drop(first);
@@ -413,8 +435,9 @@ mod tests {
         for place in [6, 8, 9] {
             tell(&hub, "s", place);
         }
-        let back =
-            |after| hub.listen(&tenant("a"), &id("s"), Some(after)).expect("room").missed.clone();
+        let back = |after| {
+            hub.listen(&tenant("a"), &id("s"), Some(after), None).expect("room").missed.clone()
+        };
         assert_eq!(places(&back(5)), Some(vec![6, 8, 9]));
         assert_eq!(places(&back(8)), Some(vec![9]));
         assert_eq!(places(&back(9)), Some(vec![]));
@@ -425,9 +448,36 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_place_is_heard_again_by_who_comes_back() {
+        let hub = hub(|settings| settings.keep = 4);
+        let listen = |after, from| {
+            hub.listen(&tenant("a"), &id("s"), after, from).expect("room").missed.clone()
+        };
+        let other = || hub.tell(&tenant("a"), &id("s"), None, &Bytes::from("other"));
+        assert_eq!(listen(None, Some(3)), Missed::Unasked);
+        other();
+        assert_eq!(places(&listen(Some(3), None)), Some(vec![0]), "whatever comes is told here");
+        tell(&hub, "s", 5);
+        other();
+        other();
+        assert_eq!(places(&listen(Some(3), None)), Some(vec![0, 5, 0, 0]));
+        assert_eq!(places(&listen(Some(5), None)), Some(vec![0, 0]));
+        tell(&hub, "s", 7);
+        assert_eq!(listen(Some(3), None), Missed::Unknown, "the first had to make room");
+        assert_eq!(places(&listen(Some(4), None)), Some(vec![5, 0, 0, 7]));
+        let mut there = hub.listen(&tenant("a"), &id("s"), None, None).expect("room");
+        hub.skip(&tenant("a"), &id("s"));
+        assert_eq!(there.next().now_or_never(), Some(Some((None, Bytes::new()))));
+        assert_eq!(listen(Some(7), None), Missed::Unknown, "something lies between");
+        tell(&hub, "s", 9);
+        assert_eq!(listen(Some(8), None), Missed::Unknown);
+        assert_eq!(places(&listen(Some(9), None)), Some(vec![]));
+    }
+
+    #[test]
     fn what_is_kept_ends_some_time_after_the_last_listener() {
         let hub = hub(|settings| settings.keep_time = std::time::Duration::ZERO);
-        drop(hub.listen(&tenant("a"), &id("s"), None).expect("room"));
+        drop(hub.listen(&tenant("a"), &id("s"), None, None).expect("room"));
         assert!(!hub.wants(&tenant("a"), &id("s")));
         assert!(hub.rings.lock().is_empty());
     }
@@ -438,18 +488,18 @@ mod tests {
             settings.queue = 4;
             settings.queue_bytes = ByteSize(20);
         });
-        let mut slow = hub.listen(&tenant("a"), &id("s"), None).expect("room");
-        let mut quick = hub.listen(&tenant("a"), &id("s"), None).expect("room");
+        let mut slow = hub.listen(&tenant("a"), &id("s"), None, None).expect("room");
+        let mut quick = hub.listen(&tenant("a"), &id("s"), None, None).expect("room");
         for place in 1..=10 {
             tell(&hub, "s", place);
             assert_eq!(heard(&mut quick), [place]);
         }
         assert_eq!(heard(&mut slow), [1, 2, 3, 4]);
         assert_eq!(slow.next().now_or_never(), Some(None), "and then its stream ends");
-        let mut large = hub.listen(&tenant("a"), &id("s"), None).expect("room");
+        let mut large = hub.listen(&tenant("a"), &id("s"), None, None).expect("room");
         let body = Bytes::from(vec![b'x'; 30]);
-        hub.tell(&tenant("a"), &id("s"), 11, &body);
-        hub.tell(&tenant("a"), &id("s"), 12, &body);
+        hub.tell(&tenant("a"), &id("s"), Some(11), &body);
+        hub.tell(&tenant("a"), &id("s"), Some(12), &body);
         assert_eq!(heard(&mut large), [11], "one is always taken");
         let mut metrics = String::new();
         hub.metrics(&mut metrics);
@@ -463,7 +513,7 @@ mod tests {
             settings.listeners = 3;
             settings.listeners_per_tenant = 2;
         });
-        let listen = |of: &str| hub.listen(&tenant(of), &id("s"), None);
+        let listen = |of: &str| hub.listen(&tenant(of), &id("s"), None, None);
         let (one, _two) = (listen("a").expect("room"), listen("a").expect("room"));
         assert_eq!(listen("a").expect_err("full"), NoRoom::Tenant(2));
         let _three = listen("b").expect("room");
@@ -475,7 +525,7 @@ mod tests {
     #[test]
     fn listeners_are_let_go_with_their_subscription() {
         let hub = hub(|_| {});
-        let mut listener = hub.listen(&tenant("a"), &id("s"), None).expect("room");
+        let mut listener = hub.listen(&tenant("a"), &id("s"), None, None).expect("room");
         tell(&hub, "s", 1);
         hub.end(&tenant("a"), &id("s"));
         assert_eq!(heard(&mut listener), [1]);

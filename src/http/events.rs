@@ -85,6 +85,8 @@ struct Feed {
     ready: VecDeque<Bytes>,
     /// What was missed after this place is still to be read from the log.
     resume: Option<u64>,
+    /// It was away while things may have been told that are in no log.
+    was_away: bool,
     /// Up to here it was read from the log, and may come once more as news.
     resumed: Option<u64>,
     /// The last place that was told, or was there before.
@@ -113,6 +115,7 @@ impl Feed {
             state,
             ready,
             resume: None,
+            was_away: false,
             resumed: None,
             last,
             look,
@@ -121,7 +124,10 @@ impl Feed {
         match missed {
             Missed::Unasked => {}
             Missed::All(told) if feed.is_told_of_changes() => feed.tell(told),
-            Missed::All(_) | Missed::Unknown => feed.resume = after,
+            Missed::All(_) | Missed::Unknown => {
+                feed.resume = after;
+                feed.was_away = true;
+            }
         }
         feed
     }
@@ -184,11 +190,12 @@ impl Feed {
         let (tenant, subscription) = self.listener.subscription();
         match self.broker.missed(tenant, subscription, after, PAGE).await {
             Ok(missed) => {
-                if missed.gap {
+                let was_away = std::mem::take(&mut self.was_away);
+                if missed.gap || (was_away && self.broker.hears_sources(tenant, subscription)) {
                     self.ready.push_back(gap(after));
                 }
                 self.resumed = missed.told.last().map(|(place, _)| *place).or(self.resumed);
-                self.tell(missed.told);
+                self.tell(missed.told.into_iter().map(|(place, body)| (Some(place), body)));
                 self.resume = missed.next;
             }
             Err(error) => {
@@ -198,13 +205,18 @@ impl Feed {
         }
     }
 
-    fn tell(&mut self, told: Vec<Told>) {
+    fn tell(&mut self, told: impl IntoIterator<Item = Told>) {
         for (place, body) in told {
-            self.last = self.last.max(place);
             let mut bytes = Vec::with_capacity(body.len() + 40);
-            event(&mut bytes, place, &body);
+            self.write(&mut bytes, place, &body);
             self.ready.push_back(bytes.into());
         }
+    }
+
+    /// What has no place among the changes is known by the one before it.
+    fn write(&mut self, out: &mut Vec<u8>, place: Option<u64>, body: &[u8]) {
+        self.last = self.last.max(place.unwrap_or(0));
+        event(out, place.unwrap_or(self.last), body);
     }
 
     /// Sends a notification, and those that wait behind it, in one piece.
@@ -212,13 +224,17 @@ impl Feed {
         let mut bytes = Vec::with_capacity(first.1.len() + 40);
         let mut next = Some(first);
         while let Some((place, body)) = next {
-            match self.resumed {
+            if body.is_empty() {
+                // What comes next is told after what the log has.
+                self.resume = Some(self.last);
+                break;
+            }
+            match (place, self.resumed) {
                 // Told already, as something that was missed.
-                Some(resumed) if place <= resumed => {}
+                (Some(place), Some(resumed)) if place <= resumed => {}
                 _ => {
-                    event(&mut bytes, place, &body);
-                    self.resumed = None;
-                    self.last = self.last.max(place);
+                    self.write(&mut bytes, place, &body);
+                    self.resumed = self.resumed.filter(|_| place.is_none());
                 }
             }
             next = match bytes.len() < TOGETHER {

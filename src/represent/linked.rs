@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::write::{JoinForm, Rendering};
 use crate::model::{AttrName, EntityId, Stored, Timestamp};
-use crate::query::{Lookup, Projection, View};
+use crate::query::{Projection, View};
 
 /// Linked entities that were found for an answer.
 #[derive(Debug, Default)]
@@ -42,12 +42,6 @@ impl Linked {
         projection: &'a Projection,
     ) -> impl Iterator<Item = (&'a Stored, View<'a>)> {
         self.flat.iter().map(|(stored, route)| (stored.as_ref(), view_along(projection, route)))
-    }
-}
-
-impl Lookup for Linked {
-    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>> {
-        self.entities.get(id).cloned()
     }
 }
 

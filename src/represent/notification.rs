@@ -63,14 +63,6 @@ impl<'a> Notice<'a> {
         Links::new(&self.subscription.notification.rendering, &entities, self.notified_at)
     }
 
-    /// Where to begin to fetch the entities that `q` follows links to, from what an entity is, or
-    /// was if it is gone. None if it follows none.
-    pub fn lookups(&self, told: &Told) -> Option<Links<'a>> {
-        let rendering = self.subscription.lookup.as_ref()?;
-        let entity = told.after.clone().or_else(|| told.before.clone())?;
-        Some(Links::new(rendering, &[entity], self.notified_at))
-    }
-
     /// Writes the notification. None if there is nothing to tell, since the Subscription shows
     /// nothing of the entities.
     pub fn write(&self, told: &[Told], linked: &Linked) -> Option<Notification> {

@@ -45,6 +45,8 @@ pub enum Topic {
     Entity,
     /// A change of a registration, whose records the entities of the change hold.
     Registration,
+    /// A change of the subscription whose id the change names; the record says what it is now.
+    Subscription,
 }
 
 /// What is kept as an event with the change of a record; see

@@ -39,6 +39,9 @@ const OWN: [&str; 15] = [
     "source-reports",
 ];
 
+/// What records say of the log of events of the store they lie in, which another store has not.
+const PLACE_IN_LOG: &str = "since";
+
 /// Where a copy is on record in the store it goes to.
 const PROGRESS: Shelf = Shelf::shared("migration");
 
@@ -233,7 +236,10 @@ async fn copy_history(
 async fn copy_shelf(from: &dyn Store, to: &dyn Store, shelf: &Shelf) -> Result<u64, MigrateError> {
     let all = from.records(shelf).await.map_err(MigrateError::From)?;
     let count = all.len() as u64;
-    for (key, record) in all {
+    for (key, mut record) in all {
+        if let Some(members) = record.as_object_mut() {
+            members.shift_remove(PLACE_IN_LOG);
+        }
         to.put_record(shelf, &key, record).await.map_err(MigrateError::To)?;
     }
     Ok(count)

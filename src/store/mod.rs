@@ -174,6 +174,20 @@ pub trait Store: Send + Sync + 'static {
         record: serde_json::Value,
     ) -> Result<(), StoreError>;
 
+    /// Lays a record on a shelf, in place of the one that may be there, unless that one was laid
+    /// down with a higher number: then false. So who was away while another took over what it did
+    /// cannot write over what the other wrote. A store of one process has nobody to fence off.
+    async fn put_fenced(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        record: serde_json::Value,
+        fence: u64,
+    ) -> Result<bool, StoreError> {
+        let _ = fence;
+        self.put_record(shelf, key, record).await.map(|()| true)
+    }
+
     /// Lays a record on a shelf unless there is one; false if there is.
     async fn add_record(
         &self,
@@ -226,6 +240,10 @@ pub trait Store: Send + Sync + 'static {
     /// more; when none comes there is none yet. An event that is committed later never has a
     /// sequence that was passed already: who goes on from the last one skips nothing.
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// The sequence of the last event that was committed, whether it was forgotten since or not;
+    /// 0 if there never was one.
+    async fn latest_event(&self) -> Result<u64, StoreError>;
 
     /// Forgets the events up to a sequence, this one included. Sequences are not used again.
     async fn forget_events(&self, up_to: u64) -> Result<(), StoreError>;

@@ -223,7 +223,7 @@ impl Inner {
         parcels: Vec<Parcel>,
         why: &str,
     ) -> Result<(), StoreError> {
-        for Parcel { first, page, id, message } in parcels {
+        for Parcel { first, page, id, message, .. } in parcels {
             let trouble = entry.state.lock().trouble.clone();
             let whose = id.rsplit(':').nth(1).unwrap_or_default();
             let letter = DeadLetter {
@@ -299,7 +299,12 @@ impl Inner {
         let headers = letter.headers.iter().filter_map(header).collect();
         let message = Message { body: body.into(), headers };
         let begun = std::time::Instant::now();
-        match self.send(entry, what, letter.sequence, &message).await {
+        // Listeners heard it from the log, if it has one to tell of.
+        let sent = match what.target.is_stream() {
+            true => self.send(entry, what, None, &message).await,
+            false => self.deliver(what, &message).await,
+        };
+        match sent {
             Ok(()) => {
                 self.drop_letter(&entry.tenant, key).await?;
                 Ok(Went::On(self.succeeded(entry, begun)))

@@ -81,6 +81,7 @@ impl Watch for Watcher {
         self.0.upgrade().is_some_and(|inner| {
             inner.register.wants(tenant, change)
                 || inner.beside.get().is_some_and(|beside| beside.wants(tenant, change))
+                || !inner.knowledge.is_complete()
         })
     }
 
@@ -104,15 +105,21 @@ impl Inner {
     /// Follows the log until the end.
     pub(super) async fn follow(self: Arc<Self>) {
         let look = if self.store.is_shared() { LOOK_SHARED } else { LOOK };
-        let mut next = self.slots.next();
-        let mut missed = true;
+        let first = [self.slots.next(), self.knowledge.first_unknown()];
+        let mut next = first.into_iter().flatten().min().unwrap_or(1);
+        let (mut missed, mut looked) = (true, Instant::now());
         while !self.closing.load(Ordering::Acquire) {
-            if let Some(back) = self.slots.join() {
+            if let Some(back) = self.slots.join(next) {
                 next = back;
                 missed = true;
             }
             let (events, overflow) = self.incoming.take();
-            let followed = self.follow_some(events, missed || overflow, &mut next).await;
+            // However much is written here, others write, too.
+            missed |= overflow || looked.elapsed() >= look;
+            if missed {
+                looked = Instant::now();
+            }
+            let followed = self.follow_some(events, missed, &mut next).await;
             missed = false;
             if let Err(error) = followed {
                 tracing::warn!(%error, "the log of events cannot be read; trying again");
@@ -143,7 +150,7 @@ impl Inner {
                 return Ok(());
             }
             if event.sequence == *next {
-                self.match_event(&Arc::new(event), &mut found);
+                self.meet(&Arc::new(event), &mut found).await?;
                 *next += 1;
             }
             if number % TURN == TURN - 1 {
@@ -153,6 +160,7 @@ impl Inner {
         if missed {
             self.follow_log(next, u64::MAX, &mut found).await?;
         }
+        self.met(*next - 1).await;
         Ok(())
     }
 
@@ -164,19 +172,39 @@ impl Inner {
         found: &mut Vec<Arc<Entry>>,
     ) -> Result<(), StoreError> {
         loop {
+            let asked = Instant::now();
             let page = self.store.events(*next - 1, PAGE).await?;
-            if page.is_empty() || self.closing.load(Ordering::Acquire) {
+            let Some(first) = page.first().filter(|_| !self.closing.load(Ordering::Acquire)) else {
+                self.knowledge.asked(asked);
                 return Ok(());
+            };
+            if first.sequence > *next {
+                self.renew_all().await?;
             }
             for event in page {
-                *next = event.sequence + 1;
-                self.match_event(&Arc::new(event), found);
+                let sequence = event.sequence;
+                self.meet(&Arc::new(event), found).await?;
+                *next = sequence + 1;
             }
+            self.met(*next - 1).await;
             tokio::task::yield_now().await;
             if *next >= up_to || self.slots.is_rewound() {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes an event in: what it says of subscriptions holds before anything after it is matched.
+    async fn meet(
+        &self,
+        event: &Arc<Event>,
+        found: &mut Vec<Arc<Entry>>,
+    ) -> Result<(), StoreError> {
+        if event.topic == Topic::Subscription {
+            self.renew(event).await?;
+        }
+        self.match_event(event, found);
+        Ok(())
     }
 
     fn match_event(&self, event: &Arc<Event>, found: &mut Vec<Arc<Entry>>) {
@@ -186,6 +214,7 @@ impl Inner {
         match event.topic {
             Topic::Entity => self.register.candidates(&event.tenant, &event.change, found),
             Topic::Registration => self.register.about_sources(&event.tenant, found),
+            Topic::Subscription => found.clear(),
         }
         if !found.is_empty() {
             let happened = Happened::of(event);

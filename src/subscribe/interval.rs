@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::entry::{Entry, State, What};
 use super::turn::{Went, met};
 use super::{Due, Inner, Met};
+use crate::egress::SendError;
 use crate::model::{Stored, Timestamp};
 use crate::query::Page;
 use crate::represent::notification::Told;
@@ -85,7 +86,15 @@ impl Inner {
         let mut plan = what.subscription.plan.clone();
         plan.page = Page { limit: PAGE, ..Page::default() };
         for page in 0.. {
-            let found = self.store.find(&entry.tenant, &plan, Timestamp::now()).await?;
+            let found = match self.store.find(&entry.tenant, &plan, Timestamp::now()).await {
+                // Its query asks for too much of what there is: the next time it may not.
+                Err(StoreError::Unanswerable(why)) => {
+                    self.failed(entry, what, &SendError::Refused(why.to_string()));
+                    self.ticked(entry, tick);
+                    return Ok(Went::On(Met::Nobody));
+                }
+                found => found?,
+            };
             let count = found.entities.len();
             match self.tell_page(entry, what, tick, page, found.entities).await? {
                 Ok(met) => last = met.unwrap_or(last),
@@ -126,7 +135,7 @@ impl Inner {
             return Ok(Ok(None));
         };
         let begun = Instant::now();
-        match self.send(entry, what, self.reached(), &message).await {
+        match self.send(entry, what, self.place(what), &message).await {
             Ok(()) => Ok(Ok(Some(self.succeeded(entry, begun)))),
             Err(error) => {
                 let at = self.failed(entry, what, &error);
@@ -145,6 +154,11 @@ impl Inner {
         if state.tick == Some(tick) {
             state.tick = None;
         }
+    }
+
+    /// The place of what is told by the clock; what else is in no log has none.
+    pub(super) fn place(&self, what: &What) -> Option<u64> {
+        matches!(what.subscription.timing, Timing::Every(_)).then(|| self.reached())
     }
 
     pub(super) fn reached(&self) -> u64 {

@@ -16,8 +16,7 @@ use rustc_hash::FxHashMap;
 
 use super::Inner;
 use super::entry::{Entry, State};
-use super::record::{Kept, SLOTS, SlotRecord, deliveries};
-use super::turn::CROWD;
+use super::record::{Kept, SlotRecord, deliveries};
 use crate::store::{READERS, Reached, Records, StoreError};
 
 /// How often positions are kept.
@@ -161,11 +160,14 @@ impl Inner {
             }
         }
         for (slot, position) in positions {
-            let record = SlotRecord { position, low: lows.get(&slot).copied().unwrap_or(0) };
+            let Some(fence) = self.slots.fence(slot) else { continue };
+            let low = lows.get(&slot).copied().unwrap_or(0);
+            let record = SlotRecord { position, low, fence };
             if self.slots.kept(slot) != Some(record) {
-                let shelf = Records::on(&*self.store, SLOTS);
-                shelf.put(&slot.to_string(), &record).await?;
-                self.slots.keep(slot, record);
+                match self.put_slot(slot, &record).await? {
+                    true => self.slots.keep(slot, record),
+                    false => self.slots.lose(slot),
+                }
             }
         }
         if records {
@@ -227,18 +229,23 @@ impl Inner {
 
     async fn write_record(&self, entry: &Arc<Entry>, why: Why) -> Result<(), StoreError> {
         let _writing = entry.writing.lock().await;
-        let kept = {
+        let (kept, fence) = {
             let mut state = entry.state.lock();
             state.dirty = false;
-            if state.gone || !self.slots.is_held(entry.slot) {
+            let Some(fence) = self.slots.fence(entry.slot).filter(|_| !state.gone) else {
                 return Ok(());
-            }
+            };
             let kept = self.to_keep(entry, &mut state, why);
             state.exact = kept.exact;
-            kept
+            (kept, fence)
         };
         let shelf = deliveries(&entry.tenant);
-        self.store.put_record(&shelf, entry.id.as_str(), kept.to_json()).await?;
+        let (key, record) = (entry.id.as_str(), kept.to_json());
+        if !self.store.put_fenced(&shelf, key, record, fence).await? {
+            // Another broker has it, and we were away for too long to notice.
+            self.slots.lose(entry.slot);
+            return Ok(());
+        }
         let mut state = entry.state.lock();
         state.kept = kept.behind;
         if why == Why::InHand {
@@ -266,7 +273,7 @@ impl Inner {
         let throttled = entry.what.load().subscription.throttling().is_some();
         let exact = match why {
             _ if state.is_told_alone() => false,
-            Why::InHand => throttled || state.backlog.len() > CROWD,
+            Why::InHand => throttled || self.is_crowd(state.backlog.len()),
             Why::Lags | Why::Changed => throttled || state.exact || state.trouble.is_some(),
         };
         Kept {

@@ -16,39 +16,58 @@ pub(super) enum Verdict {
 }
 
 /// What an event tells, as subscriptions are judged by it.
-pub(super) enum Happened<'e> {
+pub(super) struct Happened<'e> {
+    event: &'e Event,
+    what: What,
+}
+
+enum What {
     /// An entity changed.
-    Entity(&'e Change, Difference),
+    Entity(Difference),
     /// A registration changed.
-    Registration(&'e Change, Sources),
+    Registration(Sources),
+    /// A subscription did, of which nobody is told.
+    Subscription,
 }
 
 impl<'e> Happened<'e> {
     /// What an event tells.
     pub fn of(event: &'e Event) -> Self {
         let change = &event.change;
-        match event.topic {
-            Topic::Entity => Self::Entity(change, difference(change)),
-            Topic::Registration => {
-                Self::Registration(change, Sources::of(&change.before, &change.after))
-            }
-        }
+        let what = match event.topic {
+            Topic::Entity => What::Entity(difference(change)),
+            Topic::Registration => What::Registration(Sources::of(&change.before, &change.after)),
+            Topic::Subscription => What::Subscription,
+        };
+        Self { event, what }
     }
 
     /// Whether it is to be told to a subscription of the same tenant.
     pub fn judge(&self, subscription: &Subscription) -> Verdict {
-        match self {
-            Self::Entity(..) if subscription.about_sources.is_some() => Verdict::No,
-            Self::Entity(change, difference) => judge(subscription, change, difference),
-            Self::Registration(change, sources) => {
-                let active = change.at >= subscription.created_at
-                    && subscription.status(change.at) == Status::Active;
+        let change = &self.event.change;
+        if !is_after(self.event, subscription) {
+            return Verdict::No;
+        }
+        match &self.what {
+            What::Entity(_) if subscription.about_sources.is_some() => Verdict::No,
+            What::Entity(difference) => judge(subscription, change, difference),
+            What::Registration(sources) => {
+                let active = subscription.status(change.at) == Status::Active;
                 match active && sources.reason(subscription, change.at).is_some() {
                     true => Verdict::Yes,
                     false => Verdict::No,
                 }
             }
+            What::Subscription => Verdict::No,
         }
+    }
+}
+
+/// Whether an event came after a subscription was made.
+fn is_after(event: &Event, subscription: &Subscription) -> bool {
+    match subscription.since {
+        Some(since) => event.sequence > since,
+        None => event.change.at >= subscription.created_at,
     }
 }
 
@@ -66,9 +85,7 @@ pub(super) fn concerns(
     change: &Change,
     difference: &Difference,
 ) -> bool {
-    let since = subscription.created_at;
-    change.at >= since
-        && subscription.status(change.at) == Status::Active
+    subscription.status(change.at) == Status::Active
         && subscription.concerns(difference)
         && subject(
             change.before.as_deref().map(|s| &s.entity),

@@ -6,6 +6,7 @@
 //! lanes      let the subscriptions of each receiver take turns
 //! turn       tells one subscription what waits for it, in order, until it is done or fails
 //! keep       remembers on disk how far everyone has come, and trims the log
+//! knowledge  where brokers share a store: none of them passes over another's subscriptions
 //! ```
 //!
 //! Nothing here is in the way of a write: a store asks [`Watch::wants`](crate::store::Watch::wants)
@@ -19,6 +20,7 @@ mod follow;
 mod index;
 mod interval;
 mod keep;
+mod knowledge;
 mod lanes;
 mod listen;
 mod matching;
@@ -47,6 +49,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 
 pub use dead::{DeadLetter, Pick};
+pub use knowledge::Keeper;
 pub use numbers::{Counts, Overview};
 pub use resume::Resumed;
 pub use sources::REGISTRATIONS;
@@ -55,6 +58,7 @@ use self::backlog::Budget;
 use self::entry::{Entry, What};
 use self::follow::{Incoming, Watcher};
 use self::keep::{Active, Sizes};
+use self::knowledge::Knowledge;
 use self::lanes::{Lane, Lanes, Met, Next};
 use self::numbers::Tallies;
 use self::pause::Pauses;
@@ -74,8 +78,18 @@ pub trait Listeners: Send + Sync {
     /// Whether anyone may listen to a subscription. Must be quick.
     fn wants(&self, tenant: &TenantId, subscription: &SubscriptionId) -> bool;
 
-    /// A notification, as its receiver gets it. `sequence` is that of the last change in it.
-    fn tell(&self, tenant: &TenantId, subscription: &SubscriptionId, sequence: u64, body: &Bytes);
+    /// A notification, as its receiver gets it. `sequence` is that of the last change in it, if it
+    /// is one of changes in the log.
+    fn tell(
+        &self,
+        tenant: &TenantId,
+        subscription: &SubscriptionId,
+        sequence: Option<u64>,
+        body: &Bytes,
+    );
+
+    /// Changes are not told that belong between those that were and those that will be.
+    fn skip(&self, _: &TenantId, _: &SubscriptionId) {}
 
     /// A subscription is no more.
     fn end(&self, _: &TenantId, _: &SubscriptionId) {}
@@ -100,7 +114,7 @@ impl Listeners for NoListeners {
         false
     }
 
-    fn tell(&self, _: &TenantId, _: &SubscriptionId, _: u64, _: &Bytes) {}
+    fn tell(&self, _: &TenantId, _: &SubscriptionId, _: Option<u64>, _: &Bytes) {}
 }
 
 impl Listeners for Hub {
@@ -108,8 +122,18 @@ impl Listeners for Hub {
         Hub::wants(self, tenant, subscription)
     }
 
-    fn tell(&self, tenant: &TenantId, subscription: &SubscriptionId, sequence: u64, body: &Bytes) {
+    fn tell(
+        &self,
+        tenant: &TenantId,
+        subscription: &SubscriptionId,
+        sequence: Option<u64>,
+        body: &Bytes,
+    ) {
         Hub::tell(self, tenant, subscription, sequence, body);
+    }
+
+    fn skip(&self, tenant: &TenantId, subscription: &SubscriptionId) {
+        Hub::skip(self, tenant, subscription);
     }
 
     fn end(&self, tenant: &TenantId, subscription: &SubscriptionId) {
@@ -157,6 +181,7 @@ struct Inner {
     /// Told whenever everything that was committed has been matched.
     caught_up: Notify,
     slots: Slots,
+    knowledge: Knowledge,
     lanes: Lanes<Arc<Entry>>,
     pauses: Pauses,
     budget: Budget,
@@ -217,6 +242,7 @@ impl Notifier {
         let inner = Arc::new_cyclic(|me: &Weak<Inner>| Inner {
             me: me.clone(),
             slots: Slots::new(store.is_shared()),
+            knowledge: Knowledge::new(store.is_shared()),
             lanes: Lanes::new(settings.in_flight.max(2), settings.per_receiver, pauses),
             budget: Budget::new(settings.queue.bytes()),
             pauses,
@@ -415,7 +441,7 @@ impl Notifier {
             let begun = Instant::now();
             for pause in OTHERS {
                 tokio::time::sleep(pause).await;
-                match inner.send(&entry, &what, inner.reached(), &message).await {
+                match inner.send(&entry, &what, None, &message).await {
                     Ok(()) => {
                         inner.succeeded(&entry, begun);
                         return;

@@ -58,6 +58,20 @@ pub(super) struct SlotRecord {
     pub position: u64,
     /// No subscription of the slot needs an event up to this one.
     pub low: u64,
+    /// Grows whenever another broker takes the slot.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fence: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl SlotRecord {
+    /// As a record.
+    pub fn to_json(self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
 }
 
 #[derive(Serialize, Deserialize)]

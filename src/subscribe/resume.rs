@@ -61,7 +61,8 @@ impl Notifier {
                 }
                 let mut item = Item::of(event, verdict == Verdict::Ask);
                 item.held = Some(Held::new(event, event));
-                for parcel in inner.parcels(&entry, &what, &[item]).await? {
+                let parcels = inner.parcels(&entry, &what, &[item]).await?;
+                for parcel in parcels.into_iter().filter(|parcel| !parcel.unclear) {
                     if resumed.told.len() == limit {
                         resumed.next = resumed.told.last().map(|(sequence, _)| *sequence);
                         return Ok(resumed);

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 
 use super::Inner;
 use super::entry::Entry;
 use super::record::{Kept, SLOTS, SlotRecord, deliveries};
-use crate::model::Timestamp;
-use crate::store::{Records, Shelf, Store, StoreError};
+use crate::store::{Records, Store, StoreError};
 
 /// Into how many slots the work is divided where brokers share it.
 const SHARED: usize = 16;
@@ -21,12 +19,6 @@ const SHARED: usize = 16;
 /// How long a lease lasts, and how often it is renewed.
 const TTL: Duration = Duration::from_secs(9);
 const RENEW: Duration = Duration::from_secs(3);
-
-/// A broker that was not heard of for so long is gone.
-const GONE: Duration = Duration::from_secs(12);
-
-/// Where the brokers of a store say that they are there.
-const BROKERS: Shelf = Shelf::shared("brokers");
 
 /// All slots, and which of them are ours.
 pub(super) struct Slots {
@@ -48,11 +40,8 @@ struct Slot {
     through: u64,
     /// What was kept last.
     kept: Option<SlotRecord>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Heartbeat {
-    seen: i64,
+    /// What is kept of it is not written over what was kept with a higher number.
+    fence: u64,
 }
 
 impl Slots {
@@ -77,6 +66,17 @@ impl Slots {
         self.shared
     }
 
+    /// The name of this broker among those that share a store.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// The fence of a slot, if it is ours.
+    pub fn fence(&self, slot: usize) -> Option<u64> {
+        let slot = self.slots[slot].lock();
+        slot.is_held().then_some(slot.fence)
+    }
+
     /// Whether a slot is ours.
     pub fn is_held(&self, slot: usize) -> bool {
         self.slots[slot].lock().is_held()
@@ -99,12 +99,11 @@ impl Slots {
         }
     }
 
-    /// The first event that was not matched for all slots that are ours.
-    pub fn next(&self) -> u64 {
+    /// The first event that was not matched for all slots that are ours; none if no slot is.
+    pub fn next(&self) -> Option<u64> {
         let held = self.slots.iter().map(|slot| slot.lock());
         let through = held.filter(|slot| slot.is_held()).map(|slot| slot.through).min();
-        let all = || self.slots.iter().map(|slot| slot.lock().through).max();
-        through.or_else(all).unwrap_or(0) + 1
+        through.map(|through| through + 1)
     }
 
     /// Whether the follower is to go back, since a slot was taken; see [`Slots::join`].
@@ -112,14 +111,15 @@ impl Slots {
         self.rewound.load(Ordering::Acquire)
     }
 
-    /// Where the follower goes on if it is to go back; from now on the slots that were taken get
-    /// what is matched.
-    pub fn join(&self) -> Option<u64> {
+    /// Where the follower goes on that is at `next`, if it is to go back; from now on the slots that
+    /// were taken get what is matched. What was left further on is no reason to leave anything out:
+    /// events tell of subscriptions, too.
+    pub fn join(&self, next: u64) -> Option<u64> {
         if !self.rewound.swap(false, Ordering::AcqRel) {
             return None;
         }
         self.slots.iter().for_each(|slot| slot.lock().joined = true);
-        Some(self.next())
+        Some(self.next().map_or(next, |back| back.min(next)))
     }
 
     /// How far the slots that are ours were matched.
@@ -160,6 +160,7 @@ impl Slots {
         slot.joined = false;
         slot.through = record.position;
         slot.kept = Some(record);
+        slot.fence = record.fence;
         self.rewound.store(true, Ordering::Release);
     }
 
@@ -173,7 +174,8 @@ impl Slots {
         in_time
     }
 
-    fn lose(&self, number: usize) {
+    /// A slot is not ours any more.
+    pub fn lose(&self, number: usize) {
         self.slots[number].lock().held = None;
     }
 
@@ -188,6 +190,15 @@ impl Slot {
     fn is_held(&self) -> bool {
         self.held.is_some_and(|until| until > Instant::now())
     }
+}
+
+/// How many low bits of a fence are by chance, so that no two brokers have the same.
+const CHANCE: u32 = 20;
+
+/// A fence that is higher than another.
+fn higher(fence: u64) -> u64 {
+    let chance = uuid::Uuid::new_v4().as_u64_pair().1 & ((1 << CHANCE) - 1);
+    (((fence >> CHANCE) + 1) << CHANCE) | chance
 }
 
 fn lease(slot: usize) -> String {
@@ -253,43 +264,26 @@ impl Inner {
         }
     }
 
-    /// How many brokers there are, we included.
-    async fn brokers(&self) -> Result<usize, StoreError> {
-        let shelf = Records::on(&*self.store, BROKERS);
-        let now = Timestamp::now();
-        shelf.put(&self.slots.holder, &Heartbeat { seen: now.micros() }).await?;
-        let mut count = 0;
-        for (name, Heartbeat { seen }) in shelf.all().await? {
-            let silent = now.micros().saturating_sub(seen).max(0) as u64;
-            if Duration::from_micros(silent) < GONE {
-                count += 1;
-            } else if name != self.slots.holder {
-                shelf.take(&name).await?;
-            }
-        }
-        Ok(count)
-    }
-
     /// Slots are ours from now on: everyone in them goes on where it was left.
     async fn take_over(&self, new: &[(usize, Instant)]) -> Result<(), StoreError> {
-        let shelf = Records::<SlotRecord>::on(&*self.store, SLOTS);
-        let records: FxHashMap<String, SlotRecord> = shelf.all().await?.into_iter().collect();
+        let new = self.fence_off(new).await?;
         let mut kept = FxHashMap::default();
         for tenant in self.store.tenants().await? {
             for (id, json) in self.store.records(&deliveries(&tenant)).await? {
                 kept.insert((tenant.clone(), id), Kept::from_json(json));
             }
         }
-        let is_new = |entry: &Arc<Entry>| new.iter().any(|(slot, _)| *slot == entry.slot);
+        let is_new = |entry: &Arc<Entry>| new.iter().any(|(slot, ..)| *slot == entry.slot);
         let entries: Vec<Arc<Entry>> = self.register.all().into_iter().filter(is_new).collect();
         for entry in &entries {
             let kept = kept.remove(&(entry.tenant.clone(), entry.id.as_str().to_owned()));
             entry.restore(kept.unwrap_or_default(), &self.budget);
+            // Others told it meanwhile.
+            self.listeners.skip(&entry.tenant, &entry.id);
         }
-        for (slot, until) in new {
-            let record = records.get(&slot.to_string()).copied().unwrap_or_default();
+        for (slot, record, until) in new {
             self.reach.fetch_max(record.position, Ordering::SeqCst);
-            self.slots.hold(*slot, record, *until);
+            self.slots.hold(slot, record, until);
             tracing::debug!(slot, position = record.position, "notifies for a slot");
         }
         for entry in entries {
@@ -297,6 +291,38 @@ impl Inner {
         }
         self.incoming.look();
         Ok(())
+    }
+
+    /// What was kept of slots last, now that nobody who had them before can keep anything more of
+    /// them: a broker that was stopped for longer than its lease may wake and go on writing.
+    async fn fence_off(
+        &self,
+        new: &[(usize, Instant)],
+    ) -> Result<Vec<(usize, SlotRecord, Instant)>, StoreError> {
+        let shelf = Records::<SlotRecord>::on(&*self.store, SLOTS);
+        let records: FxHashMap<String, SlotRecord> = shelf.all().await?.into_iter().collect();
+        let mut fenced = Vec::with_capacity(new.len());
+        for (slot, until) in new {
+            let mut record = records.get(&slot.to_string()).copied().unwrap_or_default();
+            if self.slots.shared {
+                record.fence = higher(record.fence);
+                if !self.put_slot(*slot, &record).await? {
+                    continue;
+                }
+            }
+            fenced.push((*slot, record, *until));
+        }
+        Ok(fenced)
+    }
+
+    /// Keeps how far a slot has come; false if it is another broker's.
+    pub(super) async fn put_slot(
+        &self,
+        slot: usize,
+        record: &SlotRecord,
+    ) -> Result<bool, StoreError> {
+        let json = record.to_json();
+        self.store.put_fenced(&SLOTS, &slot.to_string(), json, record.fence).await
     }
 
     /// Gives a slot to whoever takes it next.
@@ -322,8 +348,7 @@ impl Inner {
             }
         }
         if self.slots.is_shared() {
-            let shelf = Records::<Heartbeat>::on(&*self.store, BROKERS);
-            let _ = shelf.take(&self.slots.holder).await;
+            self.leave().await;
         }
     }
 }
@@ -333,7 +358,7 @@ mod tests {
     use super::*;
 
     fn at(position: u64) -> SlotRecord {
-        SlotRecord { position, low: position }
+        SlotRecord { position, low: position, fence: 0 }
     }
 
     #[test]
@@ -341,18 +366,32 @@ mod tests {
         let slots = Slots::new(true);
         let later = Instant::now() + Duration::from_secs(60);
         slots.hold(0, at(90), later);
-        assert_eq!(slots.join(), Some(91));
+        assert_eq!(slots.join(95), Some(91));
         slots.passed(100);
         // The follower is at 100 when another broker's slot comes, which was left at 40.
         slots.hold(1, at(40), later);
         assert!(slots.is_rewound() && !slots.wants(1, 101) && slots.wants(0, 101));
         slots.passed(101);
         assert_eq!(slots.positions()[&1], 40);
-        assert_eq!(slots.join(), Some(41));
+        assert_eq!(slots.join(102), Some(41));
         assert!(slots.wants(1, 41) && !slots.wants(0, 41) && !slots.is_rewound());
-        assert_eq!(slots.join(), None);
+        assert_eq!(slots.join(41), None);
         slots.passed(41);
         assert_eq!((slots.positions()[&0], slots.positions()[&1]), (101, 41));
+        // One that was left further on is no reason to leave out what tells of subscriptions.
+        slots.hold(2, at(200), later);
+        assert_eq!(slots.join(42), Some(42));
+        assert!(slots.wants(1, 42) && !slots.wants(2, 42));
+    }
+
+    #[test]
+    fn fences_grow() {
+        let mut fence = 0;
+        for _ in 0..100 {
+            let next = higher(fence);
+            assert!(next > fence && next < 1 << 62);
+            fence = next;
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::backlog::{Held, Item};
 use super::entry::{Entry, State, What, notification_id};
+use super::tell::Gathered;
 use super::turn::{Went, ends, met};
 use super::{Inner, Met};
 use crate::egress::Message;
@@ -68,6 +69,8 @@ pub(super) struct Parcel {
     pub page: usize,
     pub id: String,
     pub message: Message,
+    /// Nobody can say whether it is to be told.
+    pub unclear: bool,
 }
 
 /// How sending several notifications went.
@@ -84,31 +87,40 @@ enum Sent {
 }
 
 impl Inner {
-    /// The notifications of some items: one for entities, if there is anything to show of them;
-    /// for registrations one for each reason in turn.
+    /// The notifications of some items: one for entities, if there is anything to show of them, and
+    /// of each by itself where that is unclear; for registrations one for each reason in turn.
     pub(super) async fn parcels(
         &self,
         entry: &Entry,
         what: &What,
         items: &[Item],
     ) -> Result<Vec<Parcel>, StoreError> {
-        if what.subscription.about_sources.is_none() {
-            let (first, last) = ends(items);
-            let told = self.told(entry, what, items).await?;
-            let id = notification_id(entry, first, last);
-            let message = self.render(entry, what, &told, &id, Timestamp::now()).await?;
-            return Ok(message
-                .map(|message| Parcel { first, page: 0, id, message })
-                .into_iter()
-                .collect());
-        }
+        let about_sources = what.subscription.about_sources.is_some();
         let (mut parcels, mut rest) = (Vec::new(), items);
         while !rest.is_empty() {
-            let (count, parcel) = self.first_of_sources(entry, what, rest).await?;
+            let (count, parcel) = match about_sources {
+                true => self.first_of_sources(entry, what, rest).await?,
+                false => self.first_of_entities(entry, what, rest).await?,
+            };
             parcels.extend(parcel);
             rest = &rest[count..];
         }
         Ok(parcels)
+    }
+
+    /// The first items that are told together, and their notification.
+    async fn first_of_entities(
+        &self,
+        entry: &Entry,
+        what: &What,
+        items: &[Item],
+    ) -> Result<(usize, Option<Parcel>), StoreError> {
+        let Gathered { told, count, unclear } = self.told(entry, what, items).await?;
+        let (first, last) = ends(&items[..count]);
+        let id = notification_id(entry, first, last);
+        let message = self.render(entry, what, &told, &id, Timestamp::now()).await?;
+        let unclear = unclear.is_some();
+        Ok((count, message.map(|message| Parcel { first, page: 0, id, message, unclear })))
     }
 
     /// The first items that are told for the same reason, and their notification.
@@ -141,7 +153,7 @@ impl Inner {
         let (first, last) = ends(&items[..count]);
         let id = notification_id(entry, first, last);
         let message = self.notice(entry, what, &told, &id, reason);
-        Ok((count, Some(Parcel { first, page: 0, id, message })))
+        Ok((count, Some(Parcel { first, page: 0, id, message, unclear: false })))
     }
 
     fn notice(
@@ -177,7 +189,7 @@ impl Inner {
         };
         let (_, last) = ends(&items[..count]);
         let begun = Instant::now();
-        match self.send(entry, what, last, &parcel.message).await {
+        match self.send(entry, what, Some(last), &parcel.message).await {
             Ok(()) => {
                 self.done(entry, count);
                 Ok(Went::On(self.succeeded(entry, begun)))
@@ -287,13 +299,13 @@ impl Inner {
         let parcel = |page: usize, some: &[Arc<Registration>]| {
             let id = notification_id(entry, number, page as u64);
             let message = self.notice(entry, what, some, &id, reason);
-            Parcel { first: number, page, id, message }
+            Parcel { first: number, page, id, message, unclear: false }
         };
         let mut pages = all.chunks(PAGE).enumerate();
         while let Some((page, some)) = pages.next() {
             let own = parcel(page, some);
             let begun = Instant::now();
-            match self.send(entry, what, self.reached(), &own.message).await {
+            match self.send(entry, what, self.place(what), &own.message).await {
                 Ok(()) => last = self.succeeded(entry, begun),
                 Err(error) => {
                     let at = self.failed(entry, what, &error);

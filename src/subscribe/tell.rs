@@ -1,13 +1,17 @@
 //! Making a notification of changes: what they were, what they link to, and how it is written.
 
-use rustc_hash::FxHashMap;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Inner;
 use super::backlog::{Held, Item};
 use super::entry::{Entry, What};
 use super::matching;
 use crate::egress::Message;
-use crate::model::{TenantId, Timestamp};
+use crate::model::{EntityId, Stored, TenantId, Timestamp};
+use crate::query::{Lookup, Lookups};
 use crate::represent::notification::{Notice, Told};
 use crate::represent::{Linked, Links};
 use crate::store::{Event, StoreError};
@@ -15,6 +19,50 @@ use crate::store::{Event, StoreError};
 /// Events that are no farther apart are read together, so many at once.
 const NEAR: u64 = 16;
 const PAGE: u64 = 64;
+
+/// What is to be told of the first items.
+pub(super) struct Gathered {
+    pub told: Vec<Told>,
+    /// Of how many items that is; of the others it is to be seen next.
+    pub count: usize,
+    /// Why nobody can say whether it is to be told; then it is one item's.
+    pub unclear: Option<String>,
+}
+
+/// Whether a query that follows links holds.
+enum Holds {
+    Yes,
+    No,
+    Unclear(String),
+}
+
+/// Linked entities, as far as they were asked for; None stands for one that is not there.
+struct Followed {
+    known: FxHashMap<EntityId, Option<Arc<Stored>>>,
+    most: Lookups,
+    missing: RefCell<FxHashSet<EntityId>>,
+    too_much: Cell<bool>,
+}
+
+impl Lookup for Followed {
+    fn entity(&self, id: &EntityId) -> Option<Arc<Stored>> {
+        match self.known.get(id) {
+            Some(entity) => entity.clone(),
+            None => {
+                self.missing.borrow_mut().insert(id.clone());
+                None
+            }
+        }
+    }
+
+    fn most(&self) -> Lookups {
+        self.most
+    }
+
+    fn was_too_much(&self) {
+        self.too_much.set(true);
+    }
+}
 
 impl Inner {
     /// What is to be told of some items: what is only in the log is read from there, and what
@@ -24,10 +72,10 @@ impl Inner {
         entry: &Entry,
         what: &What,
         items: &[Item],
-    ) -> Result<Vec<Told>, StoreError> {
+    ) -> Result<Gathered, StoreError> {
         let mut all = Vec::with_capacity(items.len());
         let events = self.events_of(items).await?;
-        for item in items {
+        for (count, item) in items.iter().enumerate() {
             let held = item
                 .held
                 .clone()
@@ -42,11 +90,22 @@ impl Inner {
             if told.before.is_none() && told.after.is_none() {
                 continue;
             }
-            if !item.ask || self.holds(entry, what, &told).await? {
-                all.push(told);
+            let holds = match item.ask {
+                true => self.holds(entry, what, &told).await?,
+                false => Holds::Yes,
+            };
+            match holds {
+                Holds::Yes => all.push(told),
+                Holds::No => {}
+                Holds::Unclear(_) if count > 0 => {
+                    return Ok(Gathered { told: all, count, unclear: None });
+                }
+                Holds::Unclear(why) => {
+                    return Ok(Gathered { told: vec![told], count: 1, unclear: Some(why) });
+                }
             }
         }
-        Ok(all)
+        Ok(Gathered { told: all, count: items.len(), unclear: None })
     }
 
     /// The events of items that are only in the log.
@@ -77,21 +136,33 @@ impl Inner {
         Ok(found)
     }
 
-    /// Whether a query that follows links holds.
-    async fn holds(&self, entry: &Entry, what: &What, told: &Told) -> Result<bool, StoreError> {
-        let notice = Notice {
-            subscription: &what.subscription,
-            tenant: &entry.tenant,
-            id: "",
-            notified_at: Timestamp::now(),
-        };
-        let linked = match notice.lookups(told) {
-            Some(links) => self.follow_links(&entry.tenant, links).await?,
-            None => Linked::default(),
+    /// Whether a query that follows links holds: the entities that it asks for are fetched until it
+    /// asks for no more.
+    async fn holds(&self, entry: &Entry, what: &What, told: &Told) -> Result<Holds, StoreError> {
+        let plan = &what.subscription.plan;
+        let too_much = || Holds::Unclear(plan.too_many_lookups().to_string());
+        let mut followed = Followed {
+            known: FxHashMap::default(),
+            most: plan.lookups,
+            missing: RefCell::default(),
+            too_much: Cell::new(false),
         };
         let before = told.before.as_deref().map(|stored| &stored.entity);
         let after = told.after.as_deref().map(|stored| &stored.entity);
-        Ok(matching::holds(&what.subscription, before, after, told.at, &linked))
+        loop {
+            let holds = matching::holds(&what.subscription, before, after, told.at, &followed);
+            let wanted: Vec<EntityId> = followed.missing.take().into_iter().collect();
+            if followed.too_much.get() || followed.known.len() + wanted.len() > plan.lookups.0 {
+                return Ok(too_much());
+            }
+            if wanted.is_empty() {
+                return Ok(if holds { Holds::Yes } else { Holds::No });
+            }
+            let now = Timestamp::now();
+            let found = self.store.get_many(&entry.tenant, &wanted, now).await?;
+            followed.known.extend(wanted.into_iter().map(|id| (id, None)));
+            followed.known.extend(found.into_iter().map(|one| (one.id.clone(), Some(one))));
+        }
     }
 
     async fn follow_links(

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use super::backlog::{FREE, Item};
 use super::entry::{Entry, State, Trouble, What, notification_id};
 use super::matching::{Happened, Verdict};
+use super::tell::Gathered;
 use super::{Inner, Met, Rest};
 use crate::egress::{Message, SendError};
 use crate::model::Timestamp;
@@ -26,9 +27,6 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// A courier keeps its deadlines; this is for one that does not.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// When as many changes as this wait, several go into one notification.
-pub(super) const CROWD: usize = 8;
 
 /// How many merged changes go into one notification of a subscription that is throttled.
 const MERGED: usize = 1_000;
@@ -111,8 +109,13 @@ impl Inner {
             Step::Tick(at) => self.tell_all(entry, what, at).await,
             Step::Begin(version) => self.tell_beginning(entry, what, version).await,
             Step::Tell(items) => {
-                if entry.state.lock().unrecorded {
+                let unrecorded = || entry.state.lock().unrecorded;
+                if unrecorded() {
                     self.record(entry).await?;
+                    // It is another broker's by now.
+                    if unrecorded() {
+                        return Ok(Went::On(Met::Nobody));
+                    }
                 }
                 self.tell(entry, what, items).await
             }
@@ -170,12 +173,18 @@ impl Inner {
         let most = match throttling {
             Some(_) => MERGED,
             None if state.is_told_alone() => 1,
-            None if state.backlog.len() > CROWD => self.settings.combine.max(1),
+            None if self.is_crowd(state.backlog.len()) => self.settings.combine.max(1),
             None => 1,
         };
         // Single changes are told as such after a kill unless the record knows better.
         state.unrecorded = most > 1 || state.exact;
         Step::Tell(state.seal(most))
+    }
+
+    /// Whether so many changes wait that several go into one notification. Each such notification is
+    /// first written down, which is only worth while if there is much in it.
+    pub(super) fn is_crowd(&self, waiting: usize) -> bool {
+        waiting > self.settings.combine / 2
     }
 
     /// What was on its way when the last record was written is gathered as it was then, and tried
@@ -317,22 +326,29 @@ impl Inner {
         if what.subscription.about_sources.is_some() {
             return self.tell_of_sources(entry, what, items).await;
         }
-        let (first, last) = ends(&items);
-        let told = self.told(entry, what, &items).await?;
+        let Gathered { told, count, unclear } = self.told(entry, what, &items).await?;
+        let (first, last) = ends(&items[..count]);
+        if let Some(why) = unclear {
+            // It is said rather than left out: its status shows it, and a dead letter has it.
+            self.failed(entry, what, &SendError::Refused(why.clone()));
+            entry.state.lock().not_before = None;
+            return self.bury(entry, what, items.into_iter().take(count).collect(), &why).await;
+        }
         let id = notification_id(entry, first, last);
         let message = self.render(entry, what, &told, &id, Timestamp::now()).await?;
         let Some(message) = message else {
-            self.done(entry, items.len());
+            self.done(entry, count);
             return Ok(Went::On(Met::Nobody));
         };
         let begun = Instant::now();
-        match self.send(entry, what, last, &message).await {
+        match self.send(entry, what, Some(last), &message).await {
             Ok(()) => {
-                self.done(entry, items.len());
+                self.done(entry, count);
                 Ok(Went::On(self.succeeded(entry, begun)))
             }
             Err(error) if error.is_permanent() => {
                 self.failed(entry, what, &error);
+                let items = items.into_iter().take(count).collect();
                 self.bury(entry, what, items, &error.to_string()).await?;
                 Ok(Went::On(met(&error)))
             }
@@ -349,12 +365,22 @@ impl Inner {
         &self,
         entry: &Entry,
         what: &What,
-        sequence: u64,
+        sequence: Option<u64>,
         message: &Message,
     ) -> Result<(), SendError> {
-        if self.listeners.wants(&entry.tenant, &entry.id) && !entry.keeps_listeners_waiting() {
-            self.listeners.tell(&entry.tenant, &entry.id, sequence, &message.body);
+        if self.listeners.wants(&entry.tenant, &entry.id) {
+            match sequence.is_some() && entry.keeps_listeners_waiting() {
+                true => self.listeners.skip(&entry.tenant, &entry.id),
+                false => {
+                    self.listeners.tell(&entry.tenant, &entry.id, sequence, &message.body);
+                }
+            }
         }
+        self.deliver(what, message).await
+    }
+
+    /// Sends a message to the receiver.
+    pub(super) async fn deliver(&self, what: &What, message: &Message) -> Result<(), SendError> {
         if what.target.is_stream() {
             return Ok(());
         }

@@ -23,6 +23,12 @@ pub fn say_done(task: u64, step: u64) {
     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
+/// The task and the step that a whole line says were acknowledged.
+pub fn done(line: &str) -> Option<(u64, u64)> {
+    let (task, step) = line.strip_prefix("done ")?.split_once(' ')?;
+    Some((task.parse().ok()?, step.parse().ok()?))
+}
+
 /// Kills a writer some time after its first acknowledgement; tasks and steps that were acknowledged.
 pub fn killed_after(mut child: Child, patience: Duration) -> Vec<(u64, u64)> {
     let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -33,11 +39,8 @@ pub fn killed_after(mut child: Child, patience: Duration) -> Vec<(u64, u64)> {
         if lines.read_line(&mut line).unwrap() == 0 {
             break;
         }
-        let Some(said) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("done ")) else {
-            continue;
-        };
-        let (task, step) = said.split_once(' ').unwrap();
-        done.push((task.parse().unwrap(), step.parse().unwrap()));
+        let Some(one) = line.strip_suffix('\n').and_then(self::done) else { continue };
+        done.push(one);
         if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + patience) {
             child.kill().unwrap();
         }

@@ -25,6 +25,7 @@ const LIMITS: ReadLimits = ReadLimits {
         pattern_bytes: 65_536,
         geometry: crate::geo::Limits { max_vertices: 100, max_text: 10_000 },
     },
+    lookups: crate::query::Lookups(50),
     join_level: 10,
     join_entities: 100,
     join_bytes: 1 << 20,

@@ -27,7 +27,7 @@ pub use source_info::{MediaType, SourceHeader, SourceInfo};
 pub use write::Showing;
 
 use super::ReadError;
-use crate::geo::{self, Geometry};
+use crate::geo::Geometry;
 use crate::model::{
     AttrName, DatasetId, Entity, EntityId, RegistrationId, TenantId, Timestamp, TypeName,
 };
@@ -163,14 +163,7 @@ pub struct ReadLimits {
 impl ReadLimits {
     /// No limits, for what was measured when it was accepted.
     pub fn of_kept() -> Self {
-        let query = query::Limits {
-            nodes: usize::MAX,
-            pattern_chars: usize::MAX,
-            pattern_bytes: 1 << 26,
-            geometry: geo::Limits { max_vertices: usize::MAX, ..geo::Limits::default() },
-            ..query::Limits::default()
-        };
-        Self { query, entries: usize::MAX }
+        Self { query: query::Limits::OF_KEPT, entries: usize::MAX }
     }
 }
 

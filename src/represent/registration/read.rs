@@ -18,7 +18,8 @@ use crate::model::{
 };
 use crate::query::{Pattern, Period};
 use crate::represent::subscription::values::{
-    attributes, boolean, datasets, expected, items, milliseconds, object, pairs, string, texts,
+    Member, attributes, boolean, datasets, expected, items, milliseconds, object, pairs, string,
+    texts,
 };
 use crate::represent::{ReadError, Reader, Reading};
 
@@ -82,18 +83,15 @@ impl Draft {
     }
 
     fn required(&self, name: &'static str) -> Result<&Value, RegistrationError> {
-        let value = self.members.get(name).filter(|value| !value.is_null());
-        value.ok_or_else(|| ReadError::new("a registration needs it").within(name).into())
+        Ok(Member::of(&self.members, name).required("a registration needs it")?)
     }
 
     fn optional<'d, T>(
         &'d self,
-        name: &str,
+        name: &'static str,
         read: impl FnOnce(&'d Value) -> Result<T, ReadError>,
     ) -> Result<Option<T>, RegistrationError> {
-        let given = self.members.get(name).filter(|value| !value.is_null());
-        let value = given.map(read).transpose();
-        value.map_err(|error| error.within(name).into())
+        Ok(Member::of(&self.members, name).read(read)?)
     }
 
     /// What the source can be asked. An auxiliary one is for reading only (4.3.6.2).

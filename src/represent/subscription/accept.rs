@@ -123,6 +123,13 @@ impl Draft {
         self.names.extend(fragment.names);
     }
 
+    /// Whether a fragment has members that the limits of queries are about.
+    pub fn asks_for_more(&self) -> bool {
+        const MEASURED: [&str; 7] =
+            ["entities", "q", "geoQ", "scopeQ", "csf", "ordering", "notification"];
+        MEASURED.iter().any(|name| self.members.contains_key(*name))
+    }
+
     /// The address in `jsonldContext`, if it was sent.
     pub fn jsonld_context(&self) -> Option<&str> {
         self.members.get("jsonldContext").and_then(Value::as_str)

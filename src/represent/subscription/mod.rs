@@ -24,13 +24,10 @@ pub use report::{DeliveryReport, DeliveryStatus};
 pub use sources::AboutSources;
 pub use write::Showing;
 
-use super::{
-    ReadError,
-    write::{Rendering, SpecVersion},
-};
+use super::{ReadError, write::SpecVersion};
 use crate::jsonld::Context;
 use crate::model::{AttrName, Difference, SubscriptionId, Timestamp, Turn, Turned};
-use crate::query::{self, EntityPlan, ErrorKind, Filter, QueryError};
+use crate::query::{self, EntityPlan, ErrorKind, Filter, Lookups, QueryError};
 
 /// A Subscription (5.2.12), all names expanded. How often it was told of something is kept apart,
 /// in a [`DeliveryReport`], since that changes with every notification.
@@ -40,9 +37,6 @@ pub struct Subscription {
     /// Whom it is about: `entities`, `q`, `geoQ`, `scopeQ` and `ordering`; without `entities`,
     /// every entity that has one of the watched attributes. The page is left open.
     pub plan: EntityPlan,
-    /// Where `q` follows links: a join that finds all entities they lead to, so that what was
-    /// [`Linked`](crate::represent::Linked) can be the plan's lookup.
-    pub lookup: Option<Rendering>,
     /// When there is something to tell.
     pub timing: Timing,
     /// `csf`: which sources the entities may come from (4.9).
@@ -65,6 +59,9 @@ pub struct Subscription {
     pub context_address: Arc<str>,
     pub created_at: Timestamp,
     pub modified_at: Timestamp,
+    /// Events of the store's log up to this one were before it; by its creation, where that is not
+    /// known. Where several brokers share a store their clocks may differ.
+    pub since: Option<u64>,
     /// The snapshot whose changes it tells of, if it is one's (6.3.22).
     pub snapshot: Option<Arc<str>>,
     /// The members that were accepted.
@@ -76,12 +73,22 @@ pub struct Subscription {
 pub struct ReadLimits {
     /// Of `q`, geometries, regular expressions.
     pub query: query::Limits,
+    /// How many linked entities `q` may look at to decide on one entity.
+    pub lookups: Lookups,
     /// How many levels of linked entities a notification may hold.
     pub join_level: usize,
     /// How many linked entities a notification may hold.
     pub join_entities: usize,
     /// How large a notification may be for further ones to be put into it, in bytes.
     pub join_bytes: usize,
+}
+
+impl ReadLimits {
+    /// The same for Subscriptions that were accepted before, perhaps under wider limits: these bind
+    /// at the door only. What is done with them stays within the limits of today.
+    pub fn of_kept(&self) -> Self {
+        Self { query: query::Limits::OF_KEPT, join_level: usize::MAX, ..*self }
+    }
 }
 
 /// Why a Subscription was refused.

@@ -26,6 +26,9 @@ pub struct SubscriptionRecord {
     pub created_at: i64,
     /// As [`Timestamp::bits`].
     pub modified_at: i64,
+    /// See [`Subscription::since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
 }
 
 impl Subscription {
@@ -42,20 +45,24 @@ impl Subscription {
             context: self.context_address.to_string(),
             created_at: self.created_at.bits(),
             modified_at: self.modified_at.bits(),
+            since: self.since,
         }
     }
 }
 
 impl SubscriptionRecord {
-    /// The Subscription that was kept. `context` is what stands at the address, or the core
-    /// context if nothing does: names are then written in full, which every reader understands.
+    /// The Subscription that was kept, however much it asks for: what was accepted once is not
+    /// measured again. `context` is what stands at the address, or the core context if nothing does:
+    /// names are then written in full, which every reader understands.
     pub fn subscription(
         &self,
         context: Arc<Context>,
         limits: &ReadLimits,
     ) -> Result<Subscription, SubscriptionError> {
         let (draft, setting) = self.parts(context)?;
-        draft.read(setting, limits)
+        let read = draft.read(setting.clone(), limits);
+        let read = read.or_else(|_| draft.read(setting, &limits.of_kept()))?;
+        Ok(Subscription { since: self.since, ..read })
     }
 
     /// The members that were kept, and what they do not say.

@@ -90,7 +90,9 @@ impl SubscriptionRecord {
         limits: &ReadLimits,
     ) -> Result<Subscription, SubscriptionError> {
         let (draft, setting) = self.parts(context)?;
-        draft.read_about_sources(setting, limits)
+        let read = draft.read_about_sources(setting.clone(), limits);
+        let read = read.or_else(|_| draft.read_about_sources(setting, &limits.of_kept()))?;
+        Ok(Subscription { since: self.since, ..read })
     }
 }
 

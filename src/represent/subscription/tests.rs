@@ -6,8 +6,13 @@ use super::*;
 use crate::jsonld::{Document, ParseLimits};
 use crate::model::{Name, TypeSelection};
 
-const LIMITS: ReadLimits =
-    ReadLimits { query: query_limits(), join_level: 2, join_entities: 100, join_bytes: 1 << 20 };
+const LIMITS: ReadLimits = ReadLimits {
+    query: query_limits(),
+    lookups: Lookups(50),
+    join_level: 2,
+    join_entities: 100,
+    join_bytes: 1 << 20,
+};
 
 const fn query_limits() -> query::Limits {
     query::Limits {
@@ -205,6 +210,37 @@ fn others_see_it_with_their_names() {
     let again = again.read(setting(), &LIMITS).expect("a subscription");
     assert_eq!(again.plan, all.plan);
     assert_eq!(again.timing, all.timing);
+}
+
+#[test]
+fn limits_bind_at_the_door_only() {
+    let many = |count: usize| -> Vec<Json> {
+        (0..count).map(|n| json!({"type": format!("Type{n}"), "idPattern": "^urn"})).collect()
+    };
+    let deep = "a{b{c{d}}}==1";
+    let sent = with(json!({"entities": many(40), "q": format!("speed>1|{deep}")}));
+    let subscription = {
+        let text = sent.to_string();
+        let document = Document::parse(text.as_bytes(), &ParseLimits::default()).expect("JSON");
+        let wide = ReadLimits { join_level: 5, ..LIMITS };
+        let draft = Draft::accept(&document, &context(), &wide.query).expect("a subscription");
+        draft.read(setting(), &wide).expect("it is within the limits")
+    };
+    let tight = ReadLimits {
+        query: query::Limits { nodes: 3, pattern_chars: 1, ..LIMITS.query },
+        join_level: 1,
+        ..LIMITS
+    };
+    let draft = draft(&sent).expect("members");
+    assert!(draft.read(setting(), &tight).is_err(), "it would not be taken any more");
+    let kept = subscription.record().subscription(context(), &tight).expect("but it is there");
+    assert_eq!(kept.plan, subscription.plan);
+    assert_eq!(
+        show(&kept, &Context::core())["entities"],
+        show(&subscription, &Context::core())["entities"]
+    );
+    let about = subscription.record().subscription_about_sources(context(), &tight);
+    assert!(about.is_ok(), "{about:?}");
 }
 
 #[test]

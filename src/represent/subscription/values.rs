@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::KeyValuePair;
 use crate::model::{AttrName, DatasetId, EntityId, Name};
 use crate::represent::ReadError;
 
 /// A member of an object, perhaps absent.
-pub(super) struct Member<'v>(pub &'static str, pub Option<&'v Value>);
+pub(in crate::represent) struct Member<'v>(pub &'static str, pub Option<&'v Value>);
 
 impl<'v> Member<'v> {
+    /// That of some members; null is as good as nothing.
+    pub fn of(members: &'v Map<String, Value>, name: &'static str) -> Self {
+        Self(name, members.get(name).filter(|value| !value.is_null()))
+    }
+
     pub fn read<T>(
         &self,
         read: impl FnOnce(&'v Value) -> Result<T, ReadError>,
@@ -109,7 +114,7 @@ pub(in crate::represent) fn string(value: &Value) -> Result<&str, ReadError> {
 pub(in crate::represent) fn object<'v>(
     value: &'v Value,
     why: &str,
-) -> Result<&'v serde_json::Map<String, Value>, ReadError> {
+) -> Result<&'v Map<String, Value>, ReadError> {
     value.as_object().ok_or_else(|| ReadError::new(why))
 }
 

@@ -114,7 +114,7 @@ impl Showing<'_> {
 
     /// A single type is written as a name, a selection as its language reads it.
     fn types(&self, text: &str) -> String {
-        let selection = parse_types(text, &Context::core(), &Limits::default());
+        let selection = parse_types(text, &Context::core(), &Limits::OF_KEPT);
         let Ok(TypeSelection::Of(alternatives)) = selection else { return text.to_owned() };
         let iri = |term: &TypeTerm| match term {
             TypeTerm::Known(name) => name.as_str().to_owned(),
@@ -139,7 +139,7 @@ impl Showing<'_> {
     /// A query is written as it came, if its names mean the same to the reader.
     fn filter(&self, draft: &Draft, member: &str, text: &mut String) {
         let option = |name| draft.members.get(name).and_then(Value::as_str);
-        let limits = Limits::default();
+        let limits = Limits::OF_KEPT;
         let core = Context::core();
         let (context, q) = (draft.context(member), member == "q");
         let options = FilterOptions::parse(
@@ -163,7 +163,7 @@ impl Showing<'_> {
             order_from: Some("[0,0]"),
             ..OrderParams::default()
         };
-        let order = Order::parse(&params, &draft.context("ordering"), &Limits::default());
+        let order = Order::parse(&params, &draft.context("ordering"), &Limits::OF_KEPT);
         if let Ok(Some(mut order)) = order
             && !order.means_the_same_under(self.context)
         {
@@ -181,7 +181,7 @@ impl Showing<'_> {
             *text = compacted(iri, self.context);
             return;
         }
-        let tree = Tree::parse("pick", text, &Context::core(), &Limits::default());
+        let tree = Tree::parse("pick", text, &Context::core(), &Limits::OF_KEPT);
         if let Ok(mut tree) = tree {
             tree.respell(&|iri| spelled(iri, self.context));
             *text = tree.to_string();

@@ -533,6 +533,10 @@ impl Store for Embedded {
         read.map_err(|error| StoreError::Broken(error.to_string()))?
     }
 
+    async fn latest_event(&self) -> Result<u64, StoreError> {
+        Ok(self.inner.writer.lock().next_event.saturating_sub(1))
+    }
+
     async fn forget_events(&self, up_to: u64) -> Result<(), StoreError> {
         for (first, last) in self.inner.forgetting(up_to)? {
             self.inner.ask(|answer| Job::Forget { first, last, answer })?.await.map_err(gone)??;

@@ -289,3 +289,28 @@ async fn expiry_is_told_once_though_three_sweep() {
     assert_eq!(ids.len(), 40, "each ends once");
     three.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_away_does_not_write_over_its_successor() {
+    let three = Three::start().await;
+    let shelf = Shelf::shared("delivery-slots");
+    let put = async |broker: usize, value: i64, fence: u64| {
+        let store = &three.brokers[broker];
+        store.put_fenced(&shelf, "1", json!({"a": value}), fence).await.unwrap()
+    };
+    assert!(put(0, 1, 5).await && put(0, 2, 5).await, "it may change its own");
+    assert!(put(1, 3, 7).await, "another takes over");
+    assert!(!put(0, 4, 5).await && !put(0, 4, 6).await);
+    let record = three.brokers[2].record(&shelf, "1").await.unwrap();
+    assert_eq!(record, Some(json!({"a": 3})));
+    // What was taken away leaves a mark, which fences off as well.
+    assert!(three.brokers[2].take_record(&shelf, "1").await.unwrap());
+    assert!(!put(0, 5, 5).await && put(1, 6, 7).await);
+    // Whoever begins it at the same time is in nobody's way.
+    for key in ["a", "b", "c", "d"] {
+        let begin = three.brokers.iter().map(|broker| broker.put_fenced(&shelf, key, json!(1), 3));
+        let begun = futures_util::future::join_all(begin).await;
+        assert!(begun.into_iter().all(|begun| begun.unwrap()), "{key}");
+    }
+    three.end().await;
+}

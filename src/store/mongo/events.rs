@@ -107,6 +107,14 @@ impl Inner {
         Ok(events)
     }
 
+    /// The last number that was given to an event that a majority has.
+    pub async fn latest_event(&self) -> Result<u64, StoreError> {
+        let find = self.meta.find_one(doc! { "_id": COUNTER });
+        let find = find.read_concern(ReadConcern::majority());
+        let found = self.reading(async { find.await }).await?;
+        Ok(found.map_or(0, |counter| counter.get_i64("n").unwrap_or(0)) as u64)
+    }
+
     /// Forgets events up to a number.
     pub async fn forget_events(&self, up_to: u64) -> Result<(), StoreError> {
         let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);

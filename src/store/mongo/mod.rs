@@ -333,6 +333,16 @@ impl Store for Mongo {
         self.inner.put_record(shelf, key, &record).await
     }
 
+    async fn put_fenced(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        record: Json,
+        fence: u64,
+    ) -> Result<bool, StoreError> {
+        self.inner.put_fenced(shelf, key, &record, fence).await
+    }
+
     async fn add_record(&self, shelf: &Shelf, key: &str, record: Json) -> Result<bool, StoreError> {
         self.inner.add_record(shelf, key, &record).await
     }
@@ -384,6 +394,10 @@ impl Store for Mongo {
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.inner.events_after(after, limit).await
+    }
+
+    async fn latest_event(&self) -> Result<u64, StoreError> {
+        self.inner.latest_event().await
     }
 
     async fn forget_events(&self, up_to: u64) -> Result<(), StoreError> {

@@ -65,6 +65,40 @@ impl Inner {
         }
     }
 
+    /// Lays a record down unless the one that is there has a higher fence.
+    pub async fn put_fenced(
+        &self,
+        shelf: &Shelf,
+        key: &str,
+        record: &Json,
+        fence: u64,
+    ) -> Result<bool, StoreError> {
+        self.prepare_shelf(shelf).await?;
+        let fence = i64::try_from(fence).unwrap_or(i64::MAX);
+        let filter = doc! { "_id": id(shelf, key), "f": { "$not": { "$gt": fence } } };
+        let update = doc! {
+            "$set": { "r": record.to_string(), "v": self.clock.stamp(), "f": fence },
+            "$unset": { "gone": "" },
+        };
+        let _permit = self.gate.enter().await?;
+        // Whoever begins the record at the same time is in the way once only.
+        for last in [false, true] {
+            let lay = self.records.update_one(filter.clone(), update.clone()).upsert(true);
+            let laid = lay.await;
+            self.record_changed(shelf.name, shelf.tenant.as_ref());
+            match laid {
+                Ok(_) => return Ok(true),
+                Err(failure) if error::code(&failure).is_some_and(error::is_duplicate) => {
+                    if last {
+                        break;
+                    }
+                }
+                Err(failure) => return Err(error::from_write(&failure)),
+            }
+        }
+        Ok(false)
+    }
+
     pub async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError> {
         self.check_shelf(shelf).await?;
         let filter = doc! { "_id": id(shelf, key), "gone": { "$exists": false } };

@@ -13,6 +13,7 @@ const CREATED: u8 = 1;
 const BEFORE: u8 = 2;
 const AFTER: u8 = 4;
 const REGISTRATION: u8 = 8;
+const SUBSCRIPTION: u8 = 16;
 
 /// Writes an event's record.
 pub(in crate::store) fn encode_event(
@@ -31,7 +32,8 @@ pub(in crate::store) fn encode_event(
         bit(change.outcome.created, CREATED)
             | bit(before.is_some(), BEFORE)
             | bit(after.is_some(), AFTER)
-            | bit(topic == Topic::Registration, REGISTRATION),
+            | bit(topic == Topic::Registration, REGISTRATION)
+            | bit(topic == Topic::Subscription, SUBSCRIPTION),
     );
     // No tenant has an empty name, so the default one can.
     out.text(tenant.name().unwrap_or_default());
@@ -77,9 +79,11 @@ pub(in crate::store) fn decode_event(
     };
     let (before, after) = (entity(BEFORE)?, entity(AFTER)?);
     let outcome = Outcome { created: bits & CREATED != 0, updated, untouched };
-    let topic = match bits & REGISTRATION {
+    let topic = match bits & (REGISTRATION | SUBSCRIPTION) {
         0 => Topic::Entity,
-        _ => Topic::Registration,
+        REGISTRATION => Topic::Registration,
+        SUBSCRIPTION => Topic::Subscription,
+        _ => return Err(Damaged("an event tells of two things")),
     };
     Ok((tenant, topic, Change { id, at, before, after, outcome }))
 }

@@ -117,11 +117,13 @@ pub async fn events_survive_a_restart_until_they_are_forgotten<B: Backend>() {
     assert_eq!(left.len(), 15);
     assert_eq!(left[0].sequence, events[5].sequence);
     assert_eq!(log(&*store, events[9].sequence).await.len(), 10);
+    assert_eq!(store.latest_event().await.unwrap(), events[19].sequence);
     store.forget_events(u64::MAX).await.unwrap();
     assert!(log(&*store, 0).await.is_empty());
     drop(store);
     backend = backend.restart().await;
     let store = backend.store();
+    assert_eq!(store.latest_event().await.unwrap(), events[19].sequence);
     store.watch(Wants::of_type(0));
     create_some(&*store, 20..21, at(0)).await;
     let later = log(&*store, 0).await;

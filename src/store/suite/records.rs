@@ -81,6 +81,10 @@ pub async fn a_record_changes_together_with_its_event<B: Backend>() {
     let mut backend = B::start().await;
     let tenant = TenantId::named("ลำปาง").unwrap();
     let shelf = Shelf::of(&tenant, "registrations");
+    let topic = |number: usize| match number % 2 {
+        0 => Topic::Registration,
+        _ => Topic::Subscription,
+    };
     let note = |number: usize| {
         let change = Change {
             id: entity_id(number),
@@ -89,7 +93,7 @@ pub async fn a_record_changes_together_with_its_event<B: Backend>() {
             after: Some(Stored::new(bare_entity(number, 0))),
             outcome: Outcome::default(),
         };
-        Note { topic: Topic::Registration, change }
+        Note { topic: topic(number), change }
     };
     let store = backend.store();
     let unknown = store.note_record(&shelf, "a", RecordEdit::Take, note(0));
@@ -108,7 +112,7 @@ pub async fn a_record_changes_together_with_its_event<B: Backend>() {
         let result = store.note_record(&shelf, "a", edit, note(number)).await;
         assert_eq!(result.unwrap(), done, "step {number}");
         assert_eq!(store.record(&shelf, "a").await.unwrap(), left, "step {number}");
-        kept.extend(done.then_some((entity_id(number), Topic::Registration)));
+        kept.extend(done.then_some((entity_id(number), topic(number))));
     }
     drop(store);
     backend = backend.restart().await;

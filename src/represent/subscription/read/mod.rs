@@ -8,7 +8,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::accept::context_of;
-use super::values::{attributes, boolean, expected, ids, items, object, seconds, string, texts};
+use super::values::{
+    Member, attributes, boolean, expected, ids, items, object, seconds, string, texts,
+};
 use super::{Draft, ReadLimits, Subscription, SubscriptionError, Timing, Trigger, Triggers};
 use crate::jsonld::Context;
 use crate::model::{AttrName, SubscriptionId, Timestamp, TypeSelection, check_uri};
@@ -17,7 +19,6 @@ use crate::query::{
     ScopeFilter, Selector, Term, parse_types,
 };
 use crate::represent::ReadError;
-use crate::represent::write::{Join, JoinForm, Rendering};
 
 /// What a Subscription has that its members do not say.
 #[derive(Debug, Clone)]
@@ -57,13 +58,13 @@ impl Draft {
         let local_only = self.optional("localOnly", boolean)?;
         let watched = self.optional("watchedAttributes", attributes)?;
         let plan = reading.plan(watched.as_deref(), local_only)?;
+        reading.check_links(&plan)?;
         let timing = reading.timing(watched, &plan, local_only.unwrap_or(false))?;
         let notification = reading.notification()?;
         Ok(Subscription {
             id: setting.id,
             sources: reading.filter("csf")?,
             about_sources: None,
-            lookup: reading.lookup(&plan)?,
             plan,
             timing,
             local_only: local_only.unwrap_or(false),
@@ -75,6 +76,7 @@ impl Draft {
             context_address: setting.context_address,
             created_at: setting.created_at,
             modified_at: setting.modified_at,
+            since: None,
             snapshot: None,
             draft: Arc::new(self.clone()),
         })
@@ -88,18 +90,15 @@ impl Draft {
     }
 
     fn required(&self, name: &'static str, why: &str) -> Result<&Value, SubscriptionError> {
-        let value = self.members.get(name).filter(|value| !value.is_null());
-        value.ok_or_else(|| ReadError::new(why).within(name).into())
+        Ok(Member::of(&self.members, name).required(why)?)
     }
 
     fn optional<'d, T>(
         &'d self,
-        name: &str,
+        name: &'static str,
         read: impl FnOnce(&'d Value) -> Result<T, ReadError>,
     ) -> Result<Option<T>, SubscriptionError> {
-        let given = self.members.get(name).filter(|value| !value.is_null());
-        let value = given.map(read).transpose();
-        value.map_err(|error| error.within(name).into())
+        Ok(Member::of(&self.members, name).read(read)?)
     }
 }
 
@@ -135,6 +134,7 @@ impl Reading<'_> {
             geo: self.geoquery()?,
             scope: scope.map_err(|error| SubscriptionError::from(error).within("scopeQ"))?,
             order: self.order()?,
+            lookups: self.limits.lookups,
             ..EntityPlan::default()
         })
     }
@@ -270,23 +270,13 @@ impl Reading<'_> {
         read().map_err(|error| error.within("ordering"))
     }
 
-    /// How the entities are found that `q` follows links to.
-    fn lookup(&self, plan: &EntityPlan) -> Result<Option<Rendering>, SubscriptionError> {
-        let depth = plan.link_depth();
-        if depth > self.limits.join_level {
+    fn check_links(&self, plan: &EntityPlan) -> Result<(), SubscriptionError> {
+        if plan.link_depth() > self.limits.join_level {
             let most = self.limits.join_level;
             let why = format!("it follows relationships over more than {most} entities");
             return Err(ReadError::new(why).within("q").into());
         }
-        let join = |level| Join {
-            form: JoinForm::Flat,
-            level,
-            contained_by: Vec::new(),
-            limit: self.limits.join_entities,
-            bytes: self.limits.join_bytes,
-        };
-        let join = (depth > 0).then(|| join(depth as u32));
-        Ok(join.map(|join| Rendering { join: Some(join), ..Rendering::default() }))
+        Ok(())
     }
 
     fn timing(
