@@ -112,6 +112,27 @@ fn the_help_explains_every_setting() {
     assert!(!wrong.status.success() && hint.contains("--listen"), "{hint}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_created_is_located_in_the_usual_letter_case() {
+    use std::io::{Read, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path(), &[]).await;
+    let body = json!({"id": "urn:ngsi-ld:Thing:1", "type": "Thing"}).to_string();
+    let address = broker.base.replace("http://localhost", "127.0.0.1");
+    let mut line = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        line,
+        "POST /ngsi-ld/v1/entities HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    let place = "\r\nLocation: /ngsi-ld/v1/entities/urn:ngsi-ld:Thing:1\r\n";
+    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains(place), "{answer}");
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_an_orderly_end() {
     let data = tempfile::tempdir().unwrap();

@@ -34,9 +34,16 @@ pub fn created(collection: &str, id: &str) -> HttpResponse {
     let place = HeaderValue::from_str(&place(collection, id));
     let mut response = HttpResponse::new(StatusCode::CREATED);
     if let Ok(place) = place {
-        response.headers_mut().insert(header::LOCATION, place);
+        locate(&mut response, place);
     }
     response
+}
+
+/// Says where what was made is. There are clients that look for `Location` in this letter case,
+/// although names of headers have none (RFC 9110, 5.1).
+fn locate(response: &mut HttpResponse, place: HeaderValue) {
+    response.headers_mut().insert(header::LOCATION, place);
+    response.head_mut().set_camel_case_headers(true);
 }
 
 /// The path of a thing; of its id, what would end a path or is not ASCII is escaped.
@@ -77,7 +84,7 @@ pub fn done(settled: Settled) -> HttpResponse {
 /// The same answer with the place of what was created.
 pub fn located(mut response: HttpResponse, collection: &str, id: &str) -> HttpResponse {
     if let Ok(place) = HeaderValue::from_str(&place(collection, id)) {
-        response.headers_mut().insert(header::LOCATION, place);
+        locate(&mut response, place);
     }
     response
 }

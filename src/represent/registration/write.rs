@@ -136,7 +136,9 @@ fn add_report(shown: &mut Map<String, Value>, report: &DeliveryReport) {
     let Some(status) = report.status else { return };
     shown.insert("status".into(), status.word().into());
     shown.insert("timesSent".into(), report.times_sent.into());
-    shown.insert("timesFailed".into(), report.times_failed.into());
+    if report.times_failed > 0 {
+        shown.insert("timesFailed".into(), report.times_failed.into());
+    }
     let times = [("lastSuccess", report.last_success), ("lastFailure", report.last_failure)];
     for (name, time) in times {
         if let Some(time) = time {

@@ -198,12 +198,15 @@ impl Draft {
     }
 }
 
-/// The members of NotificationParams that the broker writes; none before the first notification.
+/// The members of NotificationParams that the broker writes (5.2.14.2); none before the first
+/// notification, and `timesFailed` from the first failure on.
 fn add_report(params: &mut Map<String, Value>, report: &DeliveryReport) {
     let Some(status) = report.status else { return };
     params.insert("status".into(), status.word().into());
     params.insert("timesSent".into(), report.times_sent.into());
-    params.insert("timesFailed".into(), report.times_failed.into());
+    if report.times_failed > 0 {
+        params.insert("timesFailed".into(), report.times_failed.into());
+    }
     let times = [
         ("lastNotification", report.last_notification),
         ("lastSuccess", report.last_success),
