@@ -31,7 +31,7 @@ settings! {
         in_flight: usize = 512,
         /// After how many failures in a row a source is left alone for a moment, if its
         /// registration names no cooldown; 0 means never. A failure is silence, or an answer that
-        /// says that the source itself is out of order (5xx).
+        /// says that the source itself is out of order (500, 503).
         failures: usize = 5,
         /// How long it is left alone then; it doubles with each further failure, up to a minute.
         pause: Duration = Duration::from_secs(1),

@@ -51,8 +51,8 @@ impl Ending {
     /// How a request ended that was answered with this status.
     pub fn of(status: u16) -> Self {
         match status {
-            // It does not know how, or the request leads in circles: others may not.
-            501 | 508 => Self::Failed,
+            // It does not know how, or somebody behind it failed: of other things it may tell.
+            501 | 502 | 504 | 508 => Self::Failed,
             500.. => Self::Silent,
             401 | 403 | 429 => Self::Failed,
             _ => Self::Done,
@@ -187,6 +187,8 @@ mod tests {
             (404, Ending::Done),
             (403, Ending::Failed),
             (501, Ending::Failed),
+            (502, Ending::Failed),
+            (504, Ending::Failed),
             (508, Ending::Failed),
             (500, Ending::Silent),
             (503, Ending::Silent),
