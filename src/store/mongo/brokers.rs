@@ -2,17 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mongodb::bson::doc;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::tests::settings;
 use super::{Mongo, Settings};
-use crate::model::{Action, Change, EntityId, TenantId, TimeProperty, Write};
+use crate::model::{
+    Action, Change, EntityId, Outcome, Refusal, Stored, TenantId, TimeProperty, Write,
+};
 use crate::query::{EntityPlan, HistoryPlan, Line, Page, Selector, Window};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
-use crate::store::{EVERY_TYPE, Event, HISTORY_RULES, RecordChange, Shelf, Store, Watch};
+use crate::store::{
+    EVERY_TYPE, Event, HISTORY_RULES, Note, RecordChange, RecordEdit, Shelf, Store,
+};
+use crate::store::{StoreError, Topic, Watch};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -207,6 +214,117 @@ async fn brokers_that_start_at_once_make_each_index_once() {
     for name in ["pages_1", "values_1", "places_1", "noted_1", "recent_1", "fold_1"] {
         assert!(names.iter().any(|own| own == name), "{names:?}");
     }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_away_in_the_midst_of_a_transaction_is_in_nobodys_way() {
+    let three = Three::start().await;
+    let shelf = Shelf::of(&HERE, "things");
+    let note = |step: u64| {
+        let change = Change {
+            id: entity_id(0),
+            at: at(step as i64),
+            before: None,
+            after: Some(Stored::new(bare_entity(0, 0))),
+            outcome: Outcome::default(),
+        };
+        Note { topic: Topic::Registration, change }
+    };
+    for step in 0..60 {
+        let key = format!("given up {step}");
+        let edit = RecordEdit::Add(json!(step));
+        let begun = three.brokers[0].note_record(&shelf, &key, edit, note(step));
+        let given_up = tokio::time::timeout(Duration::from_micros(100 * step), begun).await;
+        assert!(given_up.is_err() || given_up.is_ok_and(|done| done.is_ok()));
+        // What it has numbered must not stay numbered for a minute.
+        let (key, edit) = (format!("next {step}"), RecordEdit::Add(json!(step)));
+        let next = three.brokers[1].note_record(&shelf, &key, edit, note(step)).await;
+        assert_eq!(next, Ok(true), "after {step}");
+    }
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_that_run_have_different_numbers() {
+    let three = Three::start().await;
+    let first = &three.brokers[0].inner;
+    let settings = first.settings.clone();
+    // As many brokers have started since as there are numbers.
+    let before = first.number.load(Ordering::Relaxed) + 1_023;
+    let counted = doc! { "$set": { "n": before } };
+    first.meta.update_one(doc! { "_id": "brokers" }, counted).await.unwrap();
+    let another = Mongo::open(settings).await.unwrap();
+    let mut bits: Vec<i64> =
+        three.brokers.iter().map(|one| one.inner.clock.stamp() & 1_023).collect();
+    bits.push(another.inner.clock.stamp() & 1_023);
+    bits.sort_unstable();
+    bits.dedup();
+    assert_eq!(bits.len(), 4);
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_a_newer_broker_has_raised_the_format_older_ones_serve_no_more() {
+    let three = Three::start().await;
+    three.brokers[0].commit(&HERE, vec![create(0)], at(0)).await.unwrap()[0].as_ref().unwrap();
+    let raised = doc! { "$set": { "version": 99 } };
+    let format = doc! { "_id": "format" };
+    three.brokers[0].inner.meta.update_one(format, raised).await.unwrap();
+    for broker in &three.brokers {
+        while broker.check().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let refused = [
+            broker.commit(&HERE, vec![create(1)], at(0)).await.map(drop),
+            broker.get(&HERE, &entity_id(0), at(0)).await.map(drop),
+            broker.put_record(&Shelf::shared("things"), "k", json!(1)).await,
+        ];
+        for refused in refused {
+            let Err(StoreError::Unusable(why)) = refused else { panic!("{refused:?}") };
+            assert!(why.contains("format 99"), "{why}");
+        }
+    }
+    let Err(refused) = Mongo::open(three.brokers[0].inner.settings.clone()).await else {
+        panic!("it opened")
+    };
+    assert!(refused.to_string().contains("format 99"), "{refused}");
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_the_url_says_the_primary_is_read() {
+    let settings = settings();
+    let url = format!("{}&readPreference=secondary&readConcernLevel=linearizable", settings.url);
+    let three = Three::with(Settings { url, ..settings }).await;
+    three.brokers[0].commit(&HERE, vec![create(0)], at(0)).await.unwrap()[0].as_ref().unwrap();
+    assert!(three.brokers[1].get(&HERE, &entity_id(0), at(0)).await.unwrap().is_some());
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_no_event_can_hold_is_refused() {
+    let three = Three::start().await;
+    let broker = &three.brokers[0];
+    broker.watch(Arc::new(All));
+    let large = |numbers: std::ops::Range<usize>| {
+        let text = "x".repeat(1 << 20);
+        numbers.map(move |number| (attribute_name(number), property(text.as_str())))
+    };
+    let mut entity = bare_entity(0, 0);
+    large(0..4).for_each(|(name, attribute)| drop(entity.attributes.insert(name, attribute)));
+    let begun = Write::new(entity_id(0), Action::Create(entity.clone()));
+    broker.commit(&HERE, vec![begun], at(0)).await.unwrap()[0].as_ref().unwrap();
+    large(4..8).for_each(|(name, attribute)| drop(entity.attributes.insert(name, attribute)));
+    let grown = Write::new(entity_id(0), Action::Replace(entity));
+    broker.commit(&HERE, vec![grown], at(0)).await.unwrap()[0].as_ref().unwrap();
+    // The event holds it as it was and as it is.
+    let both = broker.commit(&HERE, vec![set(0, 10, 1), create(1)], at(1)).await.unwrap();
+    assert!(matches!(both[0], Err(Refusal::TooLarge(_))) && both[1].is_ok());
+    let there = broker.get(&HERE, &entity_id(0), at(1)).await.unwrap().unwrap();
+    assert_eq!(there.attributes.len(), 8);
+    let gone = Write::new(entity_id(0), Action::Delete);
+    broker.commit(&HERE, vec![gone], at(2)).await.unwrap()[0].as_ref().unwrap();
     three.end().await;
 }
 

@@ -15,7 +15,8 @@ const BEGIN: i64 = 1_577_836_800_000_000;
 const BROKER_BITS: u32 = 10;
 
 pub(super) struct Clock {
-    broker: i64,
+    /// The number of the broker.
+    broker: AtomicI64,
     /// What the clock of the database is ahead of ours, in microseconds.
     ahead: AtomicI64,
     /// The time of the last stamp.
@@ -25,8 +26,18 @@ pub(super) struct Clock {
 impl Clock {
     /// The clock of the broker with this number.
     pub fn new(broker: i64) -> Self {
-        let broker = broker & ((1 << BROKER_BITS) - 1);
+        let broker = AtomicI64::new(Self::bits_of(broker));
         Self { broker, ahead: AtomicI64::new(0), last: AtomicI64::new(0) }
+    }
+
+    /// What stamps tell of a broker's number: those of two brokers that run differ in it.
+    pub fn bits_of(broker: i64) -> i64 {
+        broker & ((1 << BROKER_BITS) - 1)
+    }
+
+    /// The broker has another number from now on.
+    pub fn renumber(&self, broker: i64) {
+        self.broker.store(Self::bits_of(broker), Ordering::Relaxed);
     }
 
     /// The time by the clock of the machine, in microseconds since 1970.
@@ -53,7 +64,7 @@ impl Clock {
             let next = now.max(last + 1);
             match self.last.compare_exchange_weak(last, next, Ordering::Relaxed, Ordering::Relaxed)
             {
-                Ok(_) => return (next << BROKER_BITS) | self.broker,
+                Ok(_) => return (next << BROKER_BITS) | self.broker.load(Ordering::Relaxed),
                 Err(other) => last = other,
             }
         }

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
-use mongodb::options::{Acknowledgment, ClientOptions, ReturnDocument, WriteConcern};
-use mongodb::{Client, Database};
+use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::{Client, Collection, Database};
 use parking_lot::RwLock;
 
 use super::cache::Cache;
@@ -16,7 +17,8 @@ use super::commit::Locks;
 use super::gate::Gate;
 use super::history::{BLOCKS, CHAPTERS};
 use super::{
-    ENTITIES, EVENTS, Inner, LEASES, META, RECORDS, Settings, TENANTS, error, events, indexes,
+    ENTITIES, EVENTS, Inner, LEASES, META, RECORDS, Settings, TENANTS, error, events, gate,
+    indexes, number,
 };
 use crate::store::StoreError;
 
@@ -28,19 +30,13 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
     let (client, database) = connect(&settings).await?;
     let hello = database.run_command(doc! { "hello": 1 }).await.map_err(unusable)?;
     check_server(&hello)?;
-    let meta = database.collection::<Document>(META);
     check_format(&database).await?;
     for name in [ENTITIES, TENANTS, RECORDS, LEASES, EVENTS, CHAPTERS, BLOCKS] {
         make_collection(&database, name).await?;
     }
     add_document(&database, events::new_counter()).await?;
-    let number = meta
-        .find_one_and_update(doc! { "_id": "brokers" }, doc! { "$inc": { "n": 1_i64 } })
-        .upsert(true)
-        .return_document(ReturnDocument::After)
-        .await
-        .map_err(unusable)?;
-    let number = number.unwrap_or_default().get_i64("n").unwrap_or(0);
+    let holder = uuid::Uuid::new_v4().simple().to_string();
+    let number = number::take(&database, &holder).await.map_err(not_opened)?;
     let clock = Clock::new(number);
     if let Ok(time) = hello.get_datetime("localTime") {
         clock.adjust(time.timestamp_millis(), Clock::own_time());
@@ -52,7 +48,7 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
         leases: database.collection(LEASES),
         events: database.collection(EVENTS),
         history: super::history::History::default(),
-        meta,
+        meta: database.collection(META),
         clock,
         gate: Gate::new(settings.pool, settings.queue, settings.patience),
         cache: Cache::new(settings.cache_bytes),
@@ -64,7 +60,8 @@ pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
         teller: super::tell::Teller::new(settings.queue),
         events_turn: tokio::sync::Mutex::new(()),
         known: RwLock::new(HashSet::new()),
-        holder: format!("{number}-{}", uuid::Uuid::new_v4().simple()),
+        holder,
+        number: AtomicI64::new(number),
         settings,
         client,
         database,
@@ -79,6 +76,10 @@ async fn connect(settings: &Settings) -> Result<(Client, Database), StoreError> 
     options.max_pool_size = Some(settings.pool);
     options.server_selection_timeout = Some(settings.patience);
     options.connect_timeout.get_or_insert(Duration::from_secs(5));
+    // What one broker writes the others read at once, which only the primary can tell.
+    if options.selection_criteria.take().is_some() || options.read_concern.take().is_some() {
+        tracing::warn!("what the URL says of how to read is not followed: the primary is asked");
+    }
     options.retry_writes = Some(true);
     options.retry_reads = Some(true);
     #[cfg(test)]
@@ -121,12 +122,13 @@ async fn check_format(database: &Database) -> Result<(), StoreError> {
         Ok(version) if version < FORMAT => {
             // What this broker writes an older one would lose.
             let raise = doc! { "$max": { "version": FORMAT } };
-            meta.update_one(doc! { "_id": "format" }, raise).await.map(drop).map_err(unusable)
+            meta.update_one(doc! { "_id": "format" }, raise).await.map_err(unusable)?;
+            // Older brokers that still run hear of it meanwhile, and write no more.
+            tokio::time::sleep(gate::PING * 3).await;
+            Ok(())
         }
         Ok(version) if version == FORMAT => Ok(()),
-        Ok(version) => Err(StoreError::Unusable(format!(
-            "the database is of format {version}, and this broker knows only {FORMAT}: update it"
-        ))),
+        Ok(version) => Err(StoreError::Unusable(is_newer(version))),
         Err(_) => Err(StoreError::Unusable("the database does not say its format".to_owned())),
     }
 }
@@ -148,6 +150,24 @@ async fn make_collection(database: &Database, name: &str) -> Result<(), StoreErr
         Ok(()) => Ok(()),
         Err(failure) if error::code(&failure) == Some(NAMESPACE_EXISTS) => Ok(()),
         Err(failure) => Err(unusable(failure)),
+    }
+}
+
+/// The refusal to go on once a newer broker has raised the format; none if it has not.
+pub(super) async fn newer_format(meta: &Collection<Document>) -> Result<Option<String>, Error> {
+    let found = meta.find_one(doc! { "_id": "format" }).await?.unwrap_or_default();
+    let newer = found.get_i32("version").ok().filter(|version| *version > FORMAT);
+    Ok(newer.map(is_newer))
+}
+
+fn is_newer(version: i32) -> String {
+    format!("the database is of format {version}, and this broker knows only {FORMAT}: update it")
+}
+
+fn not_opened(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unusable(why) => StoreError::Unusable(why),
+        other => StoreError::Unusable(format!("MongoDB cannot be used: {other}")),
     }
 }
 

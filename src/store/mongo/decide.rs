@@ -11,10 +11,10 @@ use super::document::{self, Stamps};
 use super::history::Notes;
 use crate::model::{Applied, Change, Entity, EntityId, Outcome, Refusal, Stored, TenantId};
 use crate::model::{Timestamp, Write};
-use crate::store::record::is_storable;
+use crate::store::record::{encode_whole_event, is_storable};
 use crate::store::rewrites::{Rewrites, changes_a_part};
 use crate::store::weight::weigh;
-use crate::store::{Guard, HistoryRules, StoreError, Watch};
+use crate::store::{Guard, HistoryRules, StoreError, Topic, Watch};
 
 /// The largest document, in bytes: MongoDB takes 16 MiB, and the command needs some.
 pub(super) const MAX_DOCUMENT: usize = 15 << 20;
@@ -106,8 +106,21 @@ impl Circumstances<'_> {
             told: state.told,
             notes: state.notes,
         };
-        self.finish(&mut decision, state.entity, state.created);
+        if decision.told.iter().all(|change| self.is_tellable(change)) {
+            self.finish(&mut decision, state.entity, state.created);
+        } else {
+            decision.refuse_as_too_large();
+        }
         Ok(decision)
+    }
+
+    /// Whether a document can hold the event that tells of a change: the entity as it was and as it
+    /// is. Only large ones are tried out.
+    fn is_tellable(&self, change: &Change) -> bool {
+        let both = change.before.iter().chain(&change.after);
+        let weight: u32 = both.map(|entity| weigh(entity)).fold(0, u32::saturating_add);
+        weight < MAX_ENTITY / 64
+            || encode_whole_event(self.tenant, Topic::Entity, change).len() <= MAX_DOCUMENT
     }
 
     fn decide_one(
@@ -214,9 +227,20 @@ impl Circumstances<'_> {
         };
     }
 
-    /// Keeps a change that somebody wants to be told of.
+    /// Keeps a change that somebody wants to be told of, and that cannot be refused any more.
     pub fn tell_of(&self, told: &mut Vec<Change>, change: &Change) {
-        self.tell(told, change);
+        let mut own = Vec::new();
+        self.tell(&mut own, change);
+        told.extend(own.into_iter().filter(|change| self.is_told_of(change)));
+    }
+
+    /// Whether it can be told; if not, that is said.
+    pub fn is_told_of(&self, change: &Change) -> bool {
+        let is_tellable = self.is_tellable(change);
+        if !is_tellable {
+            tracing::error!(entity = %change.id, "nobody is told of a change: it is too large");
+        }
+        is_tellable
     }
 
     /// Decides that an entity is to be this from now on.
@@ -255,7 +279,7 @@ impl Circumstances<'_> {
         let left: Option<Arc<Stored>> = left.map(|left: Entity| Stored::new(left));
         let (mut told, mut notes) = (Vec::new(), Notes::default());
         let change = expiry(entity, left.clone(), self.now);
-        self.tell(&mut told, &change);
+        self.tell_of(&mut told, &change);
         self.note(&mut notes, &change);
         self.clock.saw(before.stamps.version);
         let mut decision = Decision {

@@ -1,8 +1,8 @@
 //! The gate before the database: so many requests at once, so many that wait, and none while the
 //! database has been away for long.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
@@ -10,11 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::clock::Clock;
+use super::connect::newer_format;
 use super::{Inner, error};
 use crate::store::StoreError;
 
 /// How often the database is asked whether it is there.
-const PING: Duration = Duration::from_secs(1);
+pub(super) const PING: Duration = Duration::from_secs(1);
 
 pub(super) struct Gate {
     permits: Semaphore,
@@ -22,6 +23,8 @@ pub(super) struct Gate {
     most_waiting: usize,
     patience: Duration,
     away: Mutex<Option<Away>>,
+    /// Why nobody is let through any more.
+    shut: OnceLock<String>,
 }
 
 /// The database does not answer.
@@ -39,6 +42,7 @@ impl Gate {
             most_waiting,
             patience,
             away: Mutex::new(None),
+            shut: OnceLock::new(),
         }
     }
 
@@ -57,6 +61,7 @@ impl Gate {
 
     /// Whether the database answers.
     pub fn check(&self) -> Result<(), StoreError> {
+        self.check_shut()?;
         match &*self.away.lock() {
             Some(away) => Err(StoreError::Broken(away.why.clone())),
             None => Ok(()),
@@ -65,12 +70,24 @@ impl Gate {
 
     /// Nobody waits for what has been away for longer than anyone would wait.
     fn check_patience(&self) -> Result<(), StoreError> {
+        self.check_shut()?;
         match &*self.away.lock() {
             Some(away) if away.since.elapsed() >= self.patience => {
                 Err(StoreError::Broken(away.why.clone()))
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_shut(&self) -> Result<(), StoreError> {
+        self.shut.get().map_or(Ok(()), |why| Err(StoreError::Unusable(why.clone())))
+    }
+
+    /// Lets nobody through from now on.
+    fn shut(&self, why: String) {
+        tracing::error!(%why, "this broker serves no more");
+        // The first reason stands.
+        let _ = self.shut.set(why);
     }
 
     fn is_there(&self) {
@@ -84,7 +101,11 @@ impl Gate {
         let mut away = self.away.lock();
         if away.is_none() {
             tracing::warn!(error = %why, "MongoDB does not answer");
-            *away = Some(Away { since: Instant::now(), why: why.to_string() });
+            let why = match why {
+                StoreError::Broken(why) => why,
+                other => other.to_string(),
+            };
+            *away = Some(Away { since: Instant::now(), why });
         }
     }
 }
@@ -108,7 +129,8 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Asks the primary again and again whether it is there, and what time it is.
+/// Asks the primary again and again whether it is there, what time it is, and whether the database
+/// is still of a format that is known here.
 pub(super) async fn keep(inner: Arc<Inner>) {
     let admin = inner.client.database("admin");
     loop {
@@ -120,6 +142,10 @@ pub(super) async fn keep(inner: Arc<Inner>) {
                 if let Ok(time) = answer.get_datetime("localTime") {
                     let ours = asked + (Clock::own_time() - asked) / 2;
                     inner.clock.adjust(time.timestamp_millis(), ours);
+                }
+                // What an older broker writes a newer one would miss.
+                if let Ok(Some(why)) = newer_format(&inner.meta).await {
+                    return inner.gate.shut(why);
                 }
             }
             Ok(Err(failure)) => inner.gate.is_away(error::from_read(&failure)),
@@ -153,7 +179,7 @@ mod tests {
         assert!(gate.check().is_err());
         assert!(gate.enter().await.is_ok(), "it may be an election");
         tokio::time::sleep(Duration::from_millis(30)).await;
-        assert!(matches!(gate.enter().await, Err(StoreError::Broken(_))));
+        assert_eq!(gate.enter().await.err(), Some(StoreError::Broken("gone".into())));
         gate.is_there();
         assert!(gate.enter().await.is_ok() && gate.check().is_ok());
     }

@@ -25,6 +25,7 @@ mod indexes;
 mod keys;
 mod leases;
 mod noted;
+mod number;
 #[cfg(test)]
 mod outages;
 mod place;
@@ -32,6 +33,7 @@ mod read;
 mod records;
 #[cfg(test)]
 mod round_trips;
+mod session;
 mod sweep;
 mod tell;
 mod tenants;
@@ -41,6 +43,7 @@ mod watch;
 mod write;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -173,8 +176,9 @@ struct Inner {
     events_turn: tokio::sync::Mutex<()>,
     /// Tenants that are there; they never go.
     known: RwLock<HashSet<TenantId>>,
-    /// Who this broker is among those that share the database.
+    /// Who this broker is among those that share the database, and its number.
     holder: String,
+    number: AtomicI64,
 }
 
 impl Mongo {
@@ -187,6 +191,7 @@ impl Mongo {
         let inner = Arc::new(connect::open(settings).await?);
         let tasks = vec![
             tokio::spawn(gate::keep(inner.clone())),
+            tokio::spawn(number::keep(inner.clone())),
             tokio::spawn(sweep::keep(inner.clone())),
             tokio::spawn(watch::keep(inner.clone())),
             tokio::spawn(history::keep(inner.clone())),
@@ -425,7 +430,8 @@ impl Store for Mongo {
         // Those who listen hear that nothing more comes.
         self.inner.listeners.lock().clear();
         // Another broker need not wait until the lease is over.
-        for lease in [sweep::LEASE, history::FOLD_LEASE] {
+        let number = number::lease(self.inner.number.load(Ordering::Relaxed));
+        for lease in [sweep::LEASE, history::FOLD_LEASE, &number] {
             let _ = self.inner.release(lease, &self.inner.holder).await;
         }
         Ok(())

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mongodb::ClientSession;
 use mongodb::bson::doc;
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::ReadConcern;
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR};
 
+use super::session::Session;
 use super::{Inner, error, records};
 use crate::store::{Event, Note, RecordEdit, Shelf, StoreError};
 
@@ -71,17 +71,15 @@ impl Inner {
         edit: &RecordEdit,
         note: &Note,
     ) -> Result<Noted, Error> {
-        let mut session = self.client.start_session().await?;
-        session.start_transaction().read_concern(ReadConcern::majority()).await?;
+        let mut session = Session::begin(&self.client).await?;
         let events = match self.prepare_record(&mut session, shelf, key, edit, note).await {
             Ok(Some(events)) => events,
             Ok(None) => {
-                let _ = session.abort_transaction().await;
+                session.abort().await;
                 return Ok(Noted::Refused);
             }
             Err(failure) => {
-                // What fails now was never committed.
-                let _ = session.abort_transaction().await;
+                session.abort().await;
                 let duplicate = error::code(&failure).is_some_and(error::is_duplicate);
                 if duplicate || failure.contains_label(TRANSIENT_TRANSACTION_ERROR) {
                     return Ok(Noted::Conflict);
@@ -89,17 +87,12 @@ impl Inner {
                 return Err(failure);
             }
         };
-        loop {
-            match session.commit_transaction().await {
-                Ok(()) => return Ok(Noted::Done(events)),
-                Err(failure) if failure.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(failure) if failure.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
-                    return Ok(Noted::Conflict);
-                }
-                Err(failure) => return Err(failure),
+        match session.commit().await {
+            Ok(()) => Ok(Noted::Done(events)),
+            Err(failure) if failure.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
+                Ok(Noted::Conflict)
             }
+            Err(failure) => Err(failure),
         }
     }
 

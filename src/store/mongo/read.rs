@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, RawDocument, RawDocumentBuf, doc};
-use mongodb::options::ReadConcern;
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::options::{Hint, ReadConcern};
 use rustc_hash::FxHashMap;
 
 use super::cache::Held;
@@ -76,11 +76,11 @@ impl Inner {
         let mut found = FxHashMap::default();
         // A filter is a document too, and must not outgrow what a document may be.
         for some in ids.chunks(MAX_IDS) {
-            let keys: Vec<Bson> = some.iter().map(|id| key(tenant, id).into()).collect();
+            let by_ids = of_keys(some.iter().map(|id| (tenant, id)));
             let mut projection = what_is_read();
             projection.insert("_id", 1);
             let concern = if certain { ReadConcern::majority() } else { ReadConcern::local() };
-            let find = self.entities.find(doc! { "_id": { "$in": keys } }).projection(projection);
+            let find = self.entities.find(by_ids).hint(ids_index()).projection(projection);
             let find = find.read_concern(concern).batch_size(some.len() as u32 + 1);
             let documents: Vec<RawDocumentBuf> =
                 self.in_patience(async { find.await?.try_collect().await }).await?;
@@ -130,13 +130,33 @@ impl Inner {
 const MAX_IDS: usize = 5_000;
 
 /// What of a document is read: its stamps and its record.
-pub(super) fn what_is_read() -> mongodb::bson::Document {
+pub(super) fn what_is_read() -> Document {
     doc! { "_id": 0, "s": 1, "v": 1, "p": 1, "r": 1 }
 }
 
 /// The `_id` of an entity, for filters.
-pub(super) fn key(tenant: &TenantId, id: &EntityId) -> mongodb::bson::Document {
+pub(super) fn key(tenant: &TenantId, id: &EntityId) -> Document {
     doc! { "t": document::tenant_name(tenant), "i": id.as_str() }
+}
+
+/// Lets documents of some entities through. The first member is what the index of ids holds, the
+/// others what a router looks for, so that it asks those shards alone that may have them.
+pub(super) fn of_keys<'k>(keys: impl Iterator<Item = (&'k TenantId, &'k EntityId)>) -> Document {
+    let (mut all, mut ids, mut tenants) = (Vec::new(), Vec::new(), Vec::new());
+    for (tenant, id) in keys {
+        all.push(Bson::from(key(tenant, id)));
+        ids.push(Bson::from(id.as_str()));
+        let tenant = Bson::from(document::tenant_name(tenant));
+        if !tenants.contains(&tenant) {
+            tenants.push(tenant);
+        }
+    }
+    doc! { "_id": { "$in": all }, "_id.t": { "$in": tenants }, "_id.i": { "$in": ids } }
+}
+
+/// The index that serves [`of_keys`]; all others that begin with the tenant would be tried, too.
+pub(super) fn ids_index() -> Hint {
+    Hint::Name("_id_".to_owned())
 }
 
 /// The id in a document's `_id`.

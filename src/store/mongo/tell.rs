@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, RawDocumentBuf, doc};
+use mongodb::bson::{RawDocumentBuf, doc};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::{Decision, End};
-use super::read::{id_of, key};
+use super::read::{id_of, ids_index, of_keys};
 use super::write::{Failure, Fate};
 use super::{Inner, document};
 use crate::model::{EntityId, TenantId};
@@ -171,12 +171,10 @@ impl Inner {
 
     /// Which versions there are of the entities that bundles are about.
     async fn versions(&self, bundles: &[Bundle]) -> Result<Versions, StoreError> {
-        let keys: Vec<Bson> = bundles
+        let keys = bundles
             .iter()
-            .flat_map(|bundle| bundle.decisions.iter().map(|one| key(&bundle.tenant, &one.id)))
-            .map(Bson::from)
-            .collect();
-        let find = self.entities.find(doc! { "_id": { "$in": keys } });
+            .flat_map(|bundle| bundle.decisions.iter().map(|one| (&bundle.tenant, &one.id)));
+        let find = self.entities.find(of_keys(keys)).hint(ids_index());
         let find = find.projection(doc! { "v": 1 });
         let found: Vec<RawDocumentBuf> =
             self.reading(async { find.await?.try_collect().await }).await?;

@@ -2,19 +2,18 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mongodb::ClientSession;
 use mongodb::bson::raw::{RawArrayBuf, cstr};
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::ReadConcern;
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR};
 use rustc_hash::FxHashMap;
 
 use super::commit::was_done;
 use super::decide::{Decision, End};
 use super::history::CHAPTERS;
-use super::read::{id_of, key};
+use super::read::{id_of, ids_index, of_keys};
+use super::session::Session;
 use super::{Inner, document, error};
 use crate::model::{EntityId, TenantId};
 use crate::store::{Event, StoreError, Topic};
@@ -237,18 +236,16 @@ impl Inner {
     }
 
     async fn transact(&self, decisions: &[(&TenantId, &Decision)]) -> Result<Transacted, Error> {
-        let mut session = self.client.start_session().await?;
-        session.start_transaction().read_concern(ReadConcern::majority()).await?;
+        let mut session = Session::begin(&self.client).await?;
         let prepared = self.prepare(&mut session, decisions).await;
         let events = match prepared {
             Ok(Some(events)) => events,
             Ok(None) => {
-                // What fails now was never committed.
-                let _ = session.abort_transaction().await;
+                session.abort().await;
                 return Ok(Transacted::Conflict);
             }
             Err(failure) => {
-                let _ = session.abort_transaction().await;
+                session.abort().await;
                 let duplicate = error::code(&failure).is_some_and(error::is_duplicate);
                 if duplicate || failure.contains_label(TRANSIENT_TRANSACTION_ERROR) {
                     return Ok(Transacted::Conflict);
@@ -256,17 +253,12 @@ impl Inner {
                 return Err(failure);
             }
         };
-        loop {
-            match session.commit_transaction().await {
-                Ok(()) => return Ok(Transacted::Done(events)),
-                Err(failure) if failure.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(failure) if failure.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
-                    return Ok(Transacted::Conflict);
-                }
-                Err(failure) => return Err(failure),
+        match session.commit().await {
+            Ok(()) => Ok(Transacted::Done(events)),
+            Err(failure) if failure.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
+                Ok(Transacted::Conflict)
             }
+            Err(failure) => Err(failure),
         }
     }
 
@@ -318,9 +310,9 @@ impl Inner {
         if decisions.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Bson> =
-            decisions.iter().map(|(tenant, one)| key(tenant, &one.id).into()).collect();
-        let find = self.entities.find(doc! { "_id": { "$in": keys }, "o": { "$exists": true } });
+        let mut noted = of_keys(decisions.iter().map(|(tenant, one)| (*tenant, &one.id)));
+        noted.insert("o", doc! { "$exists": true });
+        let find = self.entities.find(noted).hint(ids_index());
         let find = find.projection(doc! { "o": 1, "hn": 1 });
         let mut cursor = find.session(&mut *session).await?;
         let mut noted: FxHashMap<(TenantId, EntityId), RawDocumentBuf> = FxHashMap::default();

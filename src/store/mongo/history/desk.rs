@@ -5,15 +5,16 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::sync::Arc;
 
+use mongodb::Collection;
 use mongodb::bson::raw::{RawArrayBuf, cstr};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Bson, Document, RawBinaryRef, RawDocument, RawDocumentBuf, doc};
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::ReadConcern;
-use mongodb::{ClientSession, Collection};
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR};
 use tokio::runtime::Handle;
 use tokio::sync::{MutexGuard, SemaphorePermit};
 
+use super::super::read::ids_index;
+use super::super::session::Session;
 use super::super::write::Reply;
 use super::super::{Inner, document, error};
 use super::book::parts;
@@ -40,7 +41,7 @@ const MAX_COMMAND: usize = 12 << 20;
 pub(super) struct Desk {
     pub inner: Arc<Inner>,
     handle: Handle,
-    session: RefCell<ClientSession>,
+    session: RefCell<Session>,
     /// What failed may succeed when it is done again from the beginning.
     again: Cell<bool>,
 }
@@ -52,29 +53,18 @@ impl Desk {
             // A snapshot is what a majority has: what was acknowledged earlier is seen only so.
             return Self::changing(inner, handle);
         }
-        let start = inner.client.start_session().snapshot(true);
-        let session = handle.block_on(async { start.await });
-        Self::with(inner, handle, session)
+        Self::with(inner, handle, handle.block_on(Session::look(&inner.client)))
     }
 
     /// A session in a transaction.
     pub fn changing(inner: &Arc<Inner>, handle: &Handle) -> Result<Self, StoreError> {
-        let desk = Self::with(
-            inner,
-            handle,
-            handle.block_on(async { inner.client.start_session().await }),
-        )?;
-        let mut session = desk.session.borrow_mut();
-        let start = session.start_transaction().read_concern(ReadConcern::majority());
-        desk.wait(async { start.await })?;
-        drop(session);
-        Ok(desk)
+        Self::with(inner, handle, handle.block_on(Session::begin(&inner.client)))
     }
 
     fn with(
         inner: &Arc<Inner>,
         handle: &Handle,
-        session: Result<ClientSession, Error>,
+        session: Result<Session, Error>,
     ) -> Result<Self, StoreError> {
         let session = session.map_err(|failure| error::from_read(&failure))?;
         let (inner, handle) = (inner.clone(), handle.clone());
@@ -111,10 +101,14 @@ impl Desk {
         (projection, sort, limit): (Document, Document, i64),
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
         let mut session = self.session.borrow_mut();
-        let find = collection.find(filter).projection(projection).sort(sort).limit(limit);
+        let is_by_id = filter.contains_key("_id");
+        let mut find = collection.find(filter).projection(projection).sort(sort).limit(limit);
+        if is_by_id {
+            find = find.hint(ids_index());
+        }
         let find = find.batch_size(BATCH).max_time(self.inner.settings.time_limit);
         self.wait(async {
-            let mut cursor = find.session(&mut *session).await?;
+            let mut cursor = find.session(&mut **session).await?;
             let mut found = Vec::new();
             while cursor.advance(&mut session).await? {
                 found.push(cursor.current().to_owned());
@@ -126,7 +120,7 @@ impl Desk {
     /// Has a command carried out in the transaction, each of whose statements must succeed.
     pub fn run(&self, command: RawDocumentBuf) -> Result<i64, StoreError> {
         let mut session = self.session.borrow_mut();
-        let run = self.inner.database.run_raw_command(command).session(&mut *session);
+        let run = self.inner.database.run_raw_command(command).session(&mut **session);
         let reply = Reply::read(&self.wait(async { run.await })?);
         match reply.errors.first() {
             None => Ok(reply.met),
@@ -196,16 +190,7 @@ impl Desk {
     pub fn commit(&self) -> Result<(), StoreError> {
         let mut session = self.session.borrow_mut();
         let patience = self.inner.settings.patience;
-        let commit = async {
-            loop {
-                match session.commit_transaction().await {
-                    Err(failure) if failure.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {
-                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    }
-                    done => return done,
-                }
-            }
-        };
+        let commit = session.commit();
         match self.handle.block_on(async { tokio::time::timeout(patience, commit).await }) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => {
@@ -219,8 +204,10 @@ impl Desk {
     /// Takes everything back.
     pub fn abort(&self) {
         let mut session = self.session.borrow_mut();
-        // What is not committed is forgotten in any case.
-        let _ = self.wait(async { session.abort_transaction().await });
+        let patience = self.inner.settings.patience;
+        // Who does not answer now finds out by itself.
+        let _ =
+            self.handle.block_on(async { tokio::time::timeout(patience, session.abort()).await });
     }
 
     /// The `_id` from which on blocks of a series may reach into what comes from a time on: that of
@@ -228,7 +215,7 @@ impl Desk {
     fn block_before(&self, series: &SeriesKey, from: i64) -> Result<Document, StoreError> {
         let (first, at) = (block_bound(series, None, false)?, (from, 0));
         let bound = block_bound(series, Some(at), false)?;
-        let filter = doc! { "_id": { "$gte": first, "$lt": bound.clone() } };
+        let filter = between(series, first, bound.clone())?;
         let shape = (doc! { "_id": 1 }, doc! { "_id": -1 }, 1);
         let found = self.find(&blocks(&self.inner), filter, shape)?;
         let Some(before) = found.first() else { return Ok(bound) };
@@ -266,7 +253,7 @@ impl Desk {
     /// Takes all blocks of a series away.
     pub fn erase(&self, series: &SeriesKey) -> Result<(), StoreError> {
         let (from, to) = (block_bound(series, None, false)?, block_bound(series, None, true)?);
-        let filter = doc! { "_id": { "$gte": from, "$lt": to } };
+        let filter = between(series, from, to)?;
         let filter = RawDocumentBuf::try_from(&filter).map_err(document::damaged)?;
         self.write(BLOCKS, (Verb::Delete, vec![statement(filter, None, 0)]))
     }
@@ -364,6 +351,13 @@ fn block_bound(
     Ok(key)
 }
 
+/// Blocks of a series between two places. The first member is what the index holds, the others what
+/// a router of shards looks for.
+fn between(series: &SeriesKey, from: Document, to: Document) -> Result<Document, StoreError> {
+    let [tenant, id, ..] = parts(series)?;
+    Ok(doc! { "_id": { "$gte": from, "$lt": to }, "_id.t": tenant, "_id.i": id })
+}
+
 fn read_block(document: &RawDocument) -> Result<(Place, &[u8]), StoreError> {
     let id = document.get_document("_id").map_err(document::damaged)?;
     let time = id.get_i64("w").map_err(document::damaged)?;
@@ -392,14 +386,14 @@ impl Volumes for Desk {
             None => block_bound(series, None, false)?,
         };
         let to = block_bound(series, reach.before, true)?;
-        let filter = doc! { "_id": { "$gte": from, "$lt": to } };
+        let filter = between(series, from, to)?;
         let order = doc! { "_id": if reach.backwards { -1 } else { 1 } };
         let blocks = blocks(&self.inner);
         let find = blocks.find(filter).sort(order).batch_size(FIRST_BLOCKS);
         let find = find.max_time(self.inner.settings.time_limit);
         let mut cursor = {
             let mut session = self.session.borrow_mut();
-            self.wait(async { find.session(&mut *session).await })?
+            self.wait(async { find.session(&mut **session).await })?
         };
         loop {
             let more = {

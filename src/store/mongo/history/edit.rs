@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::raw::cstr;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Bson, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
 
 use super::super::cache::Held;
 use super::super::decide::{Decision, End};
-use super::super::read::{id_of, key, what_is_read};
+use super::super::read::{id_of, key, of_keys, what_is_read};
 use super::super::write::command;
 use super::super::{ENTITIES, Inner, document};
 use super::book::{Book, series_key};
@@ -181,8 +181,7 @@ pub(super) fn read_items(
     ids: &[EntityId],
     entities: bool,
 ) -> Result<Vec<Item>, StoreError> {
-    let keys: Vec<Bson> = ids.iter().map(|id| key(tenant, id).into()).collect();
-    let filter = doc! { "_id": { "$in": keys } };
+    let filter = of_keys(ids.iter().map(|id| (tenant, id)));
     let shape = (doc! { "r": 1, "o": 1 }, doc! {}, 0);
     let mut books: FxHashMap<EntityId, (Book, bool)> = FxHashMap::default();
     for chapter in desk.find(&chapters(&desk.inner), filter.clone(), shape)? {
@@ -252,13 +251,13 @@ fn fold(book: &mut Book, document: &RawDocument) -> Result<bool, StoreError> {
 impl Desk {
     /// Takes entities for this transaction, so that nobody else writes to them until it ends.
     fn take(&self, tenant: &TenantId, ids: &[EntityId]) -> Result<(), StoreError> {
-        let keys: Vec<Bson> = ids.iter().map(|id| key(tenant, id).into()).collect();
         let command = doc! {
             "update": ENTITIES,
             "updates": [{
-                "q": { "_id": { "$in": keys } },
+                "q": of_keys(ids.iter().map(|id| (tenant, id))),
                 "u": { "$inc": { "ht": 1_i64 } },
                 "multi": true,
+                "hint": "_id_",
             }],
         };
         let command = RawDocumentBuf::try_from(&command).map_err(document::damaged)?;
