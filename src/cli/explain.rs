@@ -78,18 +78,22 @@ async fn context(
 
 /// An explanation for people.
 fn shown(explanation: &Explanation) -> String {
-    let Explanation { filter, exact, ordered, steps, keys, candidates } = explanation;
+    let Explanation { filter, exact, ordered, lead, steps, keys, candidates } = explanation;
     let mut text = format!("filter:     {filter:#}\n");
     let exact = match exact {
         true => "yes: what passes the filter matches",
         false => "no: what passes the filter is evaluated again",
     };
-    let ordered = match ordered {
-        true => "by the store",
-        false => "by the broker, after everything that matches was read",
+    let ordered = match (ordered, lead) {
+        (true, _) => "by the store",
+        (false, Some(_)) => "by the broker, to whom the store brings first what may come first",
+        (false, None) => "by the broker, after everything that matches was read",
     };
     // Writing to a text never fails.
     let _ = writeln!(text, "exact:      {exact}\nordered:    {ordered}");
+    if let Some(lead) = lead {
+        let _ = writeln!(text, "lead:       {lead:#}");
+    }
     for (place, step) in steps.iter().enumerate() {
         let _ = writeln!(text, "{} {step}", if place == 0 { "steps:     " } else { "           " });
     }

@@ -1,6 +1,7 @@
 //! Collations: how texts are ordered (4.23), by the Unicode algorithm with the rules of a language.
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::sync::{Arc, LazyLock};
+use std::{cmp::Ordering, fmt};
 
 use icu_collator::options::{AlternateHandling, CaseLevel, CollatorOptions, MaxVariable, Strength};
 use icu_collator::preferences::{CollationCaseFirst, CollationNumericOrdering, CollationType};
@@ -16,6 +17,7 @@ pub struct Collation {
     tag: Box<str>,
     language: Box<str>,
     collator: Arc<CollatorBorrowed<'static>>,
+    is_root: bool,
 }
 
 const PARAMETER: &str = "collation";
@@ -50,12 +52,18 @@ impl Collation {
             tag: tag.into(),
             language: locale.id.language.as_str().into(),
             collator: Arc::new(collator),
+            is_root: [ROOT, "und"].iter().any(|root| text.eq_ignore_ascii_case(root)),
         })
     }
 
     /// Compares two texts. Different ones may be equal, as they are to readers.
     pub fn compare(&self, a: &str, b: &str) -> Ordering {
         self.collator.compare(a, b)
+    }
+
+    /// Whether it surely is the root collation, with nothing added.
+    pub fn is_root(&self) -> bool {
+        self.is_root
     }
 
     /// The tag as it was written.
@@ -68,6 +76,34 @@ impl Collation {
         &self.language
     }
 }
+
+/// The beginning of a text's key in the root collation, padded with zeros: texts whose beginnings
+/// differ stand in the order of these bytes. None of a long text of which hardly anything counts.
+///
+/// Keys are not the same for ever: where they are kept, it has to be known which they are.
+pub fn root_key(text: &str) -> Option<[u8; ROOT_KEY]> {
+    static PRIMARY: LazyLock<CollatorBorrowed<'static>> = LazyLock::new(|| {
+        let mut options = CollatorOptions::default();
+        options.strength = Some(Strength::Primary);
+        CollatorBorrowed::try_new(CollatorPreferences::default(), options)
+            .expect("the root collation is built in")
+    });
+    let some = &text[..text.floor_char_boundary(ROOT_KEY_TEXT)];
+    let mut bytes = Vec::with_capacity(2 * ROOT_KEY);
+    let Ok(()) = PRIMARY.write_sort_key_to(some, &mut bytes);
+    // What stands at the end of a part may belong to what follows.
+    if some.len() < text.len() && bytes.len() < ROOT_KEY + 8 {
+        return None;
+    }
+    bytes.resize(ROOT_KEY, 0);
+    bytes.try_into().ok()
+}
+
+/// How many bytes [`root_key`] tells.
+pub const ROOT_KEY: usize = 24;
+
+/// How much of a text it looks at, in bytes.
+const ROOT_KEY_TEXT: usize = 128;
 
 /// What the keywords of a tag ask for, or why it cannot be had.
 fn keywords(locale: &Locale) -> Result<(CollatorPreferences, CollatorOptions), String> {
@@ -196,6 +232,43 @@ mod tests {
         ] {
             assert_eq!(sorted(tag, texts), expected, "{tag}");
         }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn beginnings_of_keys_stand_in_the_order_of_texts(
+            a in "[ -~\u{e0}-\u{17f}\u{e01}-\u{e4f}]{0,40}|\\PC{0,300}",
+            b in "[ -~\u{e0}-\u{17f}\u{e01}-\u{e4f}]{0,40}|\\PC{0,300}",
+        ) {
+            if let (Some(one), Some(other)) = (root_key(&a), root_key(&b))
+                && one != other
+            {
+                proptest::prop_assert_eq!(one.cmp(&other), Collation::default().compare(&a, &b));
+            }
+        }
+    }
+
+    /// Keys are kept in databases. When this fails, those that are kept do not compare with new
+    /// ones any more: the name of the member that keeps them has to change (`SORT_KEY`).
+    #[test]
+    fn keys_are_those_that_are_kept() {
+        let texts = ["", "a", "Z 9", "เชียงใหม่ แม่ริม", "Ähre–ß", "東京 🚲", "x\u{301}-y_~$1,5"];
+        let mut all = String::new();
+        for text in texts {
+            root_key(text).into_iter().flatten().for_each(|byte| all += &format!("{byte:02x}"));
+            all.push('\n');
+        }
+        expect_test::expect![[r#"
+            000000000000000000000000000000000000000000000000
+            2b0000000000000000000000000000000000000000000000
+            5d0424000000000000000000000000000000000000000000
+            74187a6e48125a8046030474467c4a6c4600000000000000
+            2b394d3305184f4f00000000000000000000000000000000
+            fa354afa035c040d51440000000000000000000000000000
+            59050e5b050a0c930daf14061c0000000000000000000000
+        "#]]
+        .assert_eq(&all);
+        assert_eq!(root_key(&"\u{301}".repeat(400)), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod term;
 #[cfg(test)]
 mod testing;
 
-pub use collation::Collation;
+pub use collation::{Collation, ROOT_KEY, root_key};
 pub use error::{ErrorKind, QueryError};
 pub use filter::{
     Check, Filter, FilterOptions, Link, Literal, Member, Operand, Path, Relation, Test, Text,
@@ -47,7 +47,7 @@ pub use language::LanguageFilter;
 pub use limits::Limits;
 pub use moment::Moment;
 pub use names::{parse_attrs, parse_names, parse_types};
-pub use order::{Direction, Order, OrderElement, OrderKey, OrderParams, Place};
+pub use order::{Direction, Edge, Order, OrderElement, OrderKey, OrderParams, Place};
 pub use pattern::Pattern;
 pub use plan::{Anchor, EntityPlan, Lookup, Lookups, NoLookup, Page, Selector};
 pub use projection::{Branch, Item, Projection, Tree, View};

@@ -4,7 +4,7 @@ mod place;
 
 use std::{cmp::Ordering, fmt, sync::Arc};
 
-pub use self::place::Place;
+pub use self::place::{Edge, Place};
 use super::filter::{read_path, unquoted, within, within_json};
 use super::geo::{coordinates_text, reference};
 use super::scan::Cursor;

@@ -349,6 +349,9 @@ pub struct Explanation {
     /// Whether candidates come in the order of the plan, so that no more are looked at than a page
     /// needs.
     pub ordered: bool,
+    /// What the store is asked, in its own language, where it knows the order of the plan in part
+    /// and brings what comes first.
+    pub lead: Option<serde_json::Value>,
     /// What the store does, the last step first, with the names of the indexes it uses.
     pub steps: Vec<String>,
     /// How many entries of indexes were looked at; absent where they are not counted.

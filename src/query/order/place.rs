@@ -37,6 +37,36 @@ impl Place {
     }
 }
 
+/// What stands at a place, by the first element of its order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Edge<'a> {
+    /// Metres.
+    Distance(f64),
+    Number(Number),
+    Text(&'a str),
+    Bool(bool),
+    /// A date with a time, in microseconds.
+    DateTime(i64),
+    /// A value of another sort, with the rank of that sort (4.23.2).
+    Other(u8),
+    Nothing,
+}
+
+impl Place {
+    /// What stands there by the first element of the order.
+    pub fn edge(&self) -> Edge<'_> {
+        match self.parts.first().and_then(read) {
+            Some(Part::Distance(metres)) => Edge::Distance(metres),
+            Some(Part::Number(number)) => Edge::Number(number),
+            Some(Part::Text(text)) => Edge::Text(text),
+            Some(Part::Bool(truth)) => Edge::Bool(truth),
+            Some(Part::DateTime(micros)) => Edge::DateTime(micros),
+            Some(Part::Null | Part::Missing) | None => Edge::Nothing,
+            Some(other) => Edge::Other(other.rank()),
+        }
+    }
+}
+
 impl Order {
     /// The place behind an entity; None if it would be too long, or cannot be written.
     pub fn place_behind(&self, entity: &Entity, now: Timestamp, sequence: u64) -> Option<Anchor> {

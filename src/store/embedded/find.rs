@@ -68,6 +68,7 @@ pub(super) fn explain(
         filter: hints.iter().map(|hint| format!("{hint:?}")).collect(),
         exact: narrowed.exact,
         ordered: plan.order.is_none(),
+        lead: None,
         steps: narrowed.wishes.iter().map(wish).collect(),
         keys: None,
         candidates: narrowed.seats.len(),

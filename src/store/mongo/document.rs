@@ -317,7 +317,12 @@ mod tests {
         assert_eq!(keys[0], mongodb::bson::bson!({"a": name(0), "v": [2.5]}));
         assert_eq!(keys[1], mongodb::bson::bson!({"a": name(1)}));
         assert_eq!(keys[2].as_document().unwrap().get_array("v").unwrap().len(), 256);
-        assert_eq!(keys[3], mongodb::bson::bson!({"a": name(3), "v": ["x".repeat(128)]}));
+        let bytes = crate::query::root_key(&"x".repeat(200)).unwrap().to_vec();
+        let sort_key = mongodb::bson::Binary { subtype: BinarySubtype::Generic, bytes };
+        assert_eq!(
+            keys[3],
+            mongodb::bson::bson!({"a": name(3), "v": ["x".repeat(128)], "z1": sort_key})
+        );
         assert_eq!(
             keys[4],
             mongodb::bson::bson!({"a": name(4), "v": [{"d": day}, {"sd": "2026-01-31"}]})

@@ -145,12 +145,8 @@ impl Finder<'_> {
 
     /// One page of an order that the database knows in part, or not at all.
     async fn in_own_order(&self) -> Result<Found, StoreError> {
-        let counts = self.plan.page.count;
-        // What a filter lets through in excess can only be counted by reading everything.
-        let leads = self.plan.link_depth() == 0 && (self.compiled.is_exact || !counts);
-        let lead = self.compiled.lead.as_ref().filter(|_| leads);
-        let found = match lead {
-            Some(lead) if counts => {
+        let found = match self.compiled.lead_of(self.plan) {
+            Some(lead) if self.plan.page.count => {
                 let (found, count) = tokio::try_join!(self.led(lead), self.count())?;
                 found.map(|found| Found { count: Some(count), ..found })
             }
@@ -257,7 +253,8 @@ impl Finder<'_> {
             && document.get("odd").map_err(document::damaged)?.is_some();
         let id = read::id_of(document)?;
         let (held, is_known) = self.inner.held_for_now(self.tenant, &id, document)?;
-        Ok((Hit { created: held.stamps.created, held, is_known }, is_odd))
+        let bytes = document.as_bytes().len();
+        Ok((Hit { bytes, created: held.stamps.created, held, is_known }, is_odd))
     }
 
     /// The refusal of a place that is none of an order that the database knows.

@@ -4,14 +4,15 @@
 //! every attribute what queries ask: its values as keys, when it expires, and the few members that
 //! `q` can name. They are made anew at every write; nothing is ever read back from them.
 
-use mongodb::bson::raw::cstr;
-use mongodb::bson::{RawArrayBuf, RawDocumentBuf};
+use mongodb::bson::raw::{CStr, cstr};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{RawArrayBuf, RawBinaryRef, RawDocumentBuf};
 
 use super::place::covering;
 use crate::model::{
     Attribute, Attributes, Datum, Entity, Instance, Name, Number, Timestamp, Value,
 };
-use crate::query::Moment;
+use crate::query::{Moment, ROOT_KEY, root_key};
 use crate::store::record::short::shorten;
 
 /// The longest text that is a key as a whole, in bytes; longer ones are cut.
@@ -35,6 +36,10 @@ pub(super) const CUT: &str = "\u{1f}~";
 
 /// What follows the name of an attribute that has more than one value, in `odd`.
 pub(super) const SEVERAL: &str = "\u{1f}+";
+
+/// What of an instance that is one text tells where it stands among texts. The number is raised when
+/// keys of earlier brokers do not compare with ours: what they wrote has none then.
+pub(super) const SORT_KEY: &CStr = cstr!("z1");
 
 /// The members of a document that queries use.
 #[derive(Debug, Default)]
@@ -160,18 +165,24 @@ struct Told {
 /// Tells of an instance. `q` says what its values are to each other: `a`, items of an array; `l`,
 /// texts of languages; absent, one value alone. `r` says that they are links.
 fn describe(instance: &Instance, path: &str, end: Option<Timestamp>, room: usize) -> Told {
-    let mut list = List { room: room.min(MAX_KEYS), ..List::default() };
+    let is_link = matches!(instance.datum, Datum::Relationship(_) | Datum::ListRelationship(_));
+    // Nothing is ordered by sub-attributes here, nor by links.
+    let is_ordered = !is_link && !path.contains(SEPARATOR);
+    let mut list = List { room: room.min(MAX_KEYS), is_ordered, ..List::default() };
     let count = list.add_datum(&instance.datum);
     let mut document = RawDocumentBuf::new();
     document.append(cstr!("a"), path);
     if !list.keys.is_empty() {
         document.append(cstr!("v"), list.keys);
     }
+    if let Some(bytes) = list.sort_key.filter(|_| count == 1) {
+        document.append(SORT_KEY, RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &bytes });
+    }
     if count != 1 {
         let is_map = matches!(instance.datum, Datum::LanguageProperty(_));
         document.append(cstr!("q"), if is_map { "l" } else { "a" });
     }
-    if matches!(instance.datum, Datum::Relationship(_) | Datum::ListRelationship(_)) {
+    if is_link {
         document.append(cstr!("r"), true);
     }
     if let Some(end) = end {
@@ -201,6 +212,9 @@ struct List {
     room: usize,
     is_full: bool,
     is_cut: bool,
+    /// Whether it is asked where the first text stands among others.
+    is_ordered: bool,
+    sort_key: Option<[u8; ROOT_KEY]>,
 }
 
 impl List {
@@ -298,6 +312,9 @@ impl List {
         }
         match Moment::parse(text) {
             None => {
+                if self.is_ordered && self.count == 1 {
+                    self.sort_key = root_key(text);
+                }
                 self.is_cut |= text.len() > MAX_TEXT;
                 self.keys.push(cut(text));
             }

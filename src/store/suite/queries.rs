@@ -220,6 +220,9 @@ fn order() -> impl Strategy<Value = Order> + Clone {
         Just("a3;dist-asc"),
         Just("a4;dist-asc,a0"),
         Just("a3;dist-desc"),
+        Just("a4;dist-desc,a1"),
+        Just("a1"),
+        Just("a5;desc"),
     ];
     by.prop_map(|by| {
         let order_from = Some("[99.7,18.3]");
@@ -299,6 +302,17 @@ pub async fn a_store_finds_what_the_evaluator_finds<B: Backend>() {
             );
             assert_eq!(found.count, plan.page.count.then_some(expected.len() as u64), "{plan:?}");
             assert_eq!(found.more, expected.len() > plan.page.offset + plan.page.limit);
+            let behind = plan.page.offset + found.entities.len();
+            if let Some(next) = found.next {
+                let page = Page { after: Some(next), offset: 0, limit: 3, count: false };
+                let plan = EntityPlan { page, ..plan };
+                let found = store.find(&tenant, &plan, now).await.unwrap();
+                assert_eq!(
+                    found.entities.iter().map(ids).collect::<Vec<_>>(),
+                    expected.iter().skip(behind).take(3).map(|one| ids(one)).collect::<Vec<_>>(),
+                    "{plan:?}"
+                );
+            }
             if query % 10 == 9 {
                 backend.settle().await;
             }

@@ -72,12 +72,8 @@ impl Compiled {
             document
         };
         let sort = sort(plan.order.as_ref());
-        // Where places are asked for, the index of places is taken already.
-        let lead = match (&sort, &plan.order, &plan.geo) {
-            (None, Some(order), geo) => {
-                let lead = Lead::new(order, now);
-                lead.filter(|lead| geo.is_none() || matches!(lead, Lead::Value(_)))
-            }
+        let lead = match (&sort, &plan.order) {
+            (None, Some(order)) => Lead::new(order, plan.geo.is_some(), now),
             _ => None,
         };
         Self {
@@ -116,6 +112,13 @@ impl Compiled {
             Err(_) => odd.extend(values),
         }
         odd
+    }
+
+    /// How the database leads in the order of the plan, if it is of use: links are followed here,
+    /// and what a filter lets through in excess can only be counted by reading everything.
+    pub fn lead_of(&self, plan: &EntityPlan) -> Option<&Lead> {
+        let leads = plan.link_depth() == 0 && (self.is_exact || !plan.page.count);
+        self.lead.as_ref().filter(|_| leads)
     }
 
     /// Whether there may be such.

@@ -4,7 +4,7 @@
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
-use super::super::compile::lead::{ByDistance, ByValue, Lead, RANK, VALUE};
+use super::super::compile::lead::{ByDistance, ByValue, Lead, RANK, ROUNDING_M, VALUE};
 use super::super::document::{damaged, tenant_name};
 use super::page::Hit;
 use super::{Finder, MORE, projection};
@@ -13,6 +13,9 @@ use crate::store::{Found, StoreError};
 
 /// When a page takes more than so many candidates, all are read, and forgotten on the way.
 const MOST: usize = 4_000;
+
+/// The same of bytes of candidates.
+const MOST_BYTES: usize = 64 << 20;
 
 /// How many candidates more than those that are wanted are asked for at first. Few in tests, so
 /// that they often do not do.
@@ -48,11 +51,12 @@ impl Finder<'_> {
         while most <= MOST {
             let came = match lead {
                 Lead::Value(lead) => self.by_value(lead, most).await?,
-                Lead::Distance(lead) => match self.by_distance(lead, most).await? {
-                    Some(came) => came,
-                    None => return Ok(None),
-                },
+                Lead::Distance(lead) if self.place.is_some() => {
+                    self.by_value(&lead.computed, most).await?
+                }
+                Lead::Distance(lead) => self.by_distance(lead, most).await?,
             };
+            let Some(came) = came else { return Ok(None) };
             let (is_end, by_value) = (came.is_end, came.at_least.is_none());
             let (mut hits, mut sure) = self.in_order(came);
             if let (Some(order), Some(place)) = (&self.plan.order, &self.place) {
@@ -70,13 +74,19 @@ impl Finder<'_> {
             if is_end {
                 return Ok(None);
             }
-            most = most.saturating_mul(MORE as usize);
+            if most == MOST {
+                break;
+            }
+            most = most.saturating_mul(MORE as usize).min(MOST);
         }
         Ok(None)
     }
 
-    async fn by_value(&self, lead: &ByValue, most: usize) -> Result<Came, StoreError> {
-        let documents = self.run(lead.pipeline(self.compiled.candidates(), most as i64)).await?;
+    /// None if they take too much memory.
+    async fn by_value(&self, lead: &ByValue, most: usize) -> Result<Option<Came>, StoreError> {
+        let candidates = self.compiled.candidates();
+        let pipeline = lead.pipeline(candidates, self.place.as_ref(), most as i64);
+        let Some(documents) = self.run(pipeline).await? else { return Ok(None) };
         let is_end = documents.len() < most;
         let last = documents.last().map(|last| key(last)).transpose()?;
         let mut hits = Vec::with_capacity(documents.len());
@@ -84,12 +94,12 @@ impl Finder<'_> {
             let own = key(document)?;
             let standing = match &last {
                 _ if lead.is_wild(own.rank) => Standing::Anywhere,
-                Some(last) if *last == own => Standing::Among,
+                Some(last) if last.is_beside(&own, lead.is_distance) => Standing::Among,
                 _ => Standing::Before,
             };
             hits.extend(self.matching(document)?.map(|hit| (hit, standing)));
         }
-        Ok(Came { hits, is_end, at_least: None })
+        Ok(Some(Came { hits, is_end, at_least: None }))
     }
 
     /// None if there are too many of which it is not known where they are.
@@ -102,7 +112,9 @@ impl Finder<'_> {
         let elsewhere =
             self.run(vec![doc! { "$match": elsewhere }, doc! { "$limit": MOST as i64 }]);
         let near = lead.pipeline(tenant_name(self.tenant), self.compiled.candidates(), most as i64);
-        let (near, elsewhere) = tokio::try_join!(self.run(near), elsewhere)?;
+        let (Some(near), Some(elsewhere)) = tokio::try_join!(self.run(near), elsewhere)? else {
+            return Ok(None);
+        };
         if elsewhere.len() >= MOST {
             return Ok(None);
         }
@@ -117,13 +129,29 @@ impl Finder<'_> {
         Ok(Some(Came { hits, is_end, at_least: Some(at_least) }))
     }
 
-    async fn run(&self, mut pipeline: Vec<Document>) -> Result<Vec<RawDocumentBuf>, StoreError> {
+    /// What a pipeline brings; None if it takes too much memory.
+    async fn run(
+        &self,
+        mut pipeline: Vec<Document>,
+    ) -> Result<Option<Vec<RawDocumentBuf>>, StoreError> {
         let mut shown = projection();
         shown.extend(doc! { RANK: 1, VALUE: 1 });
         pipeline.push(doc! { "$project": shown });
         let aggregate = self.inner.entities.aggregate(pipeline).with_type::<RawDocumentBuf>();
         let aggregate = aggregate.max_time(self.time_limit()).batch_size(MOST as u32 + 1);
-        self.inner.reading(async { aggregate.await?.try_collect().await }).await
+        self.inner
+            .reading(async {
+                let (mut cursor, mut came, mut bytes) = (aggregate.await?, Vec::new(), 0);
+                while let Some(document) = cursor.try_next().await? {
+                    bytes += document.as_bytes().len();
+                    if bytes > MOST_BYTES {
+                        return Ok(None);
+                    }
+                    came.push(document);
+                }
+                Ok(Some(came))
+            })
+            .await
     }
 
     /// What a document is of, if the plan matches it.
@@ -171,18 +199,30 @@ impl Finder<'_> {
 }
 
 /// By what the database put a document where it came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Key {
     rank: i32,
-    value: Option<Number>,
+    value: Value,
 }
 
-impl PartialEq for Key {
-    /// As the database compares them.
-    fn eq(&self, other: &Self) -> bool {
-        let same = match (self.value, other.value) {
-            (Some(a), Some(b)) => a.compare(b).is_eq(),
-            (a, b) => a.is_none() && b.is_none(),
+#[derive(Debug, Clone)]
+enum Value {
+    None,
+    Number(Number),
+    /// The beginning of a text's key.
+    Bytes(Vec<u8>),
+}
+
+impl Key {
+    /// Whether the database does not tell them apart, or not so that it is sure.
+    fn is_beside(&self, other: &Self, is_distance: bool) -> bool {
+        let same = match (&self.value, &other.value) {
+            (Value::Number(a), Value::Number(b)) if is_distance => {
+                (a.as_f64() - b.as_f64()).abs() <= ROUNDING_M
+            }
+            (Value::Number(a), Value::Number(b)) => a.compare(*b).is_eq(),
+            (Value::Bytes(a), Value::Bytes(b)) => a == b,
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         };
         self.rank == other.rank && same
     }
@@ -190,11 +230,12 @@ impl PartialEq for Key {
 
 fn key(document: &RawDocument) -> Result<Key, StoreError> {
     let value = match document.get(VALUE).map_err(damaged)? {
-        Some(RawBsonRef::Int32(value)) => Some(Number::Int(value.into())),
-        Some(RawBsonRef::Int64(value)) => Some(Number::Int(value)),
-        Some(RawBsonRef::Double(value)) => Some(Number::Float(value)),
-        Some(RawBsonRef::Boolean(value)) => Some(Number::Int(value.into())),
-        _ => None,
+        Some(RawBsonRef::Int32(value)) => Value::Number(Number::Int(value.into())),
+        Some(RawBsonRef::Int64(value)) => Value::Number(Number::Int(value)),
+        Some(RawBsonRef::Double(value)) => Value::Number(Number::Float(value)),
+        Some(RawBsonRef::Boolean(value)) => Value::Number(Number::Int(value.into())),
+        Some(RawBsonRef::Binary(value)) => Value::Bytes(value.bytes.to_vec()),
+        _ => Value::None,
     };
     Ok(Key { rank: document.get_i32(RANK).map_err(damaged)?, value })
 }

@@ -1,5 +1,6 @@
 //! What a query found so far: no more than leads up to the end of its page.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::super::cache::Held;
@@ -9,8 +10,13 @@ use crate::query::{EntityPlan, Order, Place};
 /// How many hits are gathered beyond twice those that are wanted before they are put in order.
 const SPARE: usize = 1_024;
 
+/// The same of bytes of hits.
+const SPARE_BYTES: usize = 64 << 20;
+
 /// An entity that matches.
 pub(super) struct Hit {
+    /// How large its document is.
+    pub bytes: usize,
     /// The stamp of its creation.
     pub created: i64,
     pub held: Arc<Held>,
@@ -26,6 +32,10 @@ pub(super) struct Hits<'a> {
     seen: usize,
     last_seen: Option<i64>,
     way: Way<'a>,
+    /// The list has been put in order, and what stands behind it is not wanted.
+    is_bounded: bool,
+    /// How large the documents of the list are.
+    bytes: usize,
     /// Those up to this place of the order are counted only.
     behind: Option<(&'a Order, &'a Place, Timestamp)>,
 }
@@ -63,6 +73,8 @@ impl<'a> Hits<'a> {
             seen: 0,
             last_seen: None,
             way,
+            is_bounded: false,
+            bytes: 0,
             behind: None,
         }
     }
@@ -98,10 +110,23 @@ impl<'a> Hits<'a> {
             return;
         }
         match &mut self.way {
-            Way::Ordered { plan, .. } => {
-                let room = wanted(plan).saturating_mul(2).saturating_add(SPARE);
+            Way::Ordered { plan, now } => {
+                let wanted = wanted(plan);
+                // Most of many stand behind what is kept, and are compared but once.
+                if self.is_bounded
+                    && self
+                        .list
+                        .get(wanted.wrapping_sub(1))
+                        .is_none_or(|last| compare(plan, *now, &hit, last).is_gt())
+                {
+                    self.more = true;
+                    return;
+                }
+                let room = wanted.saturating_mul(2).saturating_add(SPARE);
+                self.bytes += hit.bytes;
                 self.list.push(hit);
-                if self.list.len() >= room {
+                let is_large = self.bytes >= SPARE_BYTES && self.list.len() > wanted;
+                if is_large || self.list.len() >= room {
                     self.keep_first();
                 }
             }
@@ -134,13 +159,17 @@ impl<'a> Hits<'a> {
     /// Puts hits in the order of the plan, and forgets those beyond its page.
     fn keep_first(&mut self) {
         let Way::Ordered { plan, now } = self.way else { return };
-        self.list.sort_by(|a, b| {
-            let order = plan.compare(&a.held.entity, &b.held.entity, now);
-            order.then(a.created.cmp(&b.created))
-        });
-        self.more |= self.list.len() > wanted(plan);
+        self.list.sort_by(|a, b| compare(plan, now, a, b));
+        self.is_bounded |= self.list.len() > wanted(plan);
+        self.more |= self.is_bounded;
         self.list.truncate(wanted(plan));
+        self.bytes = self.list.iter().map(|hit| hit.bytes).sum();
     }
+}
+
+fn compare(plan: &EntityPlan, now: Timestamp, a: &Hit, b: &Hit) -> Ordering {
+    let order = plan.compare(&a.held.entity, &b.held.entity, now);
+    order.then(a.created.cmp(&b.created))
 }
 
 /// How many hits lead up to the end of the page.
