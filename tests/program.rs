@@ -55,6 +55,13 @@ fn lanna(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs the program, which has to fail; what it says.
+fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_lanna")).args(arguments).output().unwrap();
+    assert!(!output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 async fn fill(folder: &Path) {
     let store = Embedded::open(Settings::new(folder)).unwrap();
     let results = store.commit(&HERE, (0..700).map(station).collect(), Timestamp::now()).await;
@@ -96,6 +103,12 @@ async fn a_folder_moves_to_mongodb_and_back_and_queries_are_explained() {
 
     let said = lanna(&["migrate", "--from", first, "--to", &url]);
     assert!(said.contains("700 entities, 800 recorded instances and"), "{said}");
+    let nowhere = folders.path().join("nowhere");
+    let refused = refused(&["migrate", "--from", nowhere.to_str().unwrap(), "--to", &url]);
+    assert!(refused.contains("nothing at"), "{refused}");
+    assert!(!nowhere.exists());
+    let ordered = lanna(&["store", "explain", "type=Station&orderBy=level;desc", "--store", &url]);
+    assert!(ordered.contains("$sort") && ordered.contains("to whom the store"), "{ordered}");
     let explained = lanna(&["store", "explain", "type=Station&q=level>69", "--store", &url]);
     assert!(explained.contains("values_1") || explained.contains("types_1"), "{explained}");
     let explained = lanna(&["store", "explain", "type=Station&q=level>69", "--data", first]);

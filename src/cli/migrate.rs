@@ -7,7 +7,7 @@ use lanna::broker::open_store;
 use lanna::config::{Config, Value};
 use lanna::model::{Name, TenantId, Timestamp};
 use lanna::store::StoreError;
-use lanna::store::migrate::{MigrateError, SoFar, migrate};
+use lanna::store::migrate::{Copied, MigrateError, SoFar, migrate};
 
 /// What to copy, and where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Migrate {
 pub enum Failure {
     #[error("{place} cannot be used: {why}")]
     Place { place: String, why: String },
+    #[error("there is nothing at {0} to be copied")]
+    Nothing(String),
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     #[error("the store was not closed in order: {0}")]
@@ -42,6 +44,10 @@ pub fn run(config: &Config, asked: Migrate) -> Result<(), Failure> {
             let why = "it is where to copy from and where to copy to".to_owned();
             return Err(Failure::Place { place: asked.to, why });
         }
+        // Opening it would make a new one.
+        if from.store.url.is_none() && !from.store.data.exists() {
+            return Err(Failure::Nothing(asked.from));
+        }
         let open = async |config: &Config, place: &str| {
             let refused =
                 |why: StoreError| Failure::Place { place: place.to_owned(), why: why.to_string() };
@@ -56,13 +62,20 @@ pub fn run(config: &Config, asked: Migrate) -> Result<(), Failure> {
             migrate(&*from, &*to, tenants, now, |tenant, so_far| told.page(tenant, so_far)).await;
         from.close().await?;
         to.close().await?;
+        let copied = copied?;
+        if copied.iter().all(|one| one.entities + one.instances + one.records == 0) {
+            return Err(Failure::Nothing(asked.from));
+        }
         let mut out = std::io::stdout().lock();
-        for tenant in copied? {
+        for Copied { tenant, entities, instances, records, checksum } in copied {
+            let whose = match tenant.snapshot_of() {
+                Some(owner) => format!("a snapshot of {owner}"),
+                None => tenant.to_string(),
+            };
             writeln!(
                 out,
-                "{}: {} entities, {} recorded instances and {} records copied and compared, \
-                 checksum {:016x}",
-                tenant.tenant, tenant.entities, tenant.instances, tenant.records, tenant.checksum
+                "{whose}: {entities} entities, {instances} recorded instances and {records} \
+                 records copied and compared, checksum {checksum:016x}"
             )?;
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! Copying a broker from one store to another, whatever they are: entities in the order of their
 //! creation with all their times, their history, and records. A copy that was interrupted goes on
-//! where it was, and is compared with what it was made from in the end.
+//! where it was, and is compared with what it was made from in the end. Of what all tenants share a
+//! copy of some takes the contexts that they host, which their subscriptions name.
 
 use std::hash::Hasher;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::record::encode_whole;
 use super::{Archive, Records, Shelf, Store, StoreError};
@@ -17,9 +19,11 @@ const PAGE: usize = 500;
 /// How many rows of history are copied at once, about.
 const ROWS: usize = 50_000;
 
+/// Where hosted contexts lie, with `owned` and the name of the `tenant` in each record.
+const CONTEXTS: &str = "contexts";
 /// What all tenants share. Who delivers what, and how far, begins anew in another store.
 const SHARED: [&str; 7] =
-    ["contexts", "identity", "feeds", "feed-rejected", "feed-files", "feed-parts", "ending"];
+    [CONTEXTS, "identity", "feeds", "feed-rejected", "feed-files", "feed-parts", "ending"];
 /// What each tenant has of its own.
 const OWN: [&str; 15] = [
     "models",
@@ -83,7 +87,7 @@ pub struct Copied {
     /// How many instances their history has.
     pub instances: u64,
     pub records: u64,
-    /// The same for the same entities, in whatever store.
+    /// The same for the same entities, history and records, in whatever store.
     pub checksum: u64,
 }
 
@@ -97,23 +101,33 @@ pub enum MigrateError {
     /// Somebody wrote meanwhile, or the other store held something before.
     #[error("{tenant}: {from} were to be copied and {to} are there: let nobody write meanwhile")]
     Different { tenant: TenantId, from: Sum, to: Sum },
+    /// What all tenants share is not there as it was to be copied.
+    #[error(
+        "the record {key:?} of {shelf} is not there as it was copied: let nobody write meanwhile"
+    )]
+    Lost { shelf: &'static str, key: String },
     /// The store refused an entity, as when it is larger than it takes.
     #[error("{id} of {tenant} was refused: {why}")]
     Refused { tenant: TenantId, id: EntityId, why: String },
 }
 
-/// How many entities and recorded instances there are, and their checksum.
+/// How many entities, recorded instances and records there are, and their checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sum {
     pub entities: u64,
     pub instances: u64,
+    pub records: u64,
     pub checksum: u64,
 }
 
 impl std::fmt::Display for Sum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { entities, instances, checksum } = self;
-        write!(f, "{entities} entities and {instances} recorded instances ({checksum:016x})")
+        let Self { entities, instances, records, checksum } = self;
+        write!(
+            f,
+            "{entities} entities, {instances} recorded instances and {records} records \
+             ({checksum:016x})"
+        )
     }
 }
 
@@ -135,18 +149,20 @@ pub async fn migrate(
         chosen.retain(|one| one.snapshot_of().is_some_and(|owner| tenants.contains(&owner)));
         chosen.extend_from_slice(tenants);
     }
-    if tenants.is_none() {
-        for name in SHARED {
-            copy_shelf(from, to, &Shelf::shared(name)).await?;
+    match tenants {
+        None => {
+            for name in SHARED {
+                copy_shared(from, to, name, |_| true).await?;
+            }
         }
+        Some(tenants) => copy_shared(from, to, CONTEXTS, |one| is_hosted_by(one, tenants)).await?,
     }
     let mut copied = Vec::with_capacity(chosen.len());
     for tenant in chosen {
         copy_entities(from, to, &tenant, now, &mut told).await?;
         copy_history(from, to, &tenant, &mut told).await?;
-        let mut records = 0;
         for name in OWN {
-            records += copy_shelf(from, to, &Shelf::of(&tenant, name)).await?;
+            copy_shelf(from, to, &Shelf::of(&tenant, name)).await?;
         }
         let (there, here) = (
             sum(from, &tenant, now).await.map_err(MigrateError::From)?,
@@ -155,7 +171,7 @@ pub async fn migrate(
         if there != here {
             return Err(MigrateError::Different { tenant, from: there, to: here });
         }
-        let Sum { entities, instances, checksum } = here;
+        let Sum { entities, instances, records, checksum } = here;
         copied.push(Copied { tenant, entities, instances, records, checksum });
     }
     for tenant in &copied {
@@ -232,20 +248,53 @@ async fn copy_history(
     Ok(())
 }
 
-/// Copies the records of a shelf; how many there are.
-async fn copy_shelf(from: &dyn Store, to: &dyn Store, shelf: &Shelf) -> Result<u64, MigrateError> {
-    let all = from.records(shelf).await.map_err(MigrateError::From)?;
-    let count = all.len() as u64;
-    for (key, mut record) in all {
-        if let Some(members) = record.as_object_mut() {
-            members.shift_remove(PLACE_IN_LOG);
-        }
+/// Copies the records of a shelf.
+async fn copy_shelf(from: &dyn Store, to: &dyn Store, shelf: &Shelf) -> Result<(), MigrateError> {
+    for (key, record) in from.records(shelf).await.map_err(MigrateError::From)? {
+        let record = portable(record);
         to.put_record(shelf, &key, record).await.map_err(MigrateError::To)?;
     }
-    Ok(count)
+    Ok(())
 }
 
-/// Counts a tenant's entities and sums them up, in their order.
+/// A record as another store takes it.
+fn portable(mut record: Json) -> Json {
+    if let Some(members) = record.as_object_mut() {
+        members.shift_remove(PLACE_IN_LOG);
+    }
+    record
+}
+
+/// Copies some of what all tenants share, and looks whether it is there. What else is there may
+/// belong to tenants that were there before.
+async fn copy_shared(
+    from: &dyn Store,
+    to: &dyn Store,
+    name: &'static str,
+    chosen: impl Fn(&Json) -> bool,
+) -> Result<(), MigrateError> {
+    let shelf = Shelf::shared(name);
+    let mut all = from.records(&shelf).await.map_err(MigrateError::From)?;
+    all.retain(|(_, record)| chosen(record));
+    for (key, record) in &all {
+        to.put_record(&shelf, key, record.clone()).await.map_err(MigrateError::To)?;
+    }
+    for (key, record) in all {
+        if to.record(&shelf, &key).await.map_err(MigrateError::To)? != Some(record) {
+            return Err(MigrateError::Lost { shelf: name, key });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a context is hosted for one of some tenants.
+fn is_hosted_by(context: &Json, tenants: &[TenantId]) -> bool {
+    let owner = context.get("tenant").and_then(Json::as_str);
+    context.get("owned") == Some(&Json::Bool(true))
+        && tenants.iter().any(|tenant| tenant.name() == owner)
+}
+
+/// Counts what a tenant has and sums it up, in its order.
 async fn sum(store: &dyn Store, tenant: &TenantId, now: Timestamp) -> Result<Sum, StoreError> {
     let (mut sum, mut after) = (Sum::default(), None);
     loop {
@@ -274,10 +323,22 @@ async fn sum(store: &dyn Store, tenant: &TenantId, now: Timestamp) -> Result<Sum
             sum.checksum = archive.sum_up(sum.checksum);
         }
         if archives.next.is_none() {
-            return Ok(sum);
+            break;
         }
         past = archives.next;
     }
+    for name in OWN {
+        let shelf = Shelf::of(tenant, name);
+        for (key, record) in store.records(&shelf).await? {
+            let mut hasher = rustc_hash::FxHasher::default();
+            hasher.write_u64(sum.checksum);
+            for text in [name, &key, &portable(record).to_string()] {
+                hasher.write(text.as_bytes());
+            }
+            sum = Sum { records: sum.records + 1, checksum: hasher.finish(), ..sum };
+        }
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]
@@ -333,12 +394,19 @@ mod tests {
             let write = HistoryWrite { id: entity_id(5), action: few };
             store.commit_history(tenant, vec![write], at(-258)).await.unwrap().remove(0).unwrap();
         }
-        store.put_record(&Shelf::shared("contexts"), "x", json!({"@context": {}})).await.unwrap();
+        let context = |tenant: Option<&str>| json!({"text": "{}", "owned": true, "tenant": tenant});
+        for (key, context) in [
+            ("x", json!({"text": "{}", "owned": false})),
+            ("own", context(None)),
+            ("theirs", context(tenants.last().and_then(TenantId::name))),
+        ] {
+            store.put_record(&Shelf::shared(CONTEXTS), key, context).await.unwrap();
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_broker_moves_to_mongodb_and_back_though_it_is_interrupted() {
-        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
         // The samples are of a past in which things expire: nobody is to notice meanwhile.
         let sweep_every = std::time::Duration::from_secs(3_600);
         let open = |number: usize| {
@@ -399,8 +467,24 @@ mod tests {
         let shelf = Shelf::of(&tenants[1], "subscriptions");
         let subscription = last.record(&shelf, "a.b$").await.unwrap();
         assert_eq!(subscription, Some(json!({"$a": {"b.c": 1}})));
-        let context = last.record(&Shelf::shared("contexts"), "x").await.unwrap();
-        assert_eq!(context, Some(json!({"@context": {}})));
+        let contexts = last.records(&Shelf::shared(CONTEXTS)).await.unwrap();
+        assert_eq!(contexts.len(), 3, "{contexts:?}");
+
+        // A tenant alone takes what it hosts along; what is written meanwhile is noticed.
+        let alone = open(2);
+        let one = &tenants[1..];
+        let copied = migrate(&*mongo, &alone, Some(one), now, |_, _| {}).await.unwrap();
+        assert_eq!(copied.len(), 1);
+        assert_eq!(
+            Some(copied[0].checksum),
+            back.iter().find(|b| b.tenant == one[0]).map(|b| b.checksum)
+        );
+        let contexts = alone.records(&Shelf::shared(CONTEXTS)).await.unwrap();
+        assert_eq!(contexts.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["theirs"]);
+        assert_eq!(alone.tenants().await.unwrap(), tenants);
+        alone.put_record(&shelf, "new", json!({})).await.unwrap();
+        let again = migrate(&*mongo, &alone, Some(one), now, |_, _| {}).await;
+        assert!(matches!(again, Err(MigrateError::Different { .. })), "{again:?}");
         mongo.drop_database().await;
     }
 }
