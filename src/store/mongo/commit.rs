@@ -19,6 +19,9 @@ use crate::store::{HistoryRules, StoreError};
 /// How often a write is decided again because others were faster, before it is given up.
 const MAX_ATTEMPTS: u32 = 300;
 
+/// How many doubtful writes of an entity are looked after in a commit.
+const MAX_DOUBTS: usize = 4;
+
 /// Who writes to an entity in this process: brokers meet in the database, but the writers of one
 /// broker should wait for each other rather than try in vain.
 pub(super) struct Locks(Box<[Mutex<()>]>);
@@ -54,8 +57,9 @@ impl Locks {
 struct Target {
     id: EntityId,
     writes: Writes,
-    /// What nobody can say whether it was written.
-    doubtful: Option<Decision>,
+    /// What nobody can say whether it was written, the last one last: what was not there when it was
+    /// looked for may have come later.
+    doubtful: Vec<Decision>,
 }
 
 type Results = Vec<Option<Result<Change, Refusal>>>;
@@ -137,7 +141,7 @@ impl Work<'_> {
             }
         }
         // What a doubt is ended by must not be taken back.
-        let doubts = targets.iter().any(|target| target.doubtful.is_some());
+        let doubts = targets.iter().any(|target| !target.doubtful.is_empty());
         self.read(&missing, doubts, &mut known).await?;
         self.end_doubts(targets, &known, results)?;
         let mut decisions = self.decide_upon(targets, &known)?;
@@ -178,19 +182,15 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         let mut lost = false;
         targets.retain_mut(|target| {
-            let Some(decision) = target.doubtful.take() else { return true };
             let there = known.get(&target.id).and_then(Option::as_deref);
-            match was_done(&decision, there) {
-                Some(true) => {
-                    settle(decision, results);
-                    false
-                }
-                Some(false) => true,
-                None => {
-                    lost = true;
-                    true
-                }
+            let was_done = |decision: &Decision| was_done(decision, there);
+            if let Some(place) = target.doubtful.iter().position(|one| was_done(one) == Some(true))
+            {
+                settle(target.doubtful.swap_remove(place), results);
+                return false;
             }
+            lost |= target.doubtful.iter().any(|one| was_done(one).is_none());
+            true
         });
         if lost {
             return Err(StoreError::Uncertain("others have changed the entity since".to_owned()));
@@ -246,7 +246,8 @@ impl Work<'_> {
                         self.inner.cache.forget(self.tenant, &decision.id);
                         let target = targets.iter_mut().find(|target| target.id == decision.id);
                         if let Some(target) = target {
-                            target.doubtful = Some(decision);
+                            target.doubtful.truncate(MAX_DOUBTS - 1);
+                            target.doubtful.push(decision);
                         }
                     }
                     Fate::Failed(Failure::Passing | Failure::Crowded) => {}
@@ -324,7 +325,7 @@ fn by_entity(writes: Vec<Write>) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for (place, write) in writes.into_iter().enumerate() {
         let target = *places.entry(write.id.clone()).or_insert_with(|| {
-            targets.push(Target { id: write.id.clone(), writes: Vec::new(), doubtful: None });
+            targets.push(Target { id: write.id.clone(), writes: Vec::new(), doubtful: Vec::new() });
             targets.len() - 1
         });
         targets[target].writes.push((place, write));

@@ -71,7 +71,7 @@ impl Inner {
         edit: &RecordEdit,
         note: &Note,
     ) -> Result<Noted, Error> {
-        let mut session = Session::begin(&self.client).await?;
+        let mut session = Session::begin(self).await?;
         let events = match self.prepare_record(&mut session, shelf, key, edit, note).await {
             Ok(Some(events)) => events,
             Ok(None) => {

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 
 use super::tests::{Own, settings};
 use super::{Mongo, Settings};
-use crate::model::{Action, TenantId, Write};
+use crate::model::{Action, Change, TenantId, Write};
 use crate::query::{EntityPlan, Page};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
 use crate::store::suite::queries::filter;
-use crate::store::{Store, StoreError};
+use crate::store::{Event, Store, StoreError, Watch};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -216,6 +216,63 @@ async fn no_acknowledged_write_is_lost_when_members_are_killed() {
     for id in &all {
         assert!(store.get(&HERE, &entity_id(*id), at(1)).await.unwrap().is_some(), "{id}");
     }
+}
+
+/// Wants every change.
+struct All;
+
+impl Watch for All {
+    fn wants(&self, _: &TenantId, _: &Change) -> bool {
+        true
+    }
+
+    fn committed(&self, _: Vec<Event>) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stalled_goes_on_where_it_was() {
+    let mut member = Members::of(1);
+    member.run(0);
+    member.initiate().await;
+    let settings = Settings { patience: Duration::from_secs(2), ..Settings::new(member.url()) };
+    let mut opened = Mongo::open(settings.clone()).await;
+    while opened.is_err() {
+        opened = Mongo::open(settings.clone()).await;
+    }
+    let store = Arc::new(opened.unwrap());
+    store.watch(Arc::new(All));
+    let (ids, done) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Vec<usize>>>::default());
+    let pid = member.running[0].as_ref().unwrap().id().to_string();
+    for most in [50, 100, 150] {
+        let loaded = tokio::spawn({
+            let (store, ids, done) = (store.clone(), ids.clone(), done.clone());
+            async move { load_until(&store, &ids, &done, most).await }
+        });
+        while done.lock().len() < most - 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Those who write meanwhile give up, in the midst of transactions that number events.
+        let tell = |signal: &str| Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(tell("-STOP").success());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(tell("-CONT").success());
+        // A transaction that was left would be in the way for a minute, and for thirty attempts.
+        let mut attempts = 0;
+        while store.commit(&HERE, vec![create(1_000_000 + most)], at(0)).await.is_err() {
+            attempts += 1;
+            assert!(attempts < 15, "something that was given up is in the way");
+        }
+        loaded.await.unwrap();
+    }
+    let all = done.lock().clone();
+    for id in &all {
+        assert!(store.get(&HERE, &entity_id(*id), at(1)).await.unwrap().is_some(), "{id}");
+    }
+    let events = store.events(0, 10_000).await.unwrap();
+    let told: std::collections::BTreeSet<_> =
+        events.iter().map(|event| event.change.id.clone()).collect();
+    assert_eq!(told.len(), events.len(), "each is told once");
+    assert!(all.iter().all(|id| told.contains(&entity_id(*id))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

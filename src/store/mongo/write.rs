@@ -236,7 +236,7 @@ impl Inner {
     }
 
     async fn transact(&self, decisions: &[(&TenantId, &Decision)]) -> Result<Transacted, Error> {
-        let mut session = Session::begin(&self.client).await?;
+        let mut session = Session::begin(self).await?;
         let prepared = self.prepare(&mut session, decisions).await;
         let events = match prepared {
             Ok(Some(events)) => events,

@@ -44,21 +44,19 @@ pub(super) struct Desk {
     session: RefCell<Session>,
     /// What failed may succeed when it is done again from the beginning.
     again: Cell<bool>,
+    /// Something was not answered in time, and may still be under way.
+    late: Cell<bool>,
 }
 
 impl Desk {
     /// A session that sees everything as of one moment.
     pub fn reading(inner: &Arc<Inner>, handle: &Handle) -> Result<Self, StoreError> {
-        if !inner.settings.majority {
-            // A snapshot is what a majority has: what was acknowledged earlier is seen only so.
-            return Self::changing(inner, handle);
-        }
-        Self::with(inner, handle, handle.block_on(Session::look(&inner.client)))
+        Self::with(inner, handle, handle.block_on(Session::look(inner)))
     }
 
     /// A session in a transaction.
     pub fn changing(inner: &Arc<Inner>, handle: &Handle) -> Result<Self, StoreError> {
-        Self::with(inner, handle, handle.block_on(Session::begin(&inner.client)))
+        Self::with(inner, handle, handle.block_on(Session::begin(inner)))
     }
 
     fn with(
@@ -68,7 +66,13 @@ impl Desk {
     ) -> Result<Self, StoreError> {
         let session = session.map_err(|failure| error::from_read(&failure))?;
         let (inner, handle) = (inner.clone(), handle.clone());
-        Ok(Self { inner, handle, session: RefCell::new(session), again: Cell::new(false) })
+        Ok(Self {
+            inner,
+            handle,
+            session: RefCell::new(session),
+            again: Cell::new(false),
+            late: Cell::new(false),
+        })
     }
 
     /// Whether what failed may succeed when it is done again.
@@ -89,7 +93,10 @@ impl Desk {
                 }
                 Err(error::from_read(&failure))
             }
-            Err(_) => Err(StoreError::Broken("MongoDB did not answer in time".into())),
+            Err(_) => {
+                self.late.set(true);
+                Err(StoreError::Broken("MongoDB did not answer in time".into()))
+            }
         }
     }
 
@@ -203,6 +210,10 @@ impl Desk {
 
     /// Takes everything back.
     pub fn abort(&self) {
+        // The driver may not know of what is under way: then the session ends it when it goes.
+        if self.late.get() {
+            return;
+        }
         let mut session = self.session.borrow_mut();
         let patience = self.inner.settings.patience;
         // Who does not answer now finds out by itself.
