@@ -103,7 +103,8 @@ fn tell_past(edit: &mut Edit<'_>, id: &EntityId, updated: Vec<AttrName>) -> Resu
     let outcome = Outcome { updated, ..Outcome::default() };
     let (before, after) = (current.clone(), current);
     let change = Change { id: id.clone(), at: now, before, after, outcome };
-    if watch.wants_past(tenant, &change) {
+    let told = watch.wants_past(tenant, &change);
+    if told && desk.inner.circumstances(tenant, now, None).is_told_of(&change) {
         item.told.push(change);
     }
     Ok(())
