@@ -182,7 +182,13 @@ impl Write {
                 if !selected {
                     return Err(Refusal::NoSuchEntity(id));
                 }
-                change(action, entity.without_expired(now), now)
+                match action {
+                    // Nothing of what goes as a whole is copied first.
+                    Action::Replace(new) | Action::Upsert(new) if !entity.is_transient() => {
+                        Ok(replace(new, entity, now))
+                    }
+                    action => change(action, entity.without_expired(now), now),
+                }
             }
             (_, None) => Err(Refusal::NoSuchEntity(id)),
         }
@@ -212,6 +218,26 @@ fn create(mut entity: Entity, now: Timestamp) -> Applied {
     }
 }
 
+/// 5.6.18: all but the creation time is new.
+fn replace(mut entity: Entity, before: &Entity, now: Timestamp) -> Applied {
+    entity.created_at = before.created_at;
+    entity.modified_at = now;
+    for (name, attribute) in entity.attributes.iter_mut() {
+        let old = before.attributes.get(name);
+        for instance in attribute.instances_mut() {
+            let old = old.and_then(|old| old.instance(instance.dataset()));
+            stamp(instance, old, now);
+        }
+    }
+    entity.attributes.shrink();
+    let all = before.attributes.iter().chain(entity.attributes.iter());
+    let mut updated: Vec<AttrName> = all.map(|(name, _)| name).collect();
+    updated.sort_unstable();
+    updated.dedup();
+    let outcome = Outcome { updated, ..Outcome::default() };
+    Applied { after: Some(entity), outcome }
+}
+
 fn change(action: Action, entity: Entity, now: Timestamp) -> Result<Applied, Refusal> {
     let mut draft = Draft { entity, now, touched: false, outcome: Outcome::default() };
     match action {
@@ -220,7 +246,9 @@ fn change(action: Action, entity: Entity, now: Timestamp) -> Result<Applied, Ref
             let outcome = Outcome { updated, ..Outcome::default() };
             return Ok(Applied { after: None, outcome });
         }
-        Action::Replace(entity) | Action::Upsert(entity) => draft.replace(entity),
+        Action::Replace(entity) | Action::Upsert(entity) => {
+            return Ok(replace(entity, &draft.entity, now));
+        }
         Action::UpsertUpdate(fragment) => draft.upsert_update(fragment)?,
         Action::Merge { fragment, lang, observed_at } => {
             draft.merge(fragment, lang.as_deref(), observed_at)?;
@@ -262,25 +290,6 @@ impl Draft {
         if !self.outcome.updated.contains(&name) {
             self.outcome.updated.push(name);
         }
-    }
-
-    /// 5.6.18: all but the creation time is new.
-    fn replace(&mut self, entity: Entity) {
-        let before = std::mem::replace(&mut self.entity, entity);
-        self.entity.created_at = before.created_at;
-        for (name, attribute) in self.entity.attributes.iter_mut() {
-            let old = before.attributes.get(name);
-            for instance in attribute.instances_mut() {
-                let old = old.and_then(|old| old.instance(instance.dataset()));
-                stamp(instance, old, self.now);
-            }
-        }
-        let all = before.attributes.iter().chain(self.entity.attributes.iter());
-        let mut updated: Vec<AttrName> = all.map(|(name, _)| name).collect();
-        updated.sort_unstable();
-        updated.dedup();
-        self.outcome.updated = updated;
-        self.touched = true;
     }
 
     /// Types are added (4.16), never taken away.

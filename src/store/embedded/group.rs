@@ -487,7 +487,7 @@ impl<'a> Group<'a> {
             let id = before.or(draft.version.entity.as_ref().map(|after| &after.id));
             touched.extend(id.map(|id| stamps.stripe(draft.tenant.number, id.as_str().as_bytes())));
         }
-        self.notes.touched(&mut |tenant, id| touched.push(stamps.stripe(tenant, id)));
+        self.notes.touched(&self.batch, &mut |tenant, id| touched.push(stamps.stripe(tenant, id)));
         touched
     }
 

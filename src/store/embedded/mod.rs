@@ -2,8 +2,8 @@
 //!
 //! One writer carries out all writes. In the durable mode it is a thread that takes whatever
 //! waits, decides it, writes one batch, waits for the disk once, makes the changes visible and
-//! answers everyone. In the relaxed mode whoever writes is the writer for a moment, and the disk
-//! follows a little later. Readers see only what was acknowledged or is about to be.
+//! answers everyone. In the relaxed mode whoever writes is the writer for a moment, of those who
+//! ask in the same moment one for all, and the disk follows a little later. Readers see only what was acknowledged or is about to be.
 
 mod build;
 mod cache;
@@ -210,6 +210,7 @@ impl Embedded {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
+        self.inner.carry_out(self.inner.queue.drain());
     }
 }
 
@@ -334,6 +335,15 @@ impl Inner {
 /// A relaxed commit of more writes than this is not carried out on the asker's thread.
 const INLINE_WRITES: usize = 64;
 
+/// Carries out what waits when it goes, even if nobody waits for the answer any more.
+struct Turn<'a>(&'a Inner);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.carry_out(self.0.queue.drain());
+    }
+}
+
 #[async_trait]
 impl Store for Embedded {
     async fn commit(
@@ -346,12 +356,23 @@ impl Store for Embedded {
         let tenant = tenant.clone();
         let long = writes.len() > INLINE_WRITES;
         let job = move |answer| Job::Writes { tenant, writes, now, answer };
-        let answered = if long && self.inner.settings.durability != Durability::Commit {
-            let inner = self.inner.clone();
-            let asked = tokio::task::spawn_blocking(move || inner.ask(job)).await;
-            asked.map_err(|error| StoreError::Broken(error.to_string()))??
-        } else {
-            self.inner.ask(job)?
+        let answered = match self.inner.settings.durability {
+            Durability::Commit => self.inner.ask(job)?,
+            Durability::Every(_) if long => {
+                let inner = self.inner.clone();
+                let asked = tokio::task::spawn_blocking(move || inner.ask(job)).await;
+                asked.map_err(|error| StoreError::Broken(error.to_string()))??
+            }
+            Durability::Every(_) => {
+                self.inner.failure.check()?;
+                let (answer, answered) = oneshot::channel();
+                self.inner.queue.push(job(answer))?;
+                let turn = Turn(&self.inner);
+                // Who else on this thread is about to write comes along: one batch costs less.
+                tokio::task::yield_now().await;
+                drop(turn);
+                answered
+            }
         };
         answered.await.map_err(gone)?
     }

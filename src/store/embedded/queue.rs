@@ -1,5 +1,5 @@
 //! What waits for the one writer. While a batch goes to the disk the next one gathers here: that
-//! is group commit.
+//! is group commit. In the relaxed mode those gather that ask in the same moment.
 
 use std::sync::Arc;
 
@@ -193,6 +193,13 @@ impl Queue {
         }
         waiting.size = 0;
         Some(std::mem::take(&mut waiting.jobs))
+    }
+
+    /// Everything that waits now, which may be nothing.
+    pub fn drain(&self) -> Vec<Job> {
+        let mut waiting = self.waiting.lock();
+        waiting.size = 0;
+        std::mem::take(&mut waiting.jobs)
     }
 
     /// Lets nothing more in.

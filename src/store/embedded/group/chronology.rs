@@ -9,7 +9,7 @@ use crate::model::{
     ScopeChange, Stored, TenantId, TimeProperty, Timestamp,
 };
 use crate::store::embedded::engine::Past;
-use crate::store::embedded::history::{Packed, Target, Whose, tail_at};
+use crate::store::embedded::history::{Packed, Target, There, Whose, sheaves_with, tail_at};
 use crate::store::embedded::tenants::Tenant;
 use crate::store::history::{Head, Kept, Line, Row, Rows, SeriesKey, find_row, locate, patched};
 use crate::store::history::{stamped, to_recorded, touched};
@@ -397,17 +397,19 @@ impl Group<'_> {
         let series = SeriesKey::new(whose.tenant, whose.id, line, &mut self.writer.dictionary);
         self.inner.history.ripe.erasures.fetch_add(1, Ordering::AcqRel);
         self.writer.recorder.forget();
-        let mut keys = [Vec::new(), Vec::new()];
+        let mut there = There::default();
         self.inner.engine.look(|look| {
-            for (past, keys) in [Past::Tails, Past::Blocks].into_iter().zip(&mut keys) {
+            for (past, keys) in [(Past::Tails, &mut there.tails), (Past::Blocks, &mut there.blocks)]
+            {
                 look.past(past, (series.bytes(), &series.end()), false, |key, _| {
                     keys.push(key.to_vec());
                     Ok(std::ops::ControlFlow::Continue(()))
                 })?;
             }
+            there.sheaves = sheaves_with(look, &series, None)?;
             Ok(())
         })?;
-        self.notes.erase(series, keys);
+        self.notes.erase(series, there);
         Ok(())
     }
 
@@ -445,8 +447,7 @@ impl Group<'_> {
         let Some((line, series, place)) = locate(&lines, instance, key) else {
             return Ok(Err(unknown));
         };
-        let (noted, erased) = self.notes.recorded(&series);
-        let noted: Vec<Vec<u8>> = noted.map(<[u8]>::to_vec).collect();
+        let (noted, erased) = self.notes.recorded(&series)?;
         let noted = || noted.iter().map(|bytes| &bytes[..]);
         let found = if erased {
             find_row(None, place, noted())?
@@ -566,7 +567,7 @@ impl Group<'_> {
     pub(super) fn finish_history(&mut self) {
         let history = &self.inner.history;
         let notes = std::mem::take(&mut self.notes);
-        let (erased, due) = notes.written(&mut self.writer.recorder, &history.recent);
+        let (erased, due) = notes.written(&self.batch, &mut self.writer.recorder, &history.recent);
         if erased {
             // What was read since they were decided may still know them.
             history.ripe.erasures.fetch_add(1, Ordering::AcqRel);

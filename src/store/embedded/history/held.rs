@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::chapter::Numbered;
 use super::recent::View;
+use super::sheaf::{sheaves_with, value_of};
 use crate::model::EntityId;
 use crate::query::{EntityPlan, HistoryPlan};
 use crate::store::embedded::Inner;
@@ -53,6 +54,10 @@ fn held_of(
                 held.unpacked(&value)?;
                 Ok(ControlFlow::Continue(()))
             })?;
+            for (_, sheaf) in sheaves_with(look, &key, None)? {
+                let (_, line) = key.split();
+                value_of(&sheaf, line)?.map_or(Ok(()), |value| held.unpacked(value))?;
+            }
             let mut lately = Rows::default();
             recent.rows(&key, &mut lately)?;
             held.rows(&lately);

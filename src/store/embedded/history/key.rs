@@ -9,6 +9,9 @@ use crate::store::record::{Damaged, In, Out};
 /// Stands for the attribute's number in the series of the entity's scopes.
 const SCOPES: u32 = u32::MAX;
 
+/// Stands for it in what the keys of an entity's sheaves begin with.
+const SHEAVES: u32 = u32::MAX - 1;
+
 impl Line {
     /// Writes the line into an entity's chapter.
     pub fn write(&self, out: &mut Out, dictionary: &mut Dictionary) {
@@ -68,11 +71,30 @@ impl SeriesKey {
         Self(key.into())
     }
 
-    /// The tenant and the id of the entity.
-    pub fn whose(&self) -> Option<(u32, &[u8])> {
-        let (tenant, rest) = self.0.split_first_chunk::<4>()?;
-        let end = rest.iter().position(|byte| *byte == 0)?;
-        Some((u32::from_be_bytes(*tenant), &rest[..end]))
+    /// A line of an entity, as [`SeriesKey::split`] tells them apart.
+    pub fn joined(entity: &[u8], line: &[u8]) -> Self {
+        Self([entity, line].concat().into())
+    }
+
+    /// What tells the entity, and what tells the line from others of the entity.
+    pub fn split(&self) -> (&[u8], &[u8]) {
+        split(&self.0)
+    }
+
+    /// What the keys of the sheaves of the same entity begin with.
+    pub fn sheaves(&self) -> Self {
+        Self::sheaves_of(self.split().0)
+    }
+
+    /// What the keys of the sheaves of an entity begin with.
+    pub fn sheaves_of(entity: &[u8]) -> Self {
+        Self::joined(entity, &[&SHEAVES.to_be_bytes()[..], &[0]].concat())
+    }
+
+    /// Whether it is [`SeriesKey::sheaves`].
+    pub fn is_sheaves(&self) -> bool {
+        let (_, line) = self.split();
+        line.len() == 5 && line.starts_with(&SHEAVES.to_be_bytes())
     }
 
     /// Whether a key belongs to the series.
@@ -101,11 +123,6 @@ impl SeriesKey {
         Some(Self(key.get(..key.len().checked_sub(8)?)?.into()))
     }
 
-    /// Whether a key is one of [`SeriesKey::tail`] of this series.
-    pub fn is_of_tail(&self, key: &[u8]) -> bool {
-        key.len() == self.0.len() + 8 && self.holds(key)
-    }
-
     /// The key of a block that begins with this row.
     pub fn block(&self, (time, ordinal): Place) -> Vec<u8> {
         let mut key = self.0.to_vec();
@@ -121,6 +138,25 @@ impl SeriesKey {
         let time = (u64::from_be_bytes(*time) ^ (1 << 63)) as i64;
         Some((time, u32::from_be_bytes(*ordinal)))
     }
+}
+
+/// What tells the entity in a key of a series or of something in it, and the rest.
+pub(in crate::store::embedded) fn split(key: &[u8]) -> (&[u8], &[u8]) {
+    let id = key.get(4..).unwrap_or_default();
+    let end = memchr::memchr(0, id).map_or(key.len(), |zero| 4 + zero + 1);
+    key.split_at(end)
+}
+
+/// The tenant and the id of the entity of a key.
+pub(in crate::store::embedded) fn whose(key: &[u8]) -> Option<(u32, &[u8])> {
+    let (tenant, rest) = key.split_first_chunk::<4>()?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    Some((u32::from_be_bytes(*tenant), &rest[..end]))
+}
+
+/// The sequence that a key of [`SeriesKey::tail`] ends with.
+pub(in crate::store::embedded) fn sequence_of_tail(key: &[u8]) -> u64 {
+    key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// The bytes of the series of a key of [`SeriesKey::block`].
@@ -160,8 +196,17 @@ mod tests {
                 assert_eq!(series_of_block(&key.block(row)), Some(key.bytes()));
             }
         }
+        let sheaves = keys[0].sheaves();
+        for key in &keys {
+            let (entity, line) = key.split();
+            assert_eq!(SeriesKey::joined(entity, line), *key);
+            assert_eq!(key.sheaves(), sheaves);
+            assert!(!key.is_sheaves() && key.end() < sheaves.bytes().to_vec());
+            assert_eq!(sequence_of_tail(&key.tail(77)), 77);
+        }
+        assert!(sheaves.is_sheaves() && sheaves.tail(u64::MAX) < sheaves.end());
         let key = &keys[0];
-        assert_eq!(key.whose(), Some((7, &b"urn:x:1"[..])));
+        assert_eq!(whose(key.bytes()), Some((7, &b"urn:x:1"[..])));
         assert!(key.block((-5, 0)) < key.block((-5, 1)) && key.block((-5, 1)) < key.block((3, 0)));
     }
 }

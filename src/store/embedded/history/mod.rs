@@ -2,9 +2,11 @@
 //!
 //! A group of writes puts what it records into a log, in the same batch as itself, and into memory,
 //! by series. A thread of its own lays that down: in blocks where it is much, in tails where it is
-//! little. A chapter says which series an entity has, and what is known of it beside them.
+//! little, and in one sheaf what is little of several series of an entity. A chapter says which
+//! series an entity has, and what is known of it beside them.
 
 mod chapter;
+mod entries;
 mod evolve;
 mod held;
 mod key;
@@ -15,6 +17,7 @@ mod pack;
 mod reading;
 mod recent;
 mod ripe;
+mod sheaf;
 mod stamps;
 mod thin;
 
@@ -27,6 +30,7 @@ pub(super) use self::evolve::{archives, evolve};
 pub(super) use self::note::{Notes, Recorder, Target, Whose};
 pub(super) use self::pack::Packed;
 pub(super) use self::reading::tail_at;
+pub(super) use self::sheaf::{There, sheaves_with};
 pub(super) use self::stamps::Stripe;
 
 use self::lay::Tally;

@@ -1,12 +1,15 @@
 //! What the writes of a group leave in history, put down in the same batch.
 
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::key::{chapter_key, type_key};
-use super::recent::{Entries, Recent};
+use super::entries::{Entries, told_of};
+use super::key::{chapter_key, type_key, whose};
+use super::recent::Recent;
+use super::sheaf::There;
 use crate::model::{Change, EntityId, Instance, Timestamp, TypeName};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
@@ -15,7 +18,7 @@ use crate::store::embedded::group::Writer;
 use crate::store::embedded::names::Dictionary;
 use crate::store::history::{Deed, Head, Item, Line, OBSERVED, Row, Rows, SeriesKey};
 use crate::store::history::{THINNED, pieces, recorded_by, write_row, write_rows};
-use crate::store::record::{encode_deletion, encode_past, encode_scopes};
+use crate::store::record::{Damaged, encode_deletion, encode_past, encode_scopes};
 
 /// How many series the writer remembers as known to their chapters, at about twenty bytes each.
 const REMEMBERED: usize = 1 << 20;
@@ -46,19 +49,14 @@ impl Recorder {
     }
 }
 
-/// What one write recorded of one series.
-struct Tail {
-    series: SeriesKey,
-    value: Vec<u8>,
-    rows: u32,
-}
-
 /// What a group records.
 #[derive(Default)]
 pub(in crate::store::embedded) struct Notes {
-    tails: Vec<Tail>,
+    entries: Entries,
     heads: FxHashMap<(u32, EntityId), Draft>,
-    /// What heads were before the job that is being decided.
+    /// Counts the jobs.
+    job: u32,
+    /// What heads were before the job that is being decided, if it asked for them.
     before: Vec<((u32, EntityId), Option<Draft>)>,
     /// Series that the group recorded something of, without observedAt, at a time.
     moments: FxHashSet<(u128, Timestamp)>,
@@ -67,6 +65,7 @@ pub(in crate::store::embedded) struct Notes {
     known: Vec<u128>,
     erased: Vec<Erased>,
     word: Vec<u8>,
+    row: Vec<u8>,
     /// What the group is called in the log.
     sequence: u64,
 }
@@ -75,10 +74,7 @@ pub(in crate::store::embedded) struct Notes {
 struct Erased {
     series: SeriesKey,
     /// What the engine had of it.
-    tails: Vec<Vec<u8>>,
-    blocks: Vec<Vec<u8>>,
-    /// How many tails the group had noted before: those of the series are not to be kept.
-    before: usize,
+    there: There,
 }
 
 /// A head that the group looked at.
@@ -88,12 +84,14 @@ struct Draft {
     head: Option<Head>,
     /// As the engine has it.
     was: Option<Head>,
+    /// The last job that asked for it.
+    job: u32,
 }
 
 /// Where in its notes a group was.
 #[derive(Clone, Copy)]
 pub(in crate::store::embedded) struct Mark {
-    tails: usize,
+    entries: usize,
     erased: usize,
 }
 
@@ -144,12 +142,13 @@ impl Notes {
     /// Begins a job, which may have to be undone.
     pub fn begin(&mut self) -> Mark {
         self.before.clear();
-        Mark { tails: self.tails.len(), erased: self.erased.len() }
+        self.job += 1;
+        Mark { entries: self.entries.mark(), erased: self.erased.len() }
     }
 
     /// Takes back what was noted since.
     pub fn undo(&mut self, mark: Mark) {
-        self.tails.truncate(mark.tails);
+        self.entries.undo(mark.entries);
         self.erased.truncate(mark.erased);
         for (key, before) in self.before.drain(..).rev() {
             match before {
@@ -288,7 +287,8 @@ impl Notes {
         row: Row<'_>,
     ) -> Result<(), StoreError> {
         self.know(inner, writer, &target)?;
-        self.tail(target.series, 1, write_row(row));
+        write_row(row, &mut self.row);
+        self.entries.rows(&target.series, &self.row);
         Ok(())
     }
 
@@ -302,14 +302,13 @@ impl Notes {
     ) -> Result<(), StoreError> {
         self.know(inner, writer, &target)?;
         if rows.len() == 1 {
-            self.tail(target.series, 1, write_row(rows.get(0)));
+            write_row(rows.get(0), &mut self.row);
+            self.entries.rows(&target.series, &self.row);
             return Ok(());
         }
         rows.settle(true);
         for range in pieces(&rows) {
-            let count = range.len() as u32;
-            let value = write_rows(&rows, range);
-            self.tail(target.series.clone(), count, value);
+            self.entries.rows(&target.series, &write_rows(&rows, range));
         }
         Ok(())
     }
@@ -334,93 +333,78 @@ impl Notes {
         Ok(())
     }
 
-    fn tail(&mut self, series: SeriesKey, rows: u32, value: Vec<u8>) {
-        self.tails.push(Tail { series, value, rows });
-    }
-
     /// The head of an entity as the group left it, or else as it is.
     pub fn head_mut(
         &mut self,
         inner: &Inner,
         whose: Whose<'_>,
     ) -> Result<&mut Option<Head>, StoreError> {
-        let key = (whose.tenant, whose.id.clone());
-        let old = self.heads.get(&key).cloned();
-        self.before.push((key.clone(), old.clone()));
-        if old.is_none() {
-            let bytes = chapter_key(whose.tenant, whose.id.as_str());
-            let was = match inner.engine.get(Rest::Chapter, &bytes)? {
-                Some(bytes) => Some(Head::read(&bytes, &inner.names)?),
-                None => None,
-            };
-            self.heads.insert(key.clone(), Draft { head: was.clone(), was });
-        }
-        match self.heads.get_mut(&key) {
-            Some(draft) => Ok(&mut draft.head),
-            None => Err(StoreError::Broken("a chapter was lost".into())),
-        }
+        let job = self.job;
+        let draft = match self.heads.entry((whose.tenant, whose.id.clone())) {
+            Entry::Occupied(entry) => {
+                if entry.get().job != job {
+                    self.before.push((entry.key().clone(), Some(entry.get().clone())));
+                }
+                entry.into_mut()
+            }
+            Entry::Vacant(entry) => {
+                self.before.push((entry.key().clone(), None));
+                let bytes = chapter_key(whose.tenant, whose.id.as_str());
+                let was = match inner.engine.get(Rest::Chapter, &bytes)? {
+                    Some(bytes) => Some(Head::read(&bytes, &inner.names)?),
+                    None => None,
+                };
+                entry.insert(Draft { head: was.clone(), was, job })
+            }
+        };
+        draft.job = job;
+        Ok(&mut draft.head)
     }
 
     /// What the group recorded of a series so far, in order, and whether that is all there is.
-    pub fn recorded(&self, series: &SeriesKey) -> (impl Iterator<Item = &[u8]>, bool) {
-        let erased = self.erased.iter().rfind(|erased| erased.series == *series);
-        let since = erased.map_or(0, |erased| erased.before);
-        let own = self.tails[since..].iter().filter(move |tail| tail.series == *series);
-        (own.map(|tail| &tail.value[..]), erased.is_some())
+    pub fn recorded(&self, series: &SeriesKey) -> Result<(Vec<Vec<u8>>, bool), Damaged> {
+        self.entries.of(series)
     }
 
-    /// Takes a series out of history, of which the engine has these keys.
-    pub fn erase(&mut self, series: SeriesKey, [tails, blocks]: [Vec<Vec<u8>>; 2]) {
-        self.erased.push(Erased { series, tails, blocks, before: self.tails.len() });
+    /// Takes a series out of history, of which the engine has this.
+    pub fn erase(&mut self, series: SeriesKey, there: There) {
+        self.entries.erased(&series);
+        self.erased.push(Erased { series, there });
     }
 
     /// Puts everything into the batch; what was recorded, under a sequence of its own.
     pub fn fill(&mut self, batch: &mut Batch, dictionary: &mut Dictionary, sequence: u64) {
         self.sequence = sequence;
-        let erased = &self.erased;
-        let mut place = 0;
-        self.tails.retain(|tail| {
-            place += 1;
-            !erased.iter().any(|gone| place <= gone.before && gone.series == tail.series)
-        });
-        let mut entries = Entries::default();
-        for Erased { series, tails, blocks, .. } in &mut self.erased {
-            for (past, keys) in [(Past::Tails, tails), (Past::Blocks, blocks)] {
-                let pairs = batch.past_mut(past);
-                // A tail may have been packed in the same group.
-                for (_, value) in pairs.iter_mut().filter(|(key, _)| series.holds(key)) {
-                    *value = None;
-                }
-                pairs.extend(std::mem::take(keys).into_iter().map(|key| (key, None)));
-            }
-            entries.erased(series);
+        for Erased { series, there } in &mut self.erased {
+            there.leave(series, batch);
         }
-        for tail in &self.tails {
-            entries.rows(&tail.series, &tail.value);
-        }
-        if !self.is_empty() {
+        if !self.entries.is_empty() {
             let key = sequence.to_be_bytes().to_vec();
-            batch.past_mut(Past::Log).insert(key, Some(entries.value()));
+            batch.past_mut(Past::Log).insert(key, Some(self.entries.value()));
         }
         self.fill_heads(batch, dictionary);
     }
 
-    /// Shows the entities whose history the group changed, by tenant and id.
-    pub fn touched(&self, show: &mut dyn FnMut(u32, &[u8])) {
+    /// Shows the entities whose history the group changed, by tenant and id, once it was filled.
+    pub fn touched(&self, batch: &Batch, show: &mut dyn FnMut(u32, &[u8])) {
         for (tenant, id) in self.heads.keys() {
             show(*tenant, id.as_str().as_bytes());
         }
-        let erased = self.erased.iter().map(|erased| &erased.series);
-        let series = self.tails.iter().map(|tail| &tail.series).chain(erased);
-        series.filter_map(SeriesKey::whose).for_each(|(tenant, id)| show(tenant, id));
+        if let Some(value) = self.value(batch) {
+            told_of(value, &mut |entity| {
+                let whose = whose(entity);
+                whose.into_iter().for_each(|(tenant, id)| show(tenant, id));
+            });
+        }
     }
 
-    fn is_empty(&self) -> bool {
-        self.tails.is_empty() && self.erased.is_empty()
+    /// What the group put into the log.
+    fn value<'b>(&self, batch: &'b Batch) -> Option<&'b [u8]> {
+        batch.past(Past::Log).get(&self.sequence.to_be_bytes()[..])?.as_deref()
     }
 
     fn fill_heads(&self, batch: &mut Batch, dictionary: &mut Dictionary) {
-        for ((tenant, id), Draft { head, was }) in &self.heads {
+        for ((tenant, id), Draft { head, was, .. }) in &self.heads {
             if head == was {
                 continue;
             }
@@ -442,18 +426,13 @@ impl Notes {
 
     /// The group was written: remembers what is known now and what was recorded. Whether anything
     /// was erased, and whether there is something to lay down.
-    pub fn written(self, recorder: &mut Recorder, recent: &Recent) -> (bool, bool) {
+    pub fn written(self, batch: &Batch, recorder: &mut Recorder, recent: &Recent) -> (bool, bool) {
         recorder.newest = recorder.newest.max(self.newest.unwrap_or(recorder.newest));
         if recorder.known.len() + self.known.len() > REMEMBERED {
             recorder.known.clear();
         }
         recorder.known.extend(&self.known);
-        if self.is_empty() {
-            return (false, false);
-        }
-        let erased: Vec<SeriesKey> = self.erased.into_iter().map(|one| one.series).collect();
-        let rows = self.tails.into_iter().map(|tail| (tail.series, tail.rows, tail.value));
-        let any_erased = !erased.is_empty();
-        (any_erased, recent.add(self.sequence, erased, rows))
+        let due = self.value(batch).is_some_and(|value| recent.add(self.sequence, value));
+        (!self.erased.is_empty(), due)
     }
 }

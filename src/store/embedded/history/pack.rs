@@ -5,9 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::key::sequence_of_tail;
 use super::ripe::Step;
+use super::sheaf::{each_line, sheaves_with, value_of, without};
 use crate::store::StoreError;
 use crate::store::embedded::engine::{Look, Pairs, Past};
 use crate::store::embedded::queue::Job;
@@ -60,21 +62,40 @@ impl Packed {
         }
     }
 
-    fn remove_tail(&mut self, key: Vec<u8>) {
-        self.bytes += key.len();
-        self.tails.insert(key, None);
-    }
-
     /// Puts blocks in place of a tail.
-    pub(super) fn replace(&mut self, series: &SeriesKey, keys: Vec<Vec<u8>>, repacked: Repacked) {
-        self.through.extend(keys.last().map(|last| (series.clone(), last.clone())));
-        for key in keys {
-            self.remove_tail(key);
+    pub(super) fn replace(
+        &mut self,
+        series: &SeriesKey,
+        lain: Lain,
+        repacked: Repacked,
+    ) -> Result<(), Damaged> {
+        self.remove_tails(series, lain.keys);
+        let (_, line) = series.split();
+        for (key, sheaf) in lain.sheaves {
+            // Another line may have been taken out in the same step.
+            let now = match self.tails.get(&key) {
+                None => &sheaf,
+                Some(Some(now)) => now,
+                Some(None) => continue,
+            };
+            let left = without(now, line)?;
+            self.bytes += key.len() + left.len();
+            self.tails.insert(key, (!left.is_empty()).then_some(left));
         }
         self.add(series, repacked);
+        Ok(())
     }
 
-    /// Adds rows to the tail of a series.
+    /// Takes away tails or sheaves, the last of what there was.
+    pub(super) fn remove_tails(&mut self, series: &SeriesKey, keys: Vec<Vec<u8>>) {
+        self.through.extend(keys.last().map(|last| (series.clone(), last.clone())));
+        for key in keys {
+            self.bytes += key.len();
+            self.tails.insert(key, None);
+        }
+    }
+
+    /// Adds a tail or a sheaf.
     pub(super) fn add_tail(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.bytes += key.len() + value.len();
         self.tails.insert(key, Some(value));
@@ -199,19 +220,36 @@ fn pack_some(
     packed: &mut Packed,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let mut next = from.to_vec();
+    // Of entities with sheaves: none twice in a step.
+    let mut done = FxHashSet::default();
     while packed.bytes < STEP_BYTES {
-        let mut series = None;
-        look.past(Past::Tails, (&next, &[0xff; 9]), false, |key, _| {
-            series = SeriesKey::of_tail(key);
+        let mut first = None;
+        look.past(Past::Tails, (&next, &[0xff; 9]), false, |key, value| {
+            first = SeriesKey::of_tail(key).map(|series| (key.to_vec(), series, value));
             Ok(ControlFlow::Break(()))
         })?;
-        let Some(series) = series else { return Ok(None) };
-        pack(look, &series, series.bytes(), true, packed)?;
-        if packed.more.pop().is_some() {
-            // What is left of it is seen once this step was written.
-            return Ok(Some(series.bytes().to_vec()));
+        let Some((key, first, value)) = first else { return Ok(None) };
+        let mut all = Vec::new();
+        if first.is_sheaves() {
+            let (entity, _) = first.split();
+            each_line(&value, |line, _| {
+                all.push(SeriesKey::joined(entity, line));
+                Ok(())
+            })?;
+        } else {
+            all.push(first.clone());
         }
-        next = series.end();
+        for series in all {
+            if !done.insert(series.clone()) {
+                continue;
+            }
+            pack(look, &series, &Begin::of(&series), true, packed)?;
+            if packed.more.pop().is_some() {
+                // What is left of it is seen once this step was written.
+                return Ok(Some(series.bytes().to_vec()));
+            }
+        }
+        next = if first.is_sheaves() { [&key[..], &[0]].concat() } else { first.end() };
     }
     Ok(Some(next))
 }
@@ -223,38 +261,71 @@ fn find_long(
     from: &[u8],
 ) -> Result<(Vec<SeriesKey>, Option<Vec<u8>>), StoreError> {
     let (mut found, mut next, mut seen) = (Vec::new(), None, 0);
-    let mut open: Option<(SeriesKey, u32)> = None;
-    let mut close = |open: &mut Option<(SeriesKey, u32)>| {
-        let long = open.take().filter(|(_, rows)| *rows >= PACK);
-        found.extend(long.map(|(series, _)| series));
+    // Tails and sheaves of an entity follow one another.
+    let mut entity: Box<[u8]> = Box::default();
+    let mut lines: FxHashMap<Box<[u8]>, u32> = FxHashMap::default();
+    let mut close = |entity: &[u8], lines: &mut FxHashMap<Box<[u8]>, u32>| {
+        let long = lines.drain().filter(|(_, rows)| *rows >= PACK);
+        found.extend(long.map(|(line, _)| SeriesKey::joined(entity, &line)));
     };
     look.past(Past::Tails, (from, &[0xff; 9]), false, |key, value| {
-        if !open.as_ref().is_some_and(|(series, _)| series.is_of_tail(key)) {
-            close(&mut open);
+        let Some(series) = SeriesKey::of_tail(key) else { return Ok(ControlFlow::Continue(())) };
+        let (of, line) = series.split();
+        if *of != *entity {
+            close(&entity, &mut lines);
+            entity = of.into();
             if seen >= LOOK {
                 next = Some(key.to_vec());
                 return Ok(ControlFlow::Break(()));
             }
-            open = SeriesKey::of_tail(key).map(|series| (series, 0));
         }
         seen += 1;
-        if let Some((_, rows)) = &mut open {
-            *rows = rows.saturating_add(history::count(&value)? as u32);
+        let mut count = |line: &[u8], value: &[u8]| {
+            let more = history::count(value)? as u32;
+            let rows = lines.entry(line.into()).or_default();
+            *rows = rows.saturating_add(more);
+            Ok(())
+        };
+        if series.is_sheaves() {
+            each_line(&value, count)?
+        } else {
+            count(line, &value)?
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    close(&mut open);
+    close(&entity, &mut lines);
     Ok((found, next))
+}
+
+/// Where the tail of a series begins at the earliest, and where the sheaves of its entity do.
+pub(super) struct Begin {
+    pub own: Vec<u8>,
+    pub sheaves: Vec<u8>,
+}
+
+impl Begin {
+    /// At the beginning.
+    pub fn of(series: &SeriesKey) -> Self {
+        Self { own: series.bytes().to_vec(), sheaves: series.sheaves().bytes().to_vec() }
+    }
 }
 
 /// A tail, or the first part of one.
 pub(super) struct Tail {
     /// Settled.
     pub rows: Rows,
-    /// The keys they lie under.
-    pub keys: Vec<Vec<u8>>,
+    pub lain: Lain,
     /// There may be more.
     pub more: bool,
+}
+
+/// Where rows of a tail lay.
+#[derive(Default)]
+pub(super) struct Lain {
+    /// The keys they lie under.
+    pub keys: Vec<Vec<u8>>,
+    /// The sheaves they are in, with their keys.
+    pub sheaves: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The tail of a series, read until there are so many rows.
@@ -263,24 +334,40 @@ pub(super) fn read_tail(
     series: &SeriesKey,
     most: usize,
 ) -> Result<Tail, StoreError> {
-    read_tail_from(look, series, series.bytes(), most)
+    read_tail_from(look, series, &Begin::of(series), most)
 }
 
 pub(super) fn read_tail_from(
     look: &Look<'_>,
     series: &SeriesKey,
-    begin: &[u8],
+    begin: &Begin,
     most: usize,
 ) -> Result<Tail, StoreError> {
-    let (mut rows, mut keys, mut more) = (Rows::default(), Vec::new(), false);
-    look.past(Past::Tails, (begin, &series.end()), false, |key, value| {
+    let (_, line) = series.split();
+    let mut left = sheaves_with(look, series, Some(&begin.sheaves))?.into_iter().peekable();
+    let (mut rows, mut lain, mut more) = (Rows::default(), Lain::default(), false);
+    // In the order they were laid down, since the last word on a row counts.
+    let mut take_sheaves = |rows: &mut Rows, lain: &mut Lain, up_to: u64| {
+        while let Some((key, sheaf)) = left.next_if(|(key, _)| sequence_of_tail(key) <= up_to) {
+            if let Some(value) = value_of(&sheaf, line)? {
+                history::read(value, rows)?;
+            }
+            lain.sheaves.push((key, sheaf));
+        }
+        Ok::<_, Damaged>(())
+    };
+    look.past(Past::Tails, (&begin.own, &series.end()), false, |key, value| {
+        take_sheaves(&mut rows, &mut lain, sequence_of_tail(key))?;
         history::read(&value, &mut rows)?;
-        keys.push(key.to_vec());
+        lain.keys.push(key.to_vec());
         more = rows.len() >= most;
         Ok(if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
+    if !more {
+        take_sheaves(&mut rows, &mut lain, u64::MAX)?;
+    }
     rows.settle(true);
-    Ok(Tail { rows, keys, more })
+    Ok(Tail { rows, lain, more })
 }
 
 /// Makes blocks of a series' tail, or of as much of it as is read at once; it may be left to grow,
@@ -288,11 +375,11 @@ pub(super) fn read_tail_from(
 pub(super) fn pack(
     look: &Look<'_>,
     series: &SeriesKey,
-    begin: &[u8],
+    begin: &Begin,
     all: bool,
     packed: &mut Packed,
 ) -> Result<(), StoreError> {
-    let Tail { rows: tail, keys, more } = read_tail_from(look, series, begin, AT_ONCE)?;
+    let Tail { rows: tail, lain, more } = read_tail_from(look, series, begin, AT_ONCE)?;
     if tail.is_empty() {
         return Ok(());
     }
@@ -300,7 +387,7 @@ pub(super) fn pack(
         packed.more.push(series.clone());
     }
     if let Some(repacked) = history::pack(look, series, &tail, all)? {
-        packed.replace(series, keys, repacked);
+        packed.replace(series, lain, repacked)?;
     }
     Ok(())
 }

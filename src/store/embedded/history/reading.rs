@@ -7,8 +7,8 @@ use super::pack::read_tail;
 use super::recent::View;
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
-use crate::store::embedded::engine::{Look, Past};
-use crate::store::history::{Reach, Rows, SeriesKey, ShowBlock, Volumes, read};
+use crate::store::embedded::engine::Look;
+use crate::store::history::{Reach, Rows, SeriesKey, ShowBlock, Volumes};
 
 /// What reads of histories are made with; view and epoch were taken before the look.
 pub(in crate::store::embedded) struct Reading<'a> {
@@ -89,12 +89,7 @@ pub(in crate::store::embedded) fn tail_at(
         }
     };
     if !recent.rows(series, &mut lately)? {
-        look.past(Past::Tails, (series.bytes(), &series.end()), false, |_, value| {
-            let mut rows = Rows::default();
-            read(&value, &mut rows)?;
-            take(&rows);
-            Ok(ControlFlow::Continue(()))
-        })?;
+        take(&read_tail(look, series, usize::MAX)?.rows);
     }
     take(&lately);
     found.settle(true);

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
+use super::entries::{Entry, each_entry};
+use super::key::split;
 use crate::store::StoreError;
 use crate::store::embedded::engine::{Engine, Past};
-use crate::store::history::{self, PACK, Rows, SeriesKey};
+use crate::store::history::{self, PACK, Rows, SeriesKey, write_rows};
 use crate::store::record::{Damaged, In, Out};
 
 /// How many bytes a layer has when it is full.
@@ -30,16 +32,11 @@ const BEHIND: usize = 3;
 /// How old a layer is before it is laid down for the sake of a series that is worth packing.
 const RIPENS: Duration = Duration::from_secs(2);
 
-/// What a series costs a layer beside its own bytes.
+/// What an entity or a series costs a layer beside its own bytes.
 const COST: usize = 64;
 
-/// The first byte of an entry of the log.
-mod entry {
-    /// A series was taken out of history.
-    pub const ERASED: u8 = 0;
-    /// Rows of a series.
-    pub const ROWS: u8 = 1;
-}
+/// An entity of more lines has a map of them.
+const MANY_LINES: usize = 32;
 
 /// Layers of what was recorded lately.
 pub(in crate::store::embedded) struct Recent {
@@ -57,21 +54,35 @@ pub(in crate::store::embedded) struct Layer {
 
 #[derive(Default)]
 struct Content {
-    series: HashMap<SeriesKey, Lately>,
+    entities: HashMap<Box<[u8]>, Page>,
     /// What the groups are called in the log.
     sequences: Vec<u64>,
     bytes: usize,
     /// How many rows the longest series has.
     longest: u32,
+    /// How many series were taken out of history.
+    erasures: usize,
     since: Option<Instant>,
 }
 
-/// What a layer holds of a series.
+/// What a layer holds of an entity.
 #[derive(Default)]
-struct Lately {
+struct Page {
+    lines: Vec<Lately>,
+    /// The places of lines, if they are many.
+    places: HashMap<Box<[u8]>, usize>,
+    /// Behind the line that was written last: mostly the next one to be written.
+    next: usize,
+}
+
+/// What a layer holds of a series.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Lately {
+    /// What tells it from others of its entity.
+    pub line: Box<[u8]>,
     /// What was recorded before is taken out of history.
     erased: bool,
-    rows: u32,
+    pub rows: u32,
     /// Values, each behind its length.
     values: Vec<u8>,
 }
@@ -85,92 +96,144 @@ pub(super) enum Due {
     Never,
 }
 
-/// The entries of a group on their way into the log.
-#[derive(Default)]
-pub(super) struct Entries {
-    out: Out,
+impl Page {
+    fn place(&self, line: &[u8]) -> Option<usize> {
+        if self.lines.get(self.next).is_some_and(|next| *next.line == *line) {
+            return Some(self.next);
+        }
+        if self.lines.len() > MANY_LINES {
+            return self.places.get(line).copied();
+        }
+        self.lines.iter().position(|own| *own.line == *line)
+    }
+
+    fn get(&self, line: &[u8]) -> Option<&Lately> {
+        self.place(line).map(|place| &self.lines[place])
+    }
+
+    /// A line, and whether it is new.
+    fn line(&mut self, line: &[u8]) -> (&mut Lately, bool) {
+        let found = self.place(line);
+        let place = found.unwrap_or(self.lines.len());
+        if found.is_none() {
+            self.lines.push(Lately { line: line.into(), ..Lately::default() });
+            if self.lines.len() > MANY_LINES {
+                let known = self.places.len();
+                let new = self.lines.iter().enumerate().skip(known);
+                self.places.extend(new.map(|(place, own)| (own.line.clone(), place)));
+            }
+        }
+        self.next = place + 1;
+        (&mut self.lines[place], found.is_none())
+    }
 }
 
-impl Entries {
-    pub fn erased(&mut self, series: &SeriesKey) {
-        self.out.byte(entry::ERASED);
-        self.key(series);
+impl Lately {
+    fn add(&mut self, rows: u32, value: &[u8]) {
+        let mut out = Out(std::mem::take(&mut self.values));
+        if out.0.capacity() == 0 {
+            // Most are the only ones of their series.
+            out.0.reserve_exact(value.len() + 2);
+        }
+        out.count(value.len());
+        out.0.extend_from_slice(value);
+        self.values = out.0;
+        self.rows = self.rows.saturating_add(rows);
     }
 
-    pub fn rows(&mut self, series: &SeriesKey, value: &[u8]) {
-        self.out.byte(entry::ROWS);
-        self.key(series);
-        self.out.count(value.len());
-        self.out.0.extend_from_slice(value);
+    /// The rows as they came.
+    pub fn rows(&self, rows: &mut Rows) -> Result<(), Damaged> {
+        read_values(&self.values, rows)
     }
 
-    fn key(&mut self, series: &SeriesKey) {
-        self.out.count(series.bytes().len());
-        self.out.0.extend_from_slice(series.bytes());
+    /// How many bytes its values take.
+    pub fn bytes(&self) -> usize {
+        self.values.len()
     }
 
-    /// The value of the group in the log.
-    pub fn value(self) -> Vec<u8> {
-        self.out.0
+    /// All of it as one value, as a tail holds it; None if there is nothing.
+    pub fn value(&self) -> Result<Option<Vec<u8>>, Damaged> {
+        let mut input = In(&self.values);
+        if input.0.is_empty() {
+            return Ok(None);
+        }
+        let length = input.count()?;
+        let first = input.bytes(length)?;
+        if input.0.is_empty() {
+            return Ok(Some(first.to_vec()));
+        }
+        let mut rows = Rows::default();
+        self.rows(&mut rows)?;
+        rows.settle(true);
+        Ok(Some(write_rows(&rows, 0..rows.len())))
     }
 }
 
 impl Content {
-    fn erase(&mut self, series: SeriesKey) {
-        let lately = self.entry(series);
-        *lately = Lately { erased: true, ..Lately::default() };
+    fn get(&self, entity: &[u8], line: &[u8]) -> Option<&Lately> {
+        self.entities.get(entity)?.get(line)
     }
 
-    /// What it holds of a series, which costs something though it may be nothing.
-    fn entry(&mut self, series: SeriesKey) -> &mut Lately {
-        let key = series.bytes().len() + COST;
-        self.series.entry(series).or_insert_with(|| {
-            self.bytes += key;
-            Lately::default()
+    fn page(&mut self, entity: &[u8]) -> &mut Page {
+        self.entities.entry_ref(entity).or_insert_with(|| {
+            self.bytes += entity.len() + COST;
+            Page::default()
         })
     }
 
-    fn add(&mut self, series: SeriesKey, rows: u32, value: &[u8]) {
-        self.bytes += value.len() + 2;
-        let lately = self.entry(series);
-        let mut out = Out(std::mem::take(&mut lately.values));
-        out.count(value.len());
-        out.0.extend_from_slice(value);
-        lately.values = out.0;
-        lately.rows = lately.rows.saturating_add(rows);
-        let rows = lately.rows;
-        self.longest = self.longest.max(rows);
-        self.since.get_or_insert_with(Instant::now);
+    fn erase(&mut self, series: &[u8]) {
+        let (entity, line) = split(series);
+        self.erasures += 1;
+        self.bytes += line.len() + COST;
+        let lately = self.page(entity).line(line).0;
+        (lately.erased, lately.rows) = (true, 0);
+        lately.values = Vec::new();
     }
 
     /// Adds what the log says of a group.
-    fn replay(&mut self, sequence: u64, value: &[u8]) -> Result<(), Damaged> {
-        let mut input = In(value);
-        while !input.0.is_empty() {
-            let kind = input.byte()?;
-            let length = input.count()?;
-            let series = SeriesKey(input.bytes(length)?.into());
-            match kind {
-                entry::ERASED => self.erase(series),
-                entry::ROWS => {
-                    let length = input.count()?;
-                    let value = input.bytes(length)?;
-                    self.add(series, history::count(value)? as u32, value);
+    fn add(&mut self, sequence: u64, value: &[u8]) -> Result<(), Damaged> {
+        // Lines of an entity follow one another, so it is looked up once.
+        let mut page: Option<(&[u8], Page)> = None;
+        let done = each_entry(value, |entry| {
+            match entry {
+                Entry::Erased(series) => {
+                    self.put_back(page.take());
+                    self.erase(series);
                 }
-                _ => return Err(Damaged("an entry of the log is of no known kind")),
+                Entry::Entity(entity) => {
+                    self.put_back(page.take());
+                    page = Some((entity, std::mem::take(self.page(entity))));
+                }
+                Entry::Line(_, line, value) => {
+                    let Some((_, page)) = &mut page else { return Ok(()) };
+                    let rows = history::count(value)? as u32;
+                    let (lately, new) = page.line(line);
+                    lately.add(rows, value);
+                    self.longest = self.longest.max(lately.rows);
+                    self.bytes += value.len() + 2 + if new { line.len() + COST } else { 0 };
+                    self.since.get_or_insert_with(Instant::now);
+                }
             }
-        }
+            Ok(())
+        });
+        self.put_back(page);
         self.bytes += size_of_val(&sequence);
         self.sequences.push(sequence);
-        Ok(())
+        done
+    }
+
+    fn put_back(&mut self, page: Option<(&[u8], Page)>) {
+        if let Some((entity, page)) = page {
+            *self.page(entity) = page;
+        }
     }
 }
 
 impl Layer {
-    /// The series, in order.
-    pub fn series(&self) -> Vec<SeriesKey> {
-        let mut all: Vec<SeriesKey> = self.content.read().series.keys().cloned().collect();
-        all.sort_unstable_by(|a, b| a.bytes().cmp(b.bytes()));
+    /// The entities, in order, by what tells them in keys.
+    pub fn entities(&self) -> Vec<Box<[u8]>> {
+        let mut all: Vec<Box<[u8]>> = self.content.read().entities.keys().cloned().collect();
+        all.sort_unstable();
         all
     }
 
@@ -179,23 +242,23 @@ impl Layer {
         self.content.read().sequences.clone()
     }
 
-    /// Adds the rows of a series as they came.
-    pub fn rows(&self, series: &SeriesKey, rows: &mut Rows) -> Result<(), Damaged> {
-        match self.values(series) {
-            Some((values, _)) => read_values(&values, rows),
-            None => Ok(()),
-        }
+    /// Shows what it holds of an entity.
+    pub fn lines<T>(&self, entity: &[u8], show: impl FnOnce(&[Lately]) -> T) -> T {
+        let content = self.content.read();
+        show(content.entities.get(entity).map_or(&[], |page| &page.lines))
     }
 
     /// What it holds of a series, and whether what was before is erased.
     fn values(&self, series: &SeriesKey) -> Option<(Vec<u8>, bool)> {
+        let (entity, line) = series.split();
         let content = self.content.read();
-        let lately = content.series.get(series)?;
+        let lately = content.get(entity, line)?;
         Some((lately.values.clone(), lately.erased))
     }
 
-    fn erases(&self, series: &SeriesKey) -> bool {
-        self.content.read().series.get(series).is_some_and(|lately| lately.erased)
+    fn erases(&self, entity: &[u8], line: &[u8]) -> bool {
+        let content = self.content.read();
+        content.erasures > 0 && content.get(entity, line).is_some_and(|lately| lately.erased)
     }
 }
 
@@ -216,7 +279,7 @@ impl Recent {
             look.past(Past::Log, (&[], &[0xff; 9]), false, |key, value| {
                 let sequence = key.try_into().map(u64::from_be_bytes);
                 let sequence = sequence.map_err(|_| Damaged("a group lies nowhere"))?;
-                content.replay(sequence, &value)?;
+                content.add(sequence, &value)?;
                 Ok(ControlFlow::Continue(()))
             })
         })?;
@@ -229,24 +292,17 @@ impl Recent {
         Ok(Self { layers: RwLock::new(layers) })
     }
 
-    /// Adds what a group recorded, after it was written; whether there is something to lay down.
-    pub(super) fn add(
-        &self,
-        sequence: u64,
-        erased: Vec<SeriesKey>,
-        rows: impl Iterator<Item = (SeriesKey, u32, Vec<u8>)>,
-    ) -> bool {
+    /// Adds what a group recorded, the same that it put into the log, after that was written;
+    /// whether there is something to lay down.
+    pub(super) fn add(&self, sequence: u64, value: &[u8]) -> bool {
         // Held, so that nobody closes the layer meanwhile.
         let layers = self.layers.read();
         let Some(open) = layers.last() else { return false };
         let mut content = open.content.write();
         let before = content.longest;
-        erased.into_iter().for_each(|series| content.erase(series));
-        for (series, rows, value) in rows {
-            content.add(series, rows, &value);
+        if let Err(error) = content.add(sequence, value) {
+            tracing::error!(%error, "what was just recorded cannot be read");
         }
-        content.bytes += size_of_val(&sequence);
-        content.sequences.push(sequence);
         let ripens = before < PACK && content.longest >= PACK;
         let full = content.bytes >= FULL || content.longest >= LONG;
         drop(content);
@@ -331,8 +387,8 @@ impl View {
     }
 
     /// Whether a series was taken out of history after what this layer holds.
-    pub(super) fn erased_since(&self, layer: &Arc<Layer>, series: &SeriesKey) -> bool {
-        let newer = self.0.iter().rev().take_while(|own| !Arc::ptr_eq(own, layer));
-        newer.into_iter().any(|own| own.erases(series))
+    pub(super) fn erased_since(&self, layer: &Arc<Layer>, entity: &[u8], line: &[u8]) -> bool {
+        let mut newer = self.0.iter().rev().take_while(|own| !Arc::ptr_eq(own, layer));
+        newer.any(|own| own.erases(entity, line))
     }
 }

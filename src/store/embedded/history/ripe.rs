@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashMap;
 
+use super::pack::Begin;
 use super::recent::{Due, Recent};
 use crate::store::StoreError;
 use crate::store::embedded::Inner;
@@ -93,8 +94,15 @@ impl Ripe {
 
     /// Where the tail of a series begins at the earliest, for who holds `packing`: rows are added
     /// behind all others.
-    pub(super) fn begin(&self, series: &SeriesKey) -> Vec<u8> {
-        self.passed.lock().get(series).cloned().unwrap_or_else(|| series.bytes().to_vec())
+    pub(super) fn begin(&self, series: &SeriesKey) -> Begin {
+        let mut begin = Begin::of(series);
+        let passed = self.passed.lock();
+        for (of, begin) in [(series, &mut begin.own), (&series.sheaves(), &mut begin.sheaves)] {
+            if let Some(key) = passed.get(of) {
+                begin.clone_from(key);
+            }
+        }
+        begin
     }
 
     /// Asks for series to be packed.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::chapter::Numbered;
 use super::key::chapter_key;
-use super::pack::pack;
+use super::pack::{Begin, pack};
 use crate::model::{EntityId, Timestamp};
 use crate::store::embedded::Inner;
 use crate::store::embedded::engine::Rest;
@@ -110,7 +110,7 @@ impl Inner {
                 let _packing = self.history.ripe.packing.lock();
                 let mut packed = self.begin_packing();
                 self.engine.look(|look| match step {
-                    0 => pack(look, &series, series.bytes(), true, &mut packed),
+                    0 => pack(look, &series, &Begin::of(&series), true, &mut packed),
                     _ => {
                         let thinned = thin(look, Spells::ByDictionary, &series, ages)?;
                         packed.add(&series, thinned.unwrap_or_default());

@@ -138,7 +138,7 @@ fn write(deed: &Deed<'_>, now: Timestamp, clock: &Clock) -> Vec<u8> {
     out.signed(deed.created_at.bits());
     out.count(deed.types.len());
     deed.types.iter().for_each(|name| write_name(&mut out, *name));
-    let mut word = Vec::new();
+    let (mut word, mut bytes) = (Vec::new(), Vec::new());
     for item in &deed.items {
         let (line, observed, number) = match item {
             Item::Scopes(scopes) => {
@@ -160,9 +160,9 @@ fn write(deed: &Deed<'_>, now: Timestamp, clock: &Clock) -> Vec<u8> {
         let at = now.micros();
         let row = Row { time, ordinal, created: at, modified: at, number, word: Some(&word[..]) };
         write_line(&mut out, &line);
-        let row = write_row(row);
-        out.count(row.len());
-        out.0.extend_from_slice(&row);
+        write_row(row, &mut bytes);
+        out.count(bytes.len());
+        out.0.extend_from_slice(&bytes);
     }
     out.0
 }
