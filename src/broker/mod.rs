@@ -58,7 +58,7 @@ pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Mo
 pub use open::{OpenError, open_store, shipped_context};
 pub use purge_entities::Purging;
 use query_entities::elsewhere;
-pub use query_entities::{GeoTexts, PageTexts, QueryTexts, SelectorTexts};
+pub use query_entities::{GeoTexts, PageTexts, Query, QueryTexts, SelectorTexts};
 pub use query_subscriptions::SubscriptionPage;
 pub use registrations::{RegistrationPage, RegistrationTexts, Registry, RegistryFollower};
 pub use retrieve_entity::Answer;

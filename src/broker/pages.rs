@@ -36,7 +36,11 @@ struct Generations {
     old: FxHashMap<(u64, u64), (Anchor, Timestamp)>,
 }
 
-/// Which query a page belongs to: all that selects and orders, and the tenant.
+/// All that selects and orders, whoever asks.
+#[derive(Debug, Clone, Copy, Hash)]
+pub struct Selection(u64);
+
+/// Which query a page belongs to: what selects and orders, and the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QueryKey(u64);
 
@@ -49,17 +53,16 @@ impl QueryKey {
 }
 
 impl Pages {
-    /// The key of a query that finds only what has one of these attributes, whatever page of it is
-    /// wanted.
-    pub fn key(
-        &self,
-        tenant: &TenantId,
-        context: u64,
-        texts: &QueryTexts,
-        attrs: &[Term],
-    ) -> QueryKey {
+    /// What a query selects that finds only what has one of these attributes, whatever page of it
+    /// is wanted.
+    pub fn selection(&self, context: u64, texts: &QueryTexts, attrs: &[Term]) -> Selection {
         let QueryTexts { page: _, local: _, map: _, .. } = texts;
-        QueryKey(self.hasher.hash_one((tenant, context, Selecting(texts), attrs)))
+        Selection(self.hasher.hash_one((context, Selecting(texts), attrs)))
+    }
+
+    /// The key of a query of a tenant, whatever page of it is wanted.
+    pub fn key(&self, tenant: &TenantId, selection: Selection) -> QueryKey {
+        QueryKey(self.hasher.hash_one((tenant, selection)))
     }
 
     /// The key of a temporal query, whatever page of it is wanted.
@@ -131,18 +134,21 @@ mod tests {
     fn an_end_is_found_for_its_query_and_offset_only() {
         let pages = Pages::default();
         let vehicles = QueryTexts { q: Some("speed>5".into()), ..QueryTexts::default() };
-        let key = pages.key(&TenantId::DEFAULT, 1, &vehicles, &[]);
+        let key =
+            |texts: &QueryTexts| pages.key(&TenantId::DEFAULT, pages.selection(1, texts, &[]));
+        let others = key(&QueryTexts::default());
+        let key = key(&vehicles);
         pages.remember(key, 20, Anchor::new("x"), at(0));
         assert!(pages.end_before(key, 20, at(1)).is_some());
         assert!(pages.end_before(key, 40, at(1)).is_none());
-        let others = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default(), &[]);
         assert!(pages.end_before(others, 20, at(1)).is_none());
     }
 
     #[test]
     fn ends_are_forgotten_by_age_and_number() {
         let pages = Pages::default();
-        let key = pages.key(&TenantId::DEFAULT, 1, &QueryTexts::default(), &[]);
+        let nothing = pages.selection(1, &QueryTexts::default(), &[]);
+        let key = pages.key(&TenantId::DEFAULT, nothing);
         pages.remember(key, 20, Anchor::new("x"), at(0));
         assert!(pages.end_before(key, 20, at(301)).is_none());
         for offset in 0..3 * GENERATION as u64 {

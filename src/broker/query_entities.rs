@@ -1,8 +1,11 @@
 //! Query Entities (5.7.2): texts become a plan, the plan finds entities.
 
+use std::borrow::Cow;
+
 use super::entity_maps::MapQuery;
 use super::federation::Everywhere;
-use super::{Answer, Broker, Call, Error, MapTexts, MapUse, Origin};
+use super::pages::Selection;
+use super::{Answer, Broker, Call, Error, MapTexts, MapUse, Origin, ViewTexts};
 use crate::federate::Matched;
 use crate::model::{EntityId, TypeSelection};
 use crate::query::{
@@ -64,6 +67,34 @@ pub struct PageTexts {
     pub count: bool,
 }
 
+/// A query that was read: what it finds, and how that is to look. Under the same `@context` and
+/// for the same sort of tenant it can be asked again and again.
+#[derive(Debug)]
+pub struct Query {
+    texts: QueryTexts,
+    rendering: Rendering,
+    plan: EntityPlan,
+    selection: Selection,
+}
+
+impl Query {
+    /// Which page of the result is wanted.
+    pub fn page(&self) -> &PageTexts {
+        &self.texts.page
+    }
+
+    /// How what is found is to look.
+    pub fn rendering(&self) -> &Rendering {
+        &self.rendering
+    }
+
+    /// Whether its text will always be read so, and as something about as small: patterns may take
+    /// much memory, and the member that a Feature takes for its geometry may not be known yet.
+    pub fn lasts(&self) -> bool {
+        !self.plan.has_patterns() && self.rendering.geojson.is_none()
+    }
+}
+
 /// How far into an ordered result one can jump: all that comes before has to be held in memory.
 const ORDERED_OFFSET: usize = 100_000;
 
@@ -90,15 +121,16 @@ impl QueryTexts {
 }
 
 impl Broker {
-    /// Queries entities, a page at a time. 5.7.2.
-    pub async fn query_entities(
+    /// Reads a query and how its answer is to look.
+    pub fn prepare_query(
         &self,
         call: &Call,
-        texts: &QueryTexts,
-        rendering: &Rendering,
-    ) -> Result<Answer, Error> {
-        let mut plan = self.plan(call, texts)?;
-        check_links(&plan, rendering)?;
+        texts: QueryTexts,
+        view: &ViewTexts,
+    ) -> Result<Query, Error> {
+        let rendering = self.rendering(call, view)?;
+        let mut plan = self.plan(call, &texts)?;
+        check_links(&plan, &rendering)?;
         plan.page = self.page(&texts.page)?;
         texts.map.check()?;
         if let (true, Some(needed)) = (plan.attrs.is_empty(), rendering.projection.needs())
@@ -107,15 +139,22 @@ impl Broker {
             // Of what has none of them nothing would be shown: it is neither counted nor paged.
             plan.attrs = needed;
         }
+        let selection = self.pages.selection(call.context.id(), &texts, &plan.attrs);
+        Ok(Query { texts, rendering, plan, selection })
+    }
+
+    /// Queries entities, a page at a time. 5.7.2.
+    pub async fn query_entities(&self, call: &Call, query: &Query) -> Result<Answer, Error> {
+        let Query { texts, rendering, plan, selection } = query;
         if texts.map.any() {
-            let query = MapQuery { texts, plan: &plan, rendering, linked: &[] };
+            let query = MapQuery { texts, plan, rendering, linked: &[] };
             let (found, map) = Box::pin(self.query_by_map(call, query)).await?;
             return self.answer_of(call, found, rendering, Some(map)).await;
         }
         let offset = texts.page.offset;
-        let key = self.pages.key(&call.tenant, call.context.id(), texts, &plan.attrs);
-        if let Some(origin) = elsewhere(call, &plan) {
-            let asked = self.asked(call, &plan, texts, rendering)?;
+        let key = self.pages.key(&call.tenant, *selection);
+        if let Some(origin) = elsewhere(call, plan) {
+            let asked = self.asked(call, plan, texts, rendering)?;
             // Who is not concerned should not notice that there are sources; what a filter leads
             // to may concern others than the query does.
             let leads_away = || (plan.link_depth() > 0).then(Matched::default);
@@ -131,9 +170,10 @@ impl Broker {
                 return self.answer_of(call, found, rendering, None).await;
             }
         }
+        let mut plan = Cow::Borrowed(plan);
         if let Some(end) = self.pages.end_before(key, offset, call.now) {
-            plan.page.offset = 0;
-            plan.page.after = Some(end);
+            let page = &mut plan.to_mut().page;
+            (page.offset, page.after) = (0, Some(end));
         }
         if plan.order.is_some() && plan.page.offset > ORDERED_OFFSET {
             return Err(Error::TooManyResults(format!(

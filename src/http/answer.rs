@@ -4,14 +4,13 @@ use std::cell::RefCell;
 
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{StatusCode, Uri};
 
 use super::negotiate::Media;
-use super::pages::page_links;
 use super::problem::Problem;
 use super::viewing::Viewing;
-use crate::broker::{Answer, BatchOutcome, Call, PageTexts, Settled, Updated};
+use crate::broker::{Answer, BatchOutcome, Call, Settled, Updated};
 use crate::federate::Warning;
 use crate::jsonld::Context;
 use crate::represent::results::{self, Failure};
@@ -160,9 +159,7 @@ pub fn entities(
     call: &Call,
     viewing: &Viewing,
     rendering: &Rendering,
-    page: &PageTexts,
     answer: &Answer,
-    uri: &Uri,
 ) -> HttpResponse {
     let renderer = renderer(call, viewing, rendering, answer);
     let mut body = Vec::with_capacity(64 + 768 * answer.entities.len());
@@ -172,10 +169,6 @@ pub fn entities(
     warn(headers, &answer.warnings);
     if let Some(count) = answer.count {
         results_count(headers, count);
-    }
-    let extent = (answer.entities.len(), answer.more);
-    for link in page_links(uri, page, extent, viewing.media) {
-        headers.append(header::LINK, link);
     }
     response
 }

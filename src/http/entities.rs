@@ -1,16 +1,21 @@
 //! `/entities`, `/entities/{entityId}` and `/entityOperations/query` (6.4, 6.5, 6.23).
 
 use actix_web::HttpResponse;
+use actix_web::http::header;
 
 use super::answer::{batch_done, created, done, entities, located, one_entity};
 use super::entity_maps::{created_map, map_reference, name_map, take_map};
+use super::pages::NextPage;
 use super::params::Params;
 use super::problem::Problem;
+use super::questions::Lasting;
 use super::request::Incoming;
 use super::viewing::Viewing;
 use crate::broker::{
-    Call, Error, GeoTexts, Merging, PageTexts, Purging, QueryTexts, SelectorTexts, Settled,
+    Call, Error, GeoTexts, MapTexts, Merging, PageTexts, Purging, Query, QueryTexts, SelectorTexts,
+    Settled,
 };
+use crate::represent::Rendering;
 
 /// Create Entity (5.6.1, 6.4.3.1).
 pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
@@ -24,37 +29,90 @@ pub async fn create(mut incoming: Incoming<'_>) -> Result<HttpResponse, Problem>
     })
 }
 
+/// What is asked of one entity, read.
+pub struct Retrieval {
+    viewing: Viewing,
+    only: Option<String>,
+    map: MapTexts,
+    rendering: Rendering,
+}
+
+impl Lasting for Retrieval {
+    /// The member that a Feature takes for its geometry may not be known yet.
+    fn lasts(&self) -> bool {
+        self.rendering.geojson.is_none()
+    }
+}
+
 /// Retrieve Entity (5.7.1, 6.5.3.1).
 pub async fn retrieve(incoming: Incoming<'_>, id: &str) -> Result<HttpResponse, Problem> {
-    let mut params = incoming.params()?;
-    let mut viewing = Viewing::negotiate(incoming.http)?;
-    viewing.take(&mut params)?;
-    let only = params.take("type");
-    let map = take_map(&mut params, incoming.headers())?;
-    params.take_flag("local")?;
-    params.finish()?;
-    let call = incoming.call().await?;
+    let (broker, readings) = (incoming.broker, &incoming.questions.retrievals);
+    let take = || -> Result<_, Problem> {
+        let mut params = incoming.params()?;
+        let mut viewing = Viewing::negotiate(incoming.http)?;
+        viewing.take(&mut params)?;
+        let only = params.take("type").map(|text| text.into_owned());
+        let map = take_map(&mut params, incoming.headers())?;
+        params.take_flag("local")?;
+        params.finish()?;
+        Ok((viewing, only, map))
+    };
+    let understand = |call: &Call, (viewing, only, map): (Viewing, _, _)| -> Result<_, Problem> {
+        // What is wrong with it is told first.
+        incoming.entity_id(id)?;
+        let rendering = broker.rendering(call, &viewing.texts)?;
+        Ok(Retrieval { viewing, only, map, rendering })
+    };
+    let (call, asked) = incoming.read_words(readings, take, understand).await?;
     let id = incoming.entity_id(id)?;
-    let broker = incoming.broker;
-    let rendering = broker.rendering(&call, &viewing.texts)?;
-    let answer = broker.retrieve_entity(&call, &id, only.as_deref(), &rendering, &map).await?;
-    let mut response = one_entity(&call, &viewing, &rendering, &answer)?;
+    let Retrieval { viewing, only, map, rendering } = &*asked;
+    let answer = broker.retrieve_entity(&call, &id, only.as_deref(), rendering, map).await?;
+    let mut response = one_entity(&call, viewing, rendering, &answer)?;
     name_map(&mut response, answer.map.as_ref());
     Ok(response)
 }
 
+/// A query, read, and the link to the page that follows once one was written.
+pub struct Question {
+    viewing: Viewing,
+    query: Query,
+    next: NextPage,
+}
+
+impl Question {
+    fn new(
+        incoming: &Incoming<'_>,
+        call: &Call,
+        (viewing, texts): (Viewing, QueryTexts),
+    ) -> Result<Self, Problem> {
+        let query = incoming.broker.prepare_query(call, texts, &viewing.texts)?;
+        Ok(Self { viewing, query, next: NextPage::default() })
+    }
+}
+
+impl Lasting for Question {
+    fn lasts(&self) -> bool {
+        self.query.lasts()
+    }
+}
+
 /// Query Entities (5.7.2, 6.4.3.2).
 pub async fn query(incoming: Incoming<'_>) -> Result<HttpResponse, Problem> {
-    let mut params = incoming.params()?;
-    let mut viewing = Viewing::negotiate(incoming.http)?;
-    viewing.take(&mut params)?;
-    let mut texts = take_query(&mut params)?;
-    texts.map = take_map(&mut params, incoming.headers())?;
-    texts.page = take_page(&mut params, &viewing)?;
-    texts.attrs.clone_from(&viewing.texts.attrs);
-    params.finish()?;
-    let call = incoming.call().await?;
-    found(&incoming, &call, &viewing, &texts).await
+    let take = || -> Result<_, Problem> {
+        let mut params = incoming.params()?;
+        let mut viewing = Viewing::negotiate(incoming.http)?;
+        viewing.take(&mut params)?;
+        let mut texts = take_query(&mut params)?;
+        texts.map = take_map(&mut params, incoming.headers())?;
+        texts.page = take_page(&mut params, &viewing)?;
+        texts.attrs.clone_from(&viewing.texts.attrs);
+        params.finish()?;
+        Ok((viewing, texts))
+    };
+    let understand = |call: &Call, words| Question::new(&incoming, call, words);
+    let (call, question) =
+        incoming.read_words(&incoming.questions.queries, take, understand).await?;
+    found(&incoming, &call, &question).await
 }
 
 /// Query Entities by a body (5.7.2, 6.23.3.1): the URL says how to page and what the answer looks
@@ -70,19 +128,22 @@ pub async fn query_by_body(mut incoming: Incoming<'_>) -> Result<HttpResponse, P
     let (call, document) = incoming.read(&body).await?;
     incoming.broker.read_query(&document, &mut texts, &mut viewing.texts)?;
     texts.map.reference = map_reference(incoming.headers())?;
-    found(&incoming, &call, &viewing, &texts).await
+    let question = Question::new(&incoming, &call, (viewing, texts))?;
+    found(&incoming, &call, &question).await
 }
 
 async fn found(
     incoming: &Incoming<'_>,
     call: &Call,
-    viewing: &Viewing,
-    texts: &QueryTexts,
+    question: &Question,
 ) -> Result<HttpResponse, Problem> {
-    let rendering = incoming.broker.rendering(call, &viewing.texts)?;
-    let answer = incoming.broker.query_entities(call, texts, &rendering).await?;
-    let uri = incoming.http.uri();
-    let mut response = entities(call, viewing, &rendering, &texts.page, &answer, uri);
+    let Question { viewing, query, next } = question;
+    let answer = incoming.broker.query_entities(call, query).await?;
+    let mut response = entities(call, viewing, query.rendering(), &answer);
+    let extent = (answer.entities.len(), answer.more);
+    for link in next.page_links(incoming.http.uri(), query.page(), extent, viewing.media) {
+        response.headers_mut().append(header::LINK, link);
+    }
     if answer.map.as_ref().is_some_and(|map| map.created) {
         created_map(&mut response);
     }

@@ -19,7 +19,7 @@ use crate::model::{EntityMap, EntityMapId};
 use crate::represent::write_entity_map;
 
 /// `NGSILD-EntityMap` (4.3.6.7): where the map is that an answer was made with.
-static ENTITY_MAP: HeaderName = HeaderName::from_static("ngsild-entitymap");
+pub(super) static ENTITY_MAP: HeaderName = HeaderName::from_static("ngsild-entitymap");
 
 const COLLECTION: &str = "entityMaps";
 

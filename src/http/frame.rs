@@ -35,6 +35,7 @@ use super::{
     pack::{self, Coding},
     places::{Place, tidied},
     problem::Problem,
+    questions::Questions,
     request_id::{Numbers, RequestId, X_REQUEST_ID, within},
     routes::{self, Work},
     state::State,
@@ -80,6 +81,7 @@ where
                 numbers: Numbers::new(self.state.process),
                 tally: self.state.metrics.tally(),
                 cors: Cors::new(&self.state.config.cors),
+                questions: Rc::default(),
                 most_uri: limits.uri.bytes(),
                 most_headers: limits.headers.bytes(),
                 state: Arc::clone(&self.state),
@@ -100,6 +102,7 @@ struct Desk {
     numbers: Numbers,
     tally: Arc<Tally>,
     cors: Cors,
+    questions: Rc<Questions>,
     most_uri: usize,
     most_headers: usize,
 }
@@ -132,7 +135,7 @@ where
     /// Operations of the API begin here, all else is found by the router.
     fn begin(&self, visit: &Visit, mut request: ServiceRequest) -> Stage<S::Future> {
         let place = visit.place.filter(|place| place.is_of_api());
-        match place.and_then(|place| routes::begin(place, &mut request)) {
+        match place.and_then(|place| routes::begin(place, &mut request, &visit.desk.questions)) {
             Some(work) => Stage::Operating { request, work },
             None => Stage::Answering(self.routes.call(request)),
         }

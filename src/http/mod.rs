@@ -6,6 +6,7 @@
 
 pub mod places;
 pub mod problem;
+mod questions;
 
 pub mod body;
 pub mod negotiate;

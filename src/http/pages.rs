@@ -1,6 +1,7 @@
 //! Links to the pages before and after (6.3.10).
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use actix_web::http::Uri;
 use actix_web::http::header::HeaderValue;
@@ -9,20 +10,43 @@ use super::negotiate::Media;
 use super::params::decode_percent;
 use crate::broker::PageTexts;
 
-/// The `Link` headers of a page: `prev` unless it is the first, `next` unless it is the last. They
-/// repeat the parameters of the request, ordered by name.
+/// The link to the page that follows one page of one query, once it was written: it is the same
+/// each time.
+#[derive(Debug, Default)]
+pub struct NextPage(OnceCell<Option<HeaderValue>>);
+
+impl NextPage {
+    /// The `Link` headers of a page: `prev` unless it is the first, `next` unless it is the last.
+    /// They repeat the parameters of the request, ordered by name.
+    pub fn page_links(
+        &self,
+        uri: &Uri,
+        page: &PageTexts,
+        (found, more): (usize, bool),
+        media: Media,
+    ) -> impl Iterator<Item = HeaderValue> + use<> {
+        let limit = page.limit.unwrap_or(found as u64);
+        let prev = || link(uri, page.offset.saturating_sub(limit), limit, "prev", media);
+        let next = || link(uri, page.offset.saturating_add(limit), limit, "next", media);
+        let prev = if page.offset > 0 && limit > 0 { prev() } else { None };
+        let next = match page.limit {
+            _ if !more || limit == 0 => None,
+            Some(_) => self.0.get_or_init(next).clone(),
+            // It depends on how much was found.
+            None => next(),
+        };
+        [prev, next].into_iter().flatten()
+    }
+}
+
+/// The `Link` headers of a page of a query that is not kept.
 pub fn page_links(
     uri: &Uri,
     page: &PageTexts,
-    (found, more): (usize, bool),
+    extent: (usize, bool),
     media: Media,
-) -> impl Iterator<Item = HeaderValue> {
-    let limit = page.limit.unwrap_or(found as u64);
-    let prev = (page.offset > 0 && limit > 0)
-        .then(|| link(uri, page.offset.saturating_sub(limit), limit, "prev", media));
-    let next = (more && limit > 0)
-        .then(|| link(uri, page.offset.saturating_add(limit), limit, "next", media));
-    [prev, next].into_iter().flatten().flatten()
+) -> impl Iterator<Item = HeaderValue> + use<> {
+    NextPage::default().page_links(uri, page, extent, media)
 }
 
 fn link(uri: &Uri, offset: u64, limit: u64, rel: &str, media: Media) -> Option<HeaderValue> {
@@ -47,7 +71,7 @@ fn link(uri: &Uri, offset: u64, limit: u64, rel: &str, media: Media) -> Option<H
 /// Takes escapes away that a query does not need (RFC 3986, 3.4), so that links stay legible; what
 /// would end a parameter, a link or a header stays escaped.
 fn readable(pair: &str) -> Cow<'_, str> {
-    if pair.chars().all(is_plain) {
+    if pair.bytes().all(|byte| is_plain(byte.into())) {
         return Cow::Borrowed(pair);
     }
     let spaced = pair.replace('+', "%20");
@@ -75,7 +99,25 @@ fn readable(pair: &str) -> Cow<'_, str> {
 
 /// Characters that end neither a parameter nor a link nor a header.
 fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._~!$'()*:@/?;=".contains(c)
+    c.is_ascii_alphanumeric()
+        || matches!(
+            c,
+            '-' | '.'
+                | '_'
+                | '~'
+                | '!'
+                | '$'
+                | '\''
+                | '('
+                | ')'
+                | '*'
+                | ':'
+                | '@'
+                | '/'
+                | '?'
+                | ';'
+                | '='
+        )
 }
 
 #[cfg(test)]

@@ -344,7 +344,7 @@ impl Place {
 pub fn tidied(path: &str) -> Option<String> {
     let trailing = path.len() > 1 && path.ends_with('/');
     let bytes = path.as_bytes();
-    let doubled = memchr::memchr_iter(b'/', bytes).any(|at| bytes.get(at + 1) == Some(&b'/'));
+    let doubled = bytes.windows(2).any(|pair| pair == b"//");
     if !trailing && !doubled {
         return None;
     }

@@ -1,6 +1,8 @@
 //! What every handler asks of a request: its tenant, parameters, `@context` and body (6.3.4,
 //! 6.3.5, 6.3.14).
 
+use std::rc::Rc;
+
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
@@ -8,11 +10,14 @@ use actix_web::web::Data;
 use bytes::Bytes;
 
 use super::body;
+use super::entity_maps::ENTITY_MAP;
 use super::frame::{NGSILD_SNAPSHOT, NGSILD_TENANT};
-use super::negotiate::{Media, content_type};
+use super::negotiate::{Media, accept, content_type};
 use super::params::{self, Params};
 use super::places::Place;
 use super::problem::Problem;
+use super::questions::{Lasting, Questions, Readings, Wording};
+use super::viewing::PREFER;
 use super::warning;
 use crate::broker::{Broker, Call, Element, Error};
 use crate::config::Limits;
@@ -23,6 +28,8 @@ use crate::model::{EntityId, TenantId, Timestamp};
 pub struct Incoming<'r> {
     pub http: &'r HttpRequest,
     pub broker: &'r Broker,
+    /// What was read of others, on this worker.
+    pub questions: &'r Questions,
     payload: Payload,
     /// The media type of the body, once it was read.
     media: Media,
@@ -32,8 +39,13 @@ const CONTEXT_REL: &str = "http://www.w3.org/ns/json-ld#context";
 
 impl<'r> Incoming<'r> {
     /// A request whose body was not touched yet.
-    pub fn new(http: &'r HttpRequest, payload: Payload, broker: &'r Broker) -> Self {
-        Self { http, broker, payload, media: Media::Json }
+    pub fn new(
+        http: &'r HttpRequest,
+        payload: Payload,
+        broker: &'r Broker,
+        questions: &'r Questions,
+    ) -> Self {
+        Self { http, broker, questions, payload, media: Media::Json }
     }
 
     /// What all workers share.
@@ -86,6 +98,44 @@ impl<'r> Incoming<'r> {
             None => ContextSource::Default,
         };
         self.call_with(source).await
+    }
+
+    /// The call of a GET, and what its words mean: as they were read before, or read now. They are
+    /// taken before the call is made, and understood under its `@context`.
+    pub async fn read_words<W, T: Lasting>(
+        &self,
+        readings: &Readings<T>,
+        take: impl Fn() -> Result<W, Problem>,
+        understand: impl FnOnce(&Call, W) -> Result<T, Problem>,
+    ) -> Result<(Call, Rc<T>), Problem> {
+        let wording = self.wording();
+        let known = wording.and_then(|wording| readings.recall(wording));
+        let words = if known.is_none() { Some(take()?) } else { None };
+        let call = self.call().await?;
+        if let Some(known) = known
+            && known.context_id == call.context.id()
+        {
+            return Ok((call, Rc::clone(&known.of)));
+        }
+        let words = words.map_or_else(take, Ok)?;
+        let meant = Rc::new(understand(&call, words)?);
+        if let Some(wording) = wording {
+            readings.keep(wording, call.context.id(), &meant);
+        }
+        Ok((call, meant))
+    }
+
+    /// The words of a GET, unless a header says more about what is asked for.
+    fn wording(&self) -> Option<Wording<'r>> {
+        let headers = self.headers();
+        if [&PREFER, &ENTITY_MAP, &NGSILD_SNAPSHOT].iter().any(|name| headers.contains_key(*name)) {
+            return None;
+        }
+        Some(Wording {
+            query: self.http.uri().query().unwrap_or_default(),
+            media: accept(self.http, true).ok()?,
+            context: link_context(headers).ok()?,
+        })
     }
 
     /// The snapshot that an operation on data is to work on (6.3.22).
@@ -296,7 +346,9 @@ fn links(text: &str) -> impl Iterator<Item = (&str, &str)> {
     std::iter::from_fn(move || {
         let (_, after) = rest.split_once('<')?;
         let (url, after) = after.split_once('>')?;
-        let end = after.find(",<").or_else(|| after.find(", <")).unwrap_or(after.len());
+        let begins_another = |&at: &usize| after[at + 1..].trim_start().starts_with('<');
+        let mut commas = memchr::memchr_iter(b',', after.as_bytes());
+        let end = commas.find(begins_another).unwrap_or(after.len());
         let (attributes, left) = after.split_at(end);
         rest = left;
         Some((url.trim(), attributes))

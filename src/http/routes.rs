@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
@@ -12,6 +13,7 @@ use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use super::params::decode_percent;
 use super::places::Place;
 use super::problem::Problem;
+use super::questions::Questions;
 use super::request::Incoming;
 use super::{
     admin, attributes, batch, contexts, derived, discovery, entities, entity_maps, events,
@@ -28,15 +30,20 @@ pub type Work = Pin<Box<dyn Future<Output = HttpResponse>>>;
 ///
 /// The frame has found the place already, so no router is asked; and each operation has a future of
 /// its own, no larger than it needs.
-pub fn begin(place: Place, request: &mut ServiceRequest) -> Option<Work> {
+pub fn begin(
+    place: Place,
+    request: &mut ServiceRequest,
+    questions: &Rc<Questions>,
+) -> Option<Work> {
     let broker = request.app_data::<Data<Broker>>()?.clone();
     let payload = request.take_payload();
     let request = request.request().clone();
+    let questions = Rc::clone(questions);
     macro_rules! work {
         (|$incoming:ident, $path:ident| $answer:expr) => {
             work(move || async move {
                 let $path = request.uri().path();
-                let $incoming = Incoming::new(&request, payload, &broker);
+                let $incoming = Incoming::new(&request, payload, &broker, &questions);
                 let answer: Result<HttpResponse, Problem> = async { $answer }.await;
                 let mut answer = answer.unwrap_or_else(|problem| problem.error_response());
                 warning::mark(&request, &broker, &mut answer);
@@ -313,10 +320,8 @@ fn about(place: Place) -> About {
 
 /// A variable part of the path, counted after the collection, decoded.
 fn part(path: &str, place: usize) -> Result<Cow<'_, str>, Error> {
-    let mut slashes = memchr::memchr_iter(b'/', path.as_bytes()).skip(3 + place);
-    let begin = slashes.next().map_or(path.len(), |slash| slash + 1);
-    let end = slashes.next().unwrap_or(path.len());
-    decode_percent(&path[begin..end])
+    let below = path.strip_prefix("/ngsi-ld/v1/").unwrap_or_default();
+    decode_percent(below.split('/').nth(1 + place).unwrap_or_default())
 }
 
 /// The variable part of a path under /admin, decoded.

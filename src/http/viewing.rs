@@ -21,7 +21,8 @@ pub struct Viewing {
     plain_body: bool,
 }
 
-static PREFER: HeaderName = HeaderName::from_static("prefer");
+/// `Prefer` (RFC 7240).
+pub(super) static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 impl Viewing {
     /// What the headers say.

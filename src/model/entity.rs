@@ -1,12 +1,8 @@
 //! The Entity (4.5.1, 5.2.4).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-
-use super::{Attributes, EntityId, OneOrMany, Scope, Timestamp, TypeName};
+use super::{Attributes, EntityId, OneOrMany, Rendered, Scope, Timestamp, TypeName};
 
 /// An Entity with expanded names. At least one type; attributes in the order they came.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,55 +77,5 @@ impl std::ops::Deref for Stored {
 
     fn deref(&self) -> &Entity {
         &self.entity
-    }
-}
-
-/// A rendering of an entity that does not depend on the time, and what it depends on.
-#[derive(Debug, Default)]
-pub struct Rendered {
-    kept: ArcSwapOption<(u64, Bytes)>,
-    /// The lower half of the key that was asked for last and was not there.
-    missed: AtomicU32,
-}
-
-impl Rendered {
-    /// The bytes that were kept under this key, if they are still there.
-    pub fn get(&self, key: u64) -> Option<Bytes> {
-        let kept = self.kept.load();
-        kept.as_ref().filter(|kept| kept.0 == key).map(|kept| kept.1.clone())
-    }
-
-    /// Appends the bytes that were kept under this key; false if they are not there.
-    pub fn append_to(&self, key: u64, out: &mut Vec<u8>) -> bool {
-        let kept = self.kept.load();
-        match kept.as_ref().filter(|kept| kept.0 == key) {
-            Some(kept) => {
-                out.extend_from_slice(&kept.1);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Whether what is rendered under this key now should be kept: if nothing is, or if it was
-    /// asked for twice in a row. Readers who all want something else do not drive out each other's.
-    pub fn wants(&self, key: u64) -> bool {
-        let half = key as u32 ^ (key >> 32) as u32;
-        self.missed.swap(half, Ordering::Relaxed) == half || self.kept.load().is_none()
-    }
-
-    /// Keeps bytes under a key in place of those kept before.
-    pub fn keep(&self, key: u64, bytes: Bytes) {
-        self.kept.store(Some(Arc::new((key, bytes))));
-    }
-
-    /// How many bytes are kept.
-    pub fn size(&self) -> usize {
-        self.kept.load().as_ref().map_or(0, |kept| kept.1.len())
-    }
-
-    /// Gives the memory back.
-    pub fn forget(&self) {
-        self.kept.store(None);
     }
 }

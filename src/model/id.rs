@@ -117,20 +117,30 @@ pub fn check_uri(text: &str) -> Result<(), NotAUri> {
         return refuse("nothing follows its scheme");
     }
     // Nearly all identifiers are ASCII, which one look at each byte settles.
-    let forbidden = match rest.is_ascii() {
-        true => rest.bytes().any(|byte| !byte.is_ascii_graphic() || is_excluded(byte.into())),
-        false => rest
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace() || is_invisible(c) || is_excluded(c)),
-    };
-    if forbidden {
-        return refuse("it holds a character that no URI may hold");
+    if rest.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+        return Ok(());
     }
-    Ok(())
+    let forbidden =
+        |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || is_excluded(c);
+    match rest.chars().any(forbidden) {
+        true => refuse("it holds a character that no URI may hold"),
+        false => Ok(()),
+    }
 }
 
+/// The bytes that are characters of their own and may stand in a URI.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        plain[byte] = (byte as u8).is_ascii_graphic() && !is_excluded(byte as u8 as char);
+        byte += 1;
+    }
+    plain
+};
+
 /// Visible ASCII characters that no URI holds (RFC 3986, 2).
-fn is_excluded(c: char) -> bool {
+const fn is_excluded(c: char) -> bool {
     matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
 }
 

@@ -12,6 +12,7 @@ mod id;
 mod name;
 mod one_or_many;
 mod patch;
+mod rendered;
 mod scope;
 mod selection;
 mod time;
@@ -23,7 +24,7 @@ pub use attribute::{
     Attribute, Attributes, Bare, Datum, Instance, Kind, LanguageEntry, LanguageMap, More, Sealed,
 };
 pub use difference::{Difference, Turn, Turned};
-pub use entity::{Entity, Rendered, Stored};
+pub use entity::{Entity, Stored};
 pub use entity_map::{EntityMap, Held, Holder};
 pub use history::{
     Chapter, Chronology, HistoryAction, HistoryChange, HistoryWrite, InstanceId, NotAnInstanceId,
@@ -36,6 +37,7 @@ pub use id::{
 pub use name::{AttrName, Name, TooManyNames, TypeName};
 pub use one_or_many::OneOrMany;
 pub use patch::{AttributePatch, Edit, Fragment, InstanceEdit, InstancePatch, Otherwise};
+pub use rendered::{Kept, Look, Rendered, Spelled};
 pub use scope::{NotAScope, Scope, is_level, is_mark};
 pub use selection::{TypeSelection, TypeTerm};
 pub use time::{NotADateTime, Timestamp};

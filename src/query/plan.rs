@@ -157,6 +157,13 @@ impl EntityPlan {
         hints
     }
 
+    /// Whether regular expressions are to be matched; they may take far more memory than their text.
+    pub fn has_patterns(&self) -> bool {
+        let of_filter = |filter: &Filter| filter.tests().iter().any(|test| test.check.is_pattern());
+        self.select.iter().any(|one| one.id_pattern.is_some())
+            || self.filter.as_ref().is_some_and(of_filter)
+    }
+
     /// Whether the query says too little to be answered beyond local scope (5.7.2.4): it names no
     /// type, no attribute but those of the system, and no geometry.
     pub fn is_too_wide(&self) -> bool {

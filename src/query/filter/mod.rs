@@ -137,6 +137,13 @@ pub enum Check {
     MatchesNot(Pattern),
 }
 
+impl Check {
+    /// Whether a regular expression is to be matched.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self, Check::Matches(_) | Check::MatchesNot(_))
+    }
+}
+
 /// What `==` and `!=` compare with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operand {

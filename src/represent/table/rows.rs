@@ -3,7 +3,7 @@
 use crate::jsonld::Context;
 use crate::model::{AttrName, Datum, Instance, Number, OneOrMany, Recorded, Timestamp, Value};
 use crate::query::{Aggregated, Evolution, LanguageFilter, Line, Method};
-use crate::represent::write::json;
+use crate::represent::write::{Speller, json};
 
 /// What a table tells of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,9 +154,8 @@ impl Columns {
                 return Cell::Text(context.compact(*word).into());
             }
             Datum::VocabProperty(OneOrMany::Many(words)) => {
-                json::array(&mut out, words.as_slice(), |out, word| {
-                    json::name(out, *word, context)
-                });
+                let speller = Speller::new(context);
+                json::array(&mut out, words.as_slice(), |out, word| speller.name(out, *word));
             }
             Datum::LanguageProperty(map) => {
                 let chosen = self.lang.as_ref().and_then(|lang| lang.choose(map));
@@ -178,7 +177,8 @@ impl Columns {
                 }
             }
             Datum::ListProperty(items) => {
-                json::array(&mut out, items, |out, item| json::value(out, item, context));
+                let speller = Speller::new(context);
+                json::array(&mut out, items, |out, item| json::value(out, item, &speller));
             }
             Datum::JsonProperty(raw) => return raw_cell(raw),
             Datum::Bare(bare) => return cell(&bare.value, context),
@@ -246,7 +246,7 @@ fn cell(value: &Value, context: &Context) -> Cell {
         }
         other => {
             let mut out = Vec::new();
-            json::value(&mut out, other, context);
+            json::value(&mut out, other, &Speller::new(context));
             Cell::Text(String::from_utf8_lossy(&out).into_owned())
         }
     }

@@ -78,7 +78,7 @@ impl<'a> Writer<'_, 'a> {
                 self.altered = true;
             } else {
                 self.out.extend_from_slice(b",\"valueType\":");
-                json::name(self.out, word, self.context);
+                self.speller.name(self.out, word);
             }
         }
         if !more.object_types.is_empty() {
@@ -110,8 +110,8 @@ impl<'a> Writer<'_, 'a> {
     /// One name, or an array of several.
     fn names(&mut self, names: &[Name]) {
         match names {
-            [only] => json::name(self.out, *only, self.context),
-            names => json::array(self.out, names, |out, name| json::name(out, *name, self.context)),
+            [only] => self.speller.name(self.out, *only),
+            names => json::array(self.out, names, |out, name| self.speller.name(out, *name)),
         }
     }
 
@@ -139,19 +139,17 @@ impl<'a> Writer<'_, 'a> {
     /// Appends what a value member holds; `wrapped`: the ids of a list stand in objects.
     pub(super) fn value_of(&mut self, datum: &Datum, wrapped: bool) {
         match datum {
-            Datum::Property(value) => json::value(self.out, value, self.context),
+            Datum::Property(value) => json::value(self.out, value, self.speller),
             Datum::GeoProperty(geometry) => geometry.write_json(self.out),
             Datum::Relationship(objects) => {
                 json::one_or_many(self.out, objects, |out, id| json::string(out, id.as_str()));
             }
             Datum::LanguageProperty(map) => self.language_map(map),
             Datum::VocabProperty(words) => {
-                json::one_or_many(self.out, words, |out, word| {
-                    json::name(out, *word, self.context)
-                });
+                json::one_or_many(self.out, words, |out, word| self.speller.name(out, *word));
             }
             Datum::ListProperty(items) => {
-                json::array(self.out, items, |out, item| json::value(out, item, self.context));
+                json::array(self.out, items, |out, item| json::value(out, item, self.speller));
             }
             Datum::ListRelationship(objects) if wrapped => {
                 json::array(self.out, objects, |out, id| {
@@ -163,7 +161,7 @@ impl<'a> Writer<'_, 'a> {
             Datum::ListRelationship(objects) => self.ids(objects),
             Datum::JsonProperty(raw) => self.raw(raw),
             // Only patches hold one.
-            Datum::Bare(bare) => json::value(self.out, &bare.value, self.context),
+            Datum::Bare(bare) => json::value(self.out, &bare.value, self.speller),
         }
     }
 
@@ -211,7 +209,7 @@ impl<'a> Writer<'_, 'a> {
             |text: &str| Geometry::TYPE_NAMES.contains(&text) || text == "GeometryCollection";
         members.iter().any(|(name, value)| match value {
             Value::String(iri) if *name == Name::AT_TYPE => {
-                Name::known(iri).is_some_and(|name| is_geometry(&self.context.compact(name)))
+                Name::known(iri).is_some_and(|name| self.speller.spells(name, is_geometry))
             }
             _ => false,
         })
@@ -250,7 +248,7 @@ impl<'a> Writer<'_, 'a> {
     fn bare(&mut self, datum: &Datum) {
         match datum {
             Datum::GeoProperty(geometry) => geometry.write_json(self.out),
-            Datum::Property(value) => json::value(self.out, value, self.context),
+            Datum::Property(value) => json::value(self.out, value, self.speller),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Appending JSON to bytes: strings, numbers, values.
 
+use super::spell::Speller;
 use crate::geo::write_double;
-use crate::jsonld::Context;
 use crate::model::{Name, Number, OneOrMany, Timestamp, Value};
 
 /// Appends a JSON string.
@@ -100,11 +100,6 @@ pub(in crate::represent) fn time(out: &mut Vec<u8>, time: Timestamp) {
     out.push(b'"');
 }
 
-/// Appends a name as a JSON string, compacted.
-pub(in crate::represent) fn name(out: &mut Vec<u8>, name: Name, context: &Context) {
-    string(out, &context.compact(name));
-}
-
 /// Appends several things as an array, or one without an array around it.
 pub(in crate::represent) fn one_or_many<T>(
     out: &mut Vec<u8>,
@@ -134,19 +129,19 @@ pub(in crate::represent) fn array<T>(
 }
 
 /// Appends the value of a Property, its names compacted.
-pub(in crate::represent) fn value(out: &mut Vec<u8>, value: &Value, context: &Context) {
+pub(in crate::represent) fn value(out: &mut Vec<u8>, value: &Value, speller: &Speller<'_>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Number(number) => self::number(out, *number),
         Value::String(text) => string(out, text),
-        Value::Array(items) => array(out, items, |out, item| self::value(out, item, context)),
-        Value::Object(members) => object(out, members, context),
+        Value::Array(items) => array(out, items, |out, item| self::value(out, item, speller)),
+        Value::Object(members) => object(out, members, speller),
     }
 }
 
-fn object(out: &mut Vec<u8>, members: &[(Name, Value)], context: &Context) {
+fn object(out: &mut Vec<u8>, members: &[(Name, Value)], speller: &Speller<'_>) {
     out.push(b'{');
     for (index, (name, value)) in members.iter().enumerate() {
         if index > 0 {
@@ -155,12 +150,12 @@ fn object(out: &mut Vec<u8>, members: &[(Name, Value)], context: &Context) {
         match *name {
             Name::AT_VALUE => out.extend_from_slice(b"\"@value\""),
             Name::AT_LANGUAGE => out.extend_from_slice(b"\"@language\""),
-            name => self::name(out, name, context),
+            name => speller.name(out, name),
         }
         out.push(b':');
         match *name {
-            Name::AT_TYPE => types(out, value, context),
-            _ => self::value(out, value, context),
+            Name::AT_TYPE => types(out, value, speller),
+            _ => self::value(out, value, speller),
         }
     }
     if is_json_null(members) {
@@ -175,14 +170,18 @@ fn is_json_null(members: &[(Name, Value)]) -> bool {
 }
 
 /// The types of a value are stored expanded.
-fn types(out: &mut Vec<u8>, types: &Value, context: &Context) {
+fn types(out: &mut Vec<u8>, types: &Value, speller: &Speller<'_>) {
     match types {
         Value::String(text) => match Name::known(text) {
-            Some(name) => self::name(out, name, context),
-            None => string(out, text),
+            Some(name) => speller.name(out, name),
+            None => {
+                // It may become a name later.
+                speller.binds();
+                string(out, text);
+            }
         },
-        Value::Array(items) => array(out, items, |out, item| self::types(out, item, context)),
-        other => value(out, other, context),
+        Value::Array(items) => array(out, items, |out, item| self::types(out, item, speller)),
+        other => value(out, other, speller),
     }
 }
 

@@ -10,6 +10,7 @@ pub(in crate::represent) mod json;
 mod past;
 mod rendering;
 mod simplified;
+mod spell;
 mod temporal;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,8 @@ use self::fallback::Fallback;
 use super::linked::Linked;
 use crate::jsonld::Context;
 use crate::model::{
-    AttrName, Attribute, Attributes, Entity, EntityId, Instance, OneOrMany, Stored, Timestamp,
+    AttrName, Attribute, Attributes, Entity, EntityId, Instance, Kept, Look, OneOrMany, Stored,
+    Timestamp,
 };
 use crate::query::View;
 
@@ -30,6 +32,7 @@ pub use downgrade::downgraded;
 pub(in crate::represent) use json::{comma, string};
 pub use past::{Past, PastInstance};
 pub use rendering::{Format, GeoJson, Join, JoinForm, NotAVersion, Rendering, SpecVersion};
+pub(in crate::represent) use spell::Speller;
 pub use temporal::{TemporalForm, TemporalRendering, write_evolution, write_evolutions};
 
 /// What there is to know about an entity that was written.
@@ -52,7 +55,8 @@ pub fn write_entity(
     linked: &Linked,
 ) -> Written {
     let (view, inlined) = (rendering.projection.view(), Cell::new(0));
-    write_view(out, entity, rendering, view, context, now, linked, None, &inlined)
+    let speller = Speller::new(context);
+    write_view(out, entity, rendering, view, &speller, now, linked, None, &inlined)
 }
 
 #[expect(clippy::too_many_arguments, reason = "each says another thing about one entity")]
@@ -61,7 +65,7 @@ fn write_view<'a>(
     entity: &'a Entity,
     rendering: &'a Rendering,
     view: View<'a>,
-    context: &Context,
+    speller: &Speller<'_>,
     now: Timestamp,
     linked: &'a Linked,
     past: Option<&'a Past>,
@@ -70,7 +74,7 @@ fn write_view<'a>(
     let mut writer = Writer {
         out,
         rendering,
-        context,
+        speller,
         now,
         linked,
         fallback: Fallback::for_version(rendering.version),
@@ -101,8 +105,8 @@ pub struct Renderer<'a> {
     context: &'a Context,
     now: Timestamp,
     linked: &'a Linked,
-    /// Under which rendered fragments are kept, if they may be.
-    key: Option<u64>,
+    /// Of which look rendered fragments are kept, if they may be.
+    look: Option<Look>,
     /// `"@context":…}`, if it goes into the body.
     tail: Option<Vec<u8>>,
     /// How many entities were written inside others, in all of the answer.
@@ -114,9 +118,9 @@ static NO_LINKED: std::sync::LazyLock<Linked> = std::sync::LazyLock::new(Linked:
 impl<'a> Renderer<'a> {
     /// A renderer of entities that are not joined with others, without an `@context` in the body.
     pub fn new(rendering: &'a Rendering, context: &'a Context, now: Timestamp) -> Self {
-        let key = rendering.key(context.id());
+        let look = rendering.look(context.id());
         let inlined = Cell::new(0);
-        Self { rendering, context, now, linked: &NO_LINKED, key, tail: None, inlined }
+        Self { rendering, context, now, linked: &NO_LINKED, look, tail: None, inlined }
     }
 
     /// Joins with these entities.
@@ -142,7 +146,7 @@ impl<'a> Renderer<'a> {
     /// What [`Renderer::stored`] would write, if it was kept just so: shared, not copied.
     pub fn kept(&self, stored: &Stored) -> Option<Bytes> {
         match self.tail {
-            None => stored.rendered.get(self.key?),
+            None => stored.rendered.get(self.look?),
             Some(_) => None,
         }
     }
@@ -242,24 +246,64 @@ impl<'a> Renderer<'a> {
         view: View<'_>,
         past: Option<&Past>,
     ) -> Written {
-        let Self { rendering, context, now, linked, ref inlined, .. } = *self;
-        write_view(out, entity, rendering, view, context, now, linked, past, inlined)
+        self.spelled(out, entity, view, past, &Speller::new(self.context))
     }
 
+    fn spelled(
+        &self,
+        out: &mut Vec<u8>,
+        entity: &Entity,
+        view: View<'_>,
+        past: Option<&Past>,
+        speller: &Speller<'_>,
+    ) -> Written {
+        let Self { rendering, now, linked, ref inlined, .. } = *self;
+        write_view(out, entity, rendering, view, speller, now, linked, past, inlined)
+    }
+
+    /// Appends what was kept of this look; what was kept of the same form under another context,
+    /// its names spelled anew; or what is written now.
     fn fragment(&self, out: &mut Vec<u8>, stored: &Stored) -> Written {
-        if let Some(key) = self.key
-            && stored.rendered.append_to(key, out)
-        {
-            return Written::default();
+        let Some(look) = self.look else { return self.current(out, stored) };
+        match &*stored.rendered.kept() {
+            Some(kept) if kept.look == look => {
+                out.extend_from_slice(&kept.bytes);
+                Written::default()
+            }
+            Some(kept)
+                if kept.look.form == look.form
+                    && let Some(names) = &kept.names =>
+            {
+                self.keeping(out, stored, look, |out, speller| {
+                    speller.respell(out, &kept.bytes, names);
+                    Written::default()
+                })
+            }
+            _ if stored.is_transient() => self.current(out, stored),
+            _ => self.keeping(out, stored, look, |out, speller| {
+                let view = self.rendering.projection.view();
+                self.spelled(out, stored, view, None, speller)
+            }),
+        }
+    }
+
+    /// Appends what is written, and keeps it if it may serve again.
+    fn keeping(
+        &self,
+        out: &mut Vec<u8>,
+        stored: &Stored,
+        look: Look,
+        write: impl FnOnce(&mut Vec<u8>, &Speller<'_>) -> Written,
+    ) -> Written {
+        if !stored.rendered.wants(look) {
+            return write(out, &Speller::new(self.context));
         }
         let start = out.len();
-        let written = self.current(out, stored);
-        if let Some(key) = self.key
-            && !written.empty
-            && !stored.is_transient()
-            && stored.rendered.wants(key)
-        {
-            stored.rendered.keep(key, Bytes::copy_from_slice(&out[start..]));
+        let speller = Speller::noting(self.context, start);
+        let written = write(out, &speller);
+        if !written.empty {
+            let bytes = Bytes::copy_from_slice(&out[start..]);
+            stored.rendered.keep(Kept { look, bytes, names: speller.noted() });
         }
         written
     }
@@ -278,7 +322,7 @@ impl<'a> Renderer<'a> {
 struct Writer<'w, 'a> {
     out: &'w mut Vec<u8>,
     rendering: &'a Rendering,
-    context: &'w Context,
+    speller: &'w Speller<'w>,
     now: Timestamp,
     linked: &'a Linked,
     fallback: Fallback,
@@ -335,11 +379,11 @@ impl<'a> Writer<'_, 'a> {
         match types.as_slice() {
             [first, _, ..] if self.fallback.single => {
                 self.altered = true;
-                json::name(self.out, *first, self.context);
+                self.speller.name(self.out, *first);
             }
-            [only] => json::name(self.out, *only, self.context),
+            [only] => self.speller.name(self.out, *only),
             several => {
-                json::array(self.out, several, |out, name| json::name(out, *name, self.context));
+                json::array(self.out, several, |out, name| self.speller.name(out, *name));
             }
         }
     }
@@ -456,7 +500,7 @@ impl<'a> Writer<'_, 'a> {
 
     fn key(&mut self, name: AttrName) {
         json::comma(self.out);
-        json::name(self.out, name, self.context);
+        self.speller.name(self.out, name);
         self.out.push(b':');
     }
 

@@ -6,7 +6,7 @@ use std::{
     sync::LazyLock,
 };
 
-use crate::model::{AttrName, DatasetId, EntityId, Instance, Name};
+use crate::model::{AttrName, DatasetId, EntityId, Instance, Look, Name};
 use crate::query::{LanguageFilter, Projection};
 
 /// How entities are to look.
@@ -141,31 +141,35 @@ impl std::fmt::Display for SpecVersion {
     }
 }
 
-/// What keys that were hashed have and others have not.
+/// What forms that were hashed have and others have not.
 const HASHED: u64 = 1 << 63;
 
 impl Rendering {
-    /// A number that is equal only for renderings that write the same bytes for the same stored
-    /// entity under a context with this id. None where bytes depend on other entities, or where
-    /// it is told whether something was altered.
+    /// What is equal only for renderings that write the same bytes for the same stored entity
+    /// under a context with this id; under another, bytes of the same form differ in how names are
+    /// spelled. None where bytes depend on other entities, or where it is told whether something
+    /// was altered.
     ///
     /// The bytes of an entity of which something will expire depend on the time as well.
-    pub fn key(&self, context: u64) -> Option<u64> {
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    pub fn look(&self, context: u64) -> Option<Look> {
         let inline = self.join.as_ref().is_some_and(|join| join.form == JoinForm::Inline);
         if self.version.is_some() || inline {
             return None;
         }
-        if self.is_plain() {
-            // Contexts are numbered in turn, so this bit tells both kinds of keys apart.
-            let sys_attrs = u64::from(self.sys_attrs);
-            return Some(context << 3 | (self.format as u64) << 1 | sys_attrs);
-        }
+        let form = match self.is_plain() {
+            true => (self.format as u64) << 1 | u64::from(self.sys_attrs),
+            false => self.hashed() | HASHED,
+        };
+        Some(Look { form, spelling: context })
+    }
+
+    fn hashed(&self) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let mut hasher = HASHER.build_hasher();
-        (context, self.format, self.sys_attrs, &self.datasets, &self.geojson).hash(&mut hasher);
+        (self.format, self.sys_attrs, &self.datasets, &self.geojson).hash(&mut hasher);
         self.projection.hash(&mut hasher);
         self.lang.hash(&mut hasher);
-        Some(hasher.finish() | HASHED)
+        hasher.finish()
     }
 
     /// Whether entities are shown whole, as most are.

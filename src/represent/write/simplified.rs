@@ -30,7 +30,7 @@ impl<'a> Writer<'_, 'a> {
         let wrapped = self.fallback.kind(own) == own;
         self.altered |= !wrapped;
         match &instance.datum {
-            Datum::Property(value) => json::value(self.out, value, self.context),
+            Datum::Property(value) => json::value(self.out, value, self.speller),
             Datum::GeoProperty(geometry) => geometry.write_json(self.out),
             Datum::Relationship(objects) => {
                 json::one_or_many(self.out, objects, |out, id| json::string(out, id.as_str()));
@@ -40,16 +40,16 @@ impl<'a> Writer<'_, 'a> {
             }
             Datum::VocabProperty(words) => self.wrap("vocab", wrapped, |writer| {
                 json::one_or_many(writer.out, words, |out, word| {
-                    json::name(out, *word, writer.context);
+                    writer.speller.name(out, *word);
                 });
             }),
             Datum::ListProperty(items) => {
-                json::array(self.out, items, |out, item| json::value(out, item, self.context));
+                json::array(self.out, items, |out, item| json::value(out, item, self.speller));
             }
             Datum::ListRelationship(objects) => self.ids(objects),
             Datum::JsonProperty(raw) => self.wrap("json", wrapped, |writer| writer.raw(raw)),
             // Only patches hold one.
-            Datum::Bare(bare) => json::value(self.out, &bare.value, self.context),
+            Datum::Bare(bare) => json::value(self.out, &bare.value, self.speller),
         }
     }
 

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::fallback::Fallback;
 use super::past::null_of;
-use super::{Place, Rendering, Writer, Written, json};
+use super::{Place, Rendering, Speller, Writer, Written, json};
 use crate::jsonld::Context;
 use crate::model::{
     AttrName, Chapter, DatasetId, Datum, Instance, Kind, Recorded, ScopeChange, TimeProperty,
@@ -57,10 +57,11 @@ pub fn write_evolution(
 ) -> Written {
     let rendering = &looks.rendering;
     let inlined = Cell::new(0);
+    let speller = Speller::new(context);
     let mut writer = Writer {
         out,
         rendering,
-        context,
+        speller: &speller,
         // What is told of the past has not expired there.
         now: Timestamp::from_micros(i64::MIN),
         linked: &NO_LINKED,
@@ -353,7 +354,7 @@ impl<'a> Writer<'_, 'a> {
                 for bucket in buckets {
                     json::comma(writer.out);
                     writer.out.push(b'[');
-                    json::value(writer.out, &bucket.result, writer.context);
+                    json::value(writer.out, &bucket.result, writer.speller);
                     writer.out.push(b',');
                     json::time(writer.out, bucket.from);
                     writer.out.push(b',');

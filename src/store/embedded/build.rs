@@ -10,7 +10,7 @@ use super::Inner;
 use super::index::{Index, Place, Places, Sort, Values, Wish, keys, places};
 use super::queue::Job;
 use super::seats::SeatNumber;
-use super::tenants::{State, Tenant, Whereabouts};
+use super::tenants::{State, Tenant};
 use crate::model::{AttrName, Attribute, Stored};
 use crate::query::Key;
 use crate::store::StoreError;
@@ -252,8 +252,8 @@ impl Inner {
         state: &State,
         seat: SeatNumber,
     ) -> Result<Option<Arc<Stored>>, StoreError> {
-        match state.whereabouts(seat) {
-            Some(whereabouts) => self.obtain(tenant, &whereabouts),
+        match state.located(seat) {
+            Some(located) => self.obtain(tenant, located.whereabouts),
             None => Ok(None),
         }
     }
@@ -264,13 +264,12 @@ impl Inner {
         tenant: &Tenant,
         seats: &[SeatNumber],
     ) -> Result<Vec<(SeatNumber, Arc<Stored>)>, StoreError> {
-        let found: Vec<(SeatNumber, Whereabouts)> = {
+        let found = {
             let state = tenant.state.read();
-            seats.iter().filter_map(|seat| Some((*seat, state.whereabouts(*seat)?))).collect()
+            seats.iter().filter_map(|seat| state.located(*seat)).collect()
         };
-        let obtained = self.obtain_all(tenant, found.iter().map(|(_, whereabouts)| whereabouts))?;
-        let seated = found.iter().zip(obtained);
-        Ok(seated.filter_map(|((seat, _), entity)| Some((*seat, entity?))).collect())
+        let obtained = self.obtain_all(tenant, found)?;
+        Ok(obtained.into_iter().map(|one| (one.seat, one.entity)).collect())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::seats::SeatNumber;
-use super::tenants::{Away, Tenant, Whereabouts};
+use super::tenants::{Away, Located, Obtained, Tenant, Whereabouts};
 use crate::model::Stored;
 use crate::store::StoreError;
 use crate::store::record::{Damaged, decode};
@@ -22,28 +22,27 @@ const FEW: usize = 4;
 const TURN: SeatNumber = 256;
 
 impl Inner {
-    /// Entities from memory or from the engine, in the order of their seats; None for who is gone.
+    /// Entities from memory or from the engine, in the order of their seats, without who is gone.
     /// What comes from the engine stays in memory if there is room.
-    pub(super) fn obtain_all<'a>(
+    pub(super) fn obtain_all(
         &self,
         tenant: &Tenant,
-        places: impl Iterator<Item = &'a Whereabouts> + Clone,
-    ) -> Result<Vec<Option<Arc<Stored>>>, StoreError> {
-        let away = |place: &Whereabouts| match place {
-            Whereabouts::Here(_) => None,
-            Whereabouts::Away(away) => Some(*away),
-        };
-        let away: Vec<Away> = places.clone().filter_map(away).collect();
+        places: Vec<Located>,
+    ) -> Result<Vec<Obtained>, StoreError> {
+        let away: Vec<Away> = places.iter().filter_map(Located::away).collect();
         let read = self.read(tenant, &away)?;
         if self.cache.has_room() {
             self.settle_all(tenant, away.iter().zip(&read));
         }
         let mut read = read.into_iter();
-        let whole = places.map(|place| match place {
-            Whereabouts::Here(entity) => Some(entity.clone()),
-            Whereabouts::Away(_) => read.next().flatten(),
+        let obtained = places.into_iter().filter_map(|Located { seat, sequence, whereabouts }| {
+            let (entity, away) = match whereabouts {
+                Whereabouts::Here(entity) => (entity, None),
+                Whereabouts::Away(away) => (read.next().flatten()?, Some(away)),
+            };
+            Some(Obtained { seat, sequence, entity, away })
         });
-        Ok(whole.collect())
+        Ok(obtained.collect())
     }
 
     /// Reads entities from the engine, in one go if they lie close together. None for who is gone.
@@ -124,7 +123,7 @@ impl Inner {
     fn fill_from(&self, tenant: &Tenant) -> Result<bool, StoreError> {
         let mut next = 0;
         loop {
-            let places: Vec<Whereabouts> = {
+            let places: Vec<Located> = {
                 let state = tenant.state.read();
                 let end = state.seats.end();
                 if next >= end {
@@ -132,12 +131,12 @@ impl Inner {
                 }
                 let some = next..end.min(next + TURN);
                 next = some.end;
-                some.filter_map(|seat| state.away(seat)).map(Whereabouts::Away).collect()
+                some.filter_map(|seat| state.away(seat)).map(Located::from).collect()
             };
             if self.stopping.is_sent() || !self.cache.has_room() {
                 return Ok(false);
             }
-            self.obtain_all(tenant, places.iter())?;
+            self.obtain_all(tenant, places)?;
         }
     }
 }

@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 use super::Inner;
 use super::index::{Sort, Wish, page};
 use super::seats::SeatNumber;
-use super::tenants::{Tenant, Whereabouts};
+use super::tenants::{Located, Obtained, Tenant};
 use crate::model::{EntityId, Stored, TenantId, Timestamp};
 use crate::query::{Anchor, EntityPlan, Lookup, Lookups, Place};
 use crate::store::{Explanation, Found, StoreError};
@@ -45,7 +45,7 @@ pub(super) async fn find(
         });
         scan = rest.await.map_err(|error| StoreError::Broken(error.to_string()))??;
     }
-    inner.settle_page(&tenant, &mut scan);
+    inner.settle_page(&tenant, &scan.page);
     Ok(scan.found(plan, now))
 }
 
@@ -90,17 +90,10 @@ struct Scan {
     /// How many matches belong before the page still.
     skip: usize,
     matches: u64,
-    page: Vec<Hit>,
+    page: Vec<Obtained>,
     more: bool,
     /// Where the page of an order begins.
     place: Option<Place>,
-}
-
-/// An entity of the page.
-struct Hit {
-    sequence: u64,
-    entity: Arc<Stored>,
-    whereabouts: Whereabouts,
 }
 
 impl Inner {
@@ -140,22 +133,13 @@ impl Inner {
         let page = page(set, first, plan.page.offset, plan.page.limit);
         let count = plan.page.count.then(|| set.len());
         let mut found = Vec::with_capacity(page.seats.len());
-        for seat in page.seats {
-            let sequence = state.seats.get(seat).map_or(0, |seat| seat.sequence);
-            found.extend(state.whereabouts(seat).map(|whereabouts| (sequence, whereabouts)));
-        }
+        found.extend(page.seats.into_iter().filter_map(|seat| state.located(seat)));
         drop(state);
-        let next = found.last().filter(|_| page.more).map(|(sequence, _)| anchor(*sequence));
-        let obtained = self.obtain_all(tenant, found.iter().map(|(_, whereabouts)| whereabouts))?;
-        let mut entities = Vec::with_capacity(found.len());
-        for ((_, whereabouts), entity) in found.into_iter().zip(obtained) {
-            // Who is gone meanwhile was there when we looked.
-            let Some(entity) = entity else { continue };
-            if let Whereabouts::Away(away) = whereabouts {
-                self.settle(tenant, away, &entity);
-            }
-            entities.push(entity);
-        }
+        // Who is gone meanwhile was there when we looked.
+        let next = found.last().filter(|_| page.more).map(|located| anchor(located.sequence));
+        let obtained = self.obtain_all(tenant, found)?;
+        self.settle_page(tenant, &obtained);
+        let entities = obtained.into_iter().map(|one| one.entity).collect();
         Ok(Begun::Done(Found { entities, count, more: page.more, next }))
     }
 
@@ -171,26 +155,23 @@ impl Inner {
         let (allowed, too_much) = (plan.lookups, Cell::new(false));
         let lookup = TenantLookup { inner: self, tenant, now, allowed, too_much };
         let (mut left, mut turn) = (most, FIRST_TURN);
-        let mut fetched = Vec::with_capacity(TURN);
         while left > 0 {
             let few = left.min(turn);
             turn = (turn * 2).min(TURN);
             left -= few;
-            self.fetch(tenant, scan, few, &mut fetched);
+            let fetched = self.fetch(tenant, scan, few);
             if fetched.is_empty() {
                 return Ok(true);
             }
-            let away = |(_, _, place): &&(_, _, Whereabouts)| matches!(place, Whereabouts::Away(_));
-            left = left.saturating_sub(fetched.iter().filter(away).count() * AWAY);
-            let entities = self.obtain_all(tenant, fetched.iter().map(|(_, _, place)| place))?;
-            for ((seat, sequence, whereabouts), entity) in fetched.drain(..).zip(entities) {
-                let Some(entity) = entity else { continue };
-                let matches = plan.matches(&entity, now, &lookup);
+            let away = fetched.iter().filter(|located| located.away().is_some()).count();
+            left = left.saturating_sub(away * AWAY);
+            for candidate in self.obtain_all(tenant, fetched)? {
+                let matches = plan.matches(&candidate.entity, now, &lookup);
                 if lookup.too_much.get() {
                     return Err(plan.too_many_lookups().into());
                 }
                 if matches {
-                    scan.hit(plan, now, seat, Hit { sequence, entity, whereabouts });
+                    scan.hit(plan, now, candidate);
                 }
                 if scan.more && !plan.page.count && plan.order.is_none() {
                     return Ok(true);
@@ -201,33 +182,28 @@ impl Inner {
     }
 
     /// The next candidates that are still there.
-    fn fetch(
-        &self,
-        tenant: &Tenant,
-        scan: &mut Scan,
-        few: usize,
-        fetched: &mut Vec<(SeatNumber, u64, Whereabouts)>,
-    ) {
+    fn fetch(&self, tenant: &Tenant, scan: &mut Scan, few: usize) -> Vec<Located> {
+        let mut fetched = Vec::with_capacity(few);
         let state = tenant.state.read();
         // Candidates that are gone must not look like the end.
         while fetched.is_empty() {
             let mut candidates = scan.candidates.range(scan.next..).take(few).peekable();
             if candidates.peek().is_none() {
-                return;
+                break;
             }
             for seat in candidates {
                 scan.next = seat + 1;
-                let Some(place) = state.seats.get(seat) else { continue };
-                let Some(whereabouts) = state.whereabouts(seat) else { continue };
-                fetched.push((seat, place.sequence, whereabouts));
+                fetched.extend(state.located(seat));
             }
         }
+        fetched
     }
 
-    fn settle_page(&self, tenant: &Tenant, scan: &mut Scan) {
-        for hit in &scan.page {
-            if let Whereabouts::Away(away) = hit.whereabouts {
-                self.settle(tenant, away, &hit.entity);
+    /// Keeps in memory what was read of a page.
+    fn settle_page(&self, tenant: &Tenant, page: &[Obtained]) {
+        for one in page {
+            if let Some(away) = one.away {
+                self.settle(tenant, away, &one.entity);
             }
         }
     }
@@ -242,7 +218,7 @@ fn wanted(plan: &EntityPlan) -> usize {
 }
 
 impl Scan {
-    fn hit(&mut self, plan: &EntityPlan, now: Timestamp, seat: SeatNumber, hit: Hit) {
+    fn hit(&mut self, plan: &EntityPlan, now: Timestamp, hit: Obtained) {
         self.matches += 1;
         if let Some(order) = &plan.order {
             let place = self.place.as_ref();
@@ -253,7 +229,7 @@ impl Scan {
             if self.page.len() >= wanted(plan).saturating_mul(2).saturating_add(SPARE) {
                 self.keep_first(plan, now);
             }
-        } else if seat < self.first {
+        } else if hit.seat < self.first {
         } else if self.skip > 0 {
             self.skip -= 1;
         } else if self.page.len() < plan.page.limit {

@@ -427,7 +427,7 @@ impl<'a> Group<'a> {
         let (seat, before) = match located {
             None => (None, None),
             Some(located) => {
-                let entity = self.inner.obtain(tenant, &located.whereabouts)?;
+                let entity = self.inner.obtain(tenant, located.whereabouts)?;
                 let missing = || StoreError::Broken(format!("the record of {id} is missing"));
                 let entity = entity.ok_or_else(missing)?;
                 (Some((located.seat, located.sequence)), Some(entity))

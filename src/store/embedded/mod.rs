@@ -263,8 +263,9 @@ impl Inner {
         for _ in 0..4 {
             let located = tenant.state.read().locate(id);
             let Some(located) = located else { return Ok(None) };
-            if let Some(entity) = self.obtain(tenant, &located.whereabouts)? {
-                if let Whereabouts::Away(away) = located.whereabouts {
+            let away = located.away();
+            if let Some(entity) = self.obtain(tenant, located.whereabouts)? {
+                if let Some(away) = away {
                     self.settle(tenant, away, &entity);
                 }
                 return Ok(Some(entity));
@@ -277,10 +278,10 @@ impl Inner {
     fn obtain(
         &self,
         tenant: &Tenant,
-        whereabouts: &Whereabouts,
+        whereabouts: Whereabouts,
     ) -> Result<Option<Arc<Stored>>, StoreError> {
         match whereabouts {
-            Whereabouts::Here(entity) => Ok(Some(entity.clone())),
+            Whereabouts::Here(entity) => Ok(Some(entity)),
             Whereabouts::Away(away) => {
                 let record = self.engine.entity(tenant.key(away.sequence))?;
                 match record {

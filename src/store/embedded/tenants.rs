@@ -52,6 +52,33 @@ pub(super) struct Located {
     pub whereabouts: Whereabouts,
 }
 
+/// An entity that was in memory, or was read for who asked.
+#[derive(Debug)]
+pub(super) struct Obtained {
+    pub seat: SeatNumber,
+    pub sequence: u64,
+    pub entity: Arc<Stored>,
+    /// Where it was read from.
+    pub away: Option<Away>,
+}
+
+impl Located {
+    /// Where the entity is to be read from, if it is not in memory.
+    pub fn away(&self) -> Option<Away> {
+        match self.whereabouts {
+            Whereabouts::Here(_) => None,
+            Whereabouts::Away(away) => Some(away),
+        }
+    }
+}
+
+impl From<Away> for Located {
+    fn from(away: Away) -> Self {
+        let Away { seat, sequence, .. } = away;
+        Self { seat, sequence, whereabouts: Whereabouts::Away(away) }
+    }
+}
+
 impl Away {
     fn from(number: SeatNumber, seat: &Seat) -> Self {
         Self { seat: number, sequence: seat.sequence, version: seat.version }
@@ -72,22 +99,21 @@ impl Tenant {
 impl State {
     /// Where the entity of this id can be had.
     pub fn locate(&self, id: &EntityId) -> Option<Located> {
-        let seat = self.seats.find(id.as_str())?;
-        let sequence = self.seats.get(seat)?.sequence;
-        Some(Located { seat, sequence, whereabouts: self.whereabouts(seat)? })
+        self.located(self.seats.find(id.as_str())?)
     }
 
     /// Where the entity of a seat can be had; None if nobody sits there.
-    pub fn whereabouts(&self, number: SeatNumber) -> Option<Whereabouts> {
+    pub fn located(&self, number: SeatNumber) -> Option<Located> {
         let seat = self.seats.get(number)?;
         seat.id()?;
-        Some(match &seat.entity {
+        let whereabouts = match &seat.entity {
             Some(entity) => {
                 seat.touch();
                 Whereabouts::Here(entity.clone())
             }
             None => Whereabouts::Away(Away::from(number, seat)),
-        })
+        };
+        Some(Located { seat: number, sequence: seat.sequence, whereabouts })
     }
 
     /// Where the entity of a seat lies, if it is only in the engine.

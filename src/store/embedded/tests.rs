@@ -2,7 +2,7 @@
 
 use super::engine::{Mend, WriteFailure};
 use super::*;
-use crate::model::Action;
+use crate::model::{Action, Kept, Look};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
 use crate::store::suite::{Backend, store_suite};
 
@@ -243,7 +243,11 @@ async fn memory_keeps_to_its_budget() {
     }
     for id in 0..1_000 {
         let entity = store.get(&here, &entity_id(id), at(0)).await.unwrap().unwrap();
-        entity.rendered.keep(1, vec![0; 100].into());
+        entity.rendered.keep(Kept {
+            look: Look { form: 1, spelling: 1 },
+            bytes: vec![0; 100].into(),
+            names: None,
+        });
         assert!(store.numbers().entity_bytes <= 2_000);
     }
     let inner = &store.inner;

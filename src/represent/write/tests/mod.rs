@@ -430,7 +430,7 @@ fn fragments_are_kept_for_those_who_ask_alike() {
     };
     let concise = in_format(Format::Concise);
     let first = body(&concise, &core);
-    assert!(concise.key(core.id()).and_then(|key| stored.rendered.get(key)).is_some());
+    assert!(concise.look(core.id()).and_then(|look| stored.rendered.get(look)).is_some());
     assert_eq!(body(&concise, &core), first);
     assert_ne!(body(&concise, &user), first);
     assert_ne!(body(&in_format(Format::Normalized), &core), body(&concise, &core));
@@ -443,16 +443,75 @@ fn fragments_are_kept_for_those_who_ask_alike() {
         Rendering { projection: project(None, Some("brand"), &core), ..concise.clone() },
         Rendering { lang: LanguageFilter::parse("th", &Limits::default()).ok(), ..concise.clone() },
     ];
-    let mut keys: Vec<_> = variants.iter().map(|rendering| rendering.key(1)).collect();
-    keys.push(concise.key(2));
-    let distinct: std::collections::HashSet<_> = keys.iter().collect();
-    assert_eq!(distinct.len(), keys.len());
+    let mut looks: Vec<_> = variants.iter().map(|rendering| rendering.look(1)).collect();
+    looks.push(concise.look(2));
+    let distinct: std::collections::HashSet<_> = looks.iter().collect();
+    assert_eq!(distinct.len(), looks.len());
     let joined = joined(JoinForm::Inline, 1, Format::Concise, None);
-    assert_eq!(joined.key(1), None);
+    assert_eq!(joined.look(1), None);
 
     let transient = Stored::new(sample());
     Renderer::new(&concise, &core, moment(0)).stored(&mut Vec::new(), &transient);
     assert_eq!(transient.rendered.size(), 0);
+}
+
+#[test]
+fn what_was_kept_under_one_context_serves_readers_under_another() {
+    let (core, user) = (Context::core(), user_context());
+    let body = |rendering: &Rendering, context: &Context, stored: &Stored| {
+        let mut out = b"[".to_vec();
+        Renderer::new(rendering, context, moment(0)).stored(&mut out, stored);
+        String::from_utf8(out).expect("JSON is UTF-8")
+    };
+    for format in [Format::Normalized, Format::Concise, Format::Simplified] {
+        for rendering in [
+            in_format(format),
+            Rendering { sys_attrs: true, ..in_format(format) },
+            Rendering { geojson: Some(GeoJson::default()), ..in_format(format) },
+            Rendering { projection: project(None, Some("brand"), &core), ..in_format(format) },
+        ] {
+            let stored = Stored::new(without_expiry(sample()));
+            for context in [&core, &user, &user, &core, &user, &core, &core] {
+                let anew = Stored::new(without_expiry(sample()));
+                let expected = body(&rendering, context, &anew);
+                assert_eq!(body(&rendering, context, &stored), expected, "{rendering:?}");
+            }
+            // Whether the address says its type depends on what the context calls that type.
+            let respelled =
+                stored.rendered.kept().as_ref().is_some_and(|kept| kept.names.is_some());
+            assert_eq!(respelled, format != Format::Concise, "{rendering:?}");
+        }
+    }
+}
+
+#[test]
+fn what_else_depends_on_the_context_is_written_anew() {
+    // Only under a context that calls its type so is the value taken for a geometry.
+    let point = Context::local(
+        &Document::parse(br#"{"Point": "https://example.org/ns#Dot"}"#, &ParseLimits::default())
+            .expect("JSON"),
+    )
+    .expect("a context");
+    let core = Context::core();
+    let entity = read(
+        json!({"id": "urn:a:1", "type": "A", "a": {
+            "type": "Property",
+            "value": {"type": "https://example.org/ns#Dot", "x": 1}
+        }}),
+        &core,
+    )
+    .expect("an entity");
+    let concise = in_format(Format::Concise);
+    for contexts in [[&core, &point], [&point, &core]] {
+        let stored = Stored::new(entity.clone());
+        for context in contexts {
+            let (mut out, mut anew) = (Vec::new(), Vec::new());
+            let renderer = Renderer::new(&concise, context, moment(0));
+            renderer.stored(&mut out, &stored);
+            renderer.entity(&mut anew, &entity);
+            assert_eq!(out, anew, "{}", String::from_utf8_lossy(&anew));
+        }
+    }
 }
 
 #[test]
