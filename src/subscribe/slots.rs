@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
@@ -233,27 +234,34 @@ impl Inner {
         let brokers = self.brokers().await?;
         let fair = self.slots.count().div_ceil(brokers.max(1));
         let (mut ours, mut new) = (0, Vec::new());
-        for slot in self.slots.taken() {
-            let until = Instant::now() + TTL;
-            if ours < fair && self.store.claim(&lease(slot), &self.slots.holder, TTL).await? {
-                ours += 1;
-                // Whoever came too late cannot know what others did with it meanwhile.
-                if !self.slots.renewed(slot, until) {
-                    new.push((slot, until));
-                }
-            } else {
-                self.hand_over(slot).await?;
+        let taken = self.slots.taken();
+        let (kept, surplus) = taken.split_at(taken.len().min(fair));
+        // All at once: where the store is slow, one after the other might take longer than a lease.
+        let renewals = kept.iter().map(|slot| self.claim_slot(*slot));
+        for (slot, claimed) in kept.iter().zip(join_all(renewals).await) {
+            let (until, claimed) = claimed?;
+            if !claimed {
+                self.hand_over(*slot).await?;
+                continue;
             }
+            ours += 1;
+            // Whoever came too late cannot know what others did with it meanwhile.
+            if !self.slots.renewed(*slot, until) {
+                new.push((*slot, until));
+            }
+        }
+        for slot in surplus {
+            self.hand_over(*slot).await?;
         }
         for slot in 0..self.slots.count() {
             if ours >= fair || self.closing.load(Ordering::Acquire) {
                 break;
             }
-            let until = Instant::now() + TTL;
-            if !self.slots.is_held(slot)
-                && !new.iter().any(|(taken, _)| *taken == slot)
-                && self.store.claim(&lease(slot), &self.slots.holder, TTL).await?
-            {
+            if self.slots.is_held(slot) || new.iter().any(|(taken, _)| *taken == slot) {
+                continue;
+            }
+            let (until, claimed) = self.claim_slot(slot).await?;
+            if claimed {
                 new.push((slot, until));
                 ours += 1;
             }
@@ -262,6 +270,13 @@ impl Inner {
             [] => Ok(()),
             _ => self.take_over(&new).await,
         }
+    }
+
+    /// Asks for the lease of a slot: until when it is ours, if it is.
+    async fn claim_slot(&self, slot: usize) -> Result<(Instant, bool), StoreError> {
+        let until = Instant::now() + TTL;
+        let claimed = self.store.claim(&lease(slot), &self.slots.holder, TTL).await?;
+        Ok((until, claimed))
     }
 
     /// Slots are ours from now on: everyone in them goes on where it was left.
