@@ -252,9 +252,10 @@ impl Inner {
         for (name, heartbeat) in others {
             let knows = name == self.slots.holder() || heartbeat.known >= event;
             let ask = asking || heartbeat.silent() > GONE;
-            if !knows && !(ask && self.is_away(&name).await?) {
-                return Ok(false);
+            if knows || (ask && self.is_away(&name).await?) {
+                continue;
             }
+            return Ok(false);
         }
         Ok(true)
     }

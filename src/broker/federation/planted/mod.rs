@@ -128,9 +128,10 @@ impl Broker {
     /// itself.
     pub async fn level_all(&self) -> Result<(), Error> {
         let mut tenants = self.federation.register.tenants();
-        let known = self.federation.planted.known.lock();
-        tenants.extend(known.values().map(|(tenant, _)| tenant.clone()));
-        drop(known);
+        {
+            let known = self.federation.planted.known.lock();
+            tenants.extend(known.values().map(|(tenant, _)| tenant.clone()));
+        }
         for tenant in tenants {
             self.level(&tenant).await?;
         }

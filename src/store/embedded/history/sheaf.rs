@@ -79,12 +79,15 @@ pub(super) fn without(sheaf: &[u8], gone: &[u8]) -> Result<Vec<u8>, Damaged> {
     Ok(left.value())
 }
 
+/// A key of the engine and the sheaf under it.
+pub(in crate::store::embedded) type Keyed = (Vec<u8>, Vec<u8>);
+
 /// The sheaves of an entity that hold a series, with their keys, in the order they were laid down.
 pub(in crate::store::embedded) fn sheaves_with(
     look: &Look<'_>,
     series: &SeriesKey,
     begin: Option<&[u8]>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+) -> Result<Vec<Keyed>, StoreError> {
     let sheaves = series.sheaves();
     let (_, line) = series.split();
     let mut found = Vec::new();
@@ -105,7 +108,7 @@ pub(in crate::store::embedded) struct There {
     pub tails: Vec<Vec<u8>>,
     pub blocks: Vec<Vec<u8>>,
     /// Sheaves that hold some of it, with their keys.
-    pub sheaves: Vec<(Vec<u8>, Vec<u8>)>,
+    pub sheaves: Vec<Keyed>,
 }
 
 impl There {
