@@ -319,7 +319,14 @@ async fn until(at: &TestBroker, what: &str, holds: impl Fn(&[Value]) -> bool) {
 
 #[actix_web::test]
 async fn a_subscription_is_planted_narrowed_paused_moved_and_removed_with_its_parent() {
-    let (city, plant, campus) = (broker().await, broker().await, broker().await);
+    // Sources are told where the city is, so its port is chosen before it starts.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    let address = free.expect("a free port");
+    let city = TestBroker::with(|config| {
+        config.server.listen = vec![address];
+        config.egress.allow_private = true;
+    });
+    let (city, plant, campus) = (city.await, broker().await, broker().await);
     let (url, mut heard) = receiver().await;
     register(&city, 1, &plant.url(""), json!({})).await;
     let speed = json!({"entities": [{"type": "Vehicle"}], "propertyNames": ["brand"]});
