@@ -232,7 +232,8 @@ async fn a_feed_that_has_gone_quiet_is_noticed_with_the_entities_that_have() {
     })
     .await;
     push(&broker, json!({"gate": "a", "at": "2026-03-14T09:00:00", "count": 1})).await;
-    let quiet = once(&broker, "/feeds/gates", |gates| gates["state"] == "quiet").await;
+    let told = |gates: &Value| gates["state"] == "quiet" && gates["quietEntities"].is_array();
+    let quiet = once(&broker, "/feeds/gates", told).await;
     assert_eq!(quiet["state"], "quiet", "{quiet}");
     assert_eq!(quiet["quietEntities"], json!(["urn:ngsi-ld:Gate:a"]));
     let line = "lanna_feed_quiet{feed=\"gates\"} 1";
