@@ -1,5 +1,6 @@
 //! Brings messages wherever they should go.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,13 +41,14 @@ impl Carrier {
 impl Courier for Carrier {
     async fn send(&self, to: &Target, message: &Message) -> Result<(), SendError> {
         let patience = to.timeout().unwrap_or(self.timeout).min(self.timeout_max);
-        let sent = async {
+        // Pinned where it is: it is large, and would be copied otherwise.
+        let sent = pin!(async {
             match to.place() {
                 Place::Web(web) => self.client.post(web, message).await,
                 Place::Topic(topic) => self.topics.send(topic, message).await,
                 Place::Stream => Ok(()),
             }
-        };
+        });
         match tokio::time::timeout(patience, sent).await {
             Ok(outcome) => outcome,
             Err(_) => Err(SendError::TimedOut(patience)),

@@ -24,13 +24,12 @@ impl Client {
     /// that moved is for its subscriber to say.
     pub(super) async fn post(&self, to: &Web, message: &Message) -> Result<(), SendError> {
         self.guard.check(&to.url).map_err(|refused| SendError::Refused(refused.to_string()))?;
-        let headers = headers(to, message)?;
-        let answer = match self.attempt(to, headers.clone(), message).await {
-            // The receiver closed a kept connection just when we began to use it. Nothing tells
-            // whether it read the message; twice is better than never, and its id is the same.
-            Err(error) if was_closed(&error) => self.attempt(to, headers, message).await,
-            other => other,
-        };
+        let mut answer = self.attempt(to, headers(to, message)?, message).await;
+        // The receiver closed a kept connection just when we began to use it. Nothing tells
+        // whether it read the message; twice is better than never, and its id is the same.
+        if answer.as_ref().is_err_and(was_closed) {
+            answer = self.attempt(to, headers(to, message)?, message).await;
+        }
         judge(answer.map_err(|error| failed(to, error))?).await
     }
 
@@ -48,7 +47,9 @@ impl Client {
 }
 
 fn headers(to: &Web, message: &Message) -> Result<HeaderMap, SendError> {
-    let mut headers = to.headers.clone();
+    // Room for what every request has besides.
+    let mut headers = HeaderMap::with_capacity(to.headers.len() + message.headers.len() + 4);
+    headers.extend(to.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     for (name, value) in &message.headers {
         let pair = HeaderName::from_bytes(name.as_bytes())
             .ok()
@@ -92,7 +93,11 @@ async fn judge(answer: Response) -> Result<(), SendError> {
     let moved = moved.filter(|_| status.is_redirection()).map(|there| {
         format!("it redirects to {}, which is not followed", shortened(there.as_bytes()))
     });
-    let said = drained(answer).await;
+    let said = match status {
+        // It has no body.
+        StatusCode::NO_CONTENT => Vec::new(),
+        _ => drained(answer).await,
+    };
     if status.is_success() {
         return Ok(());
     }
@@ -109,9 +114,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// Reads an answer to its end, within limits: the beginning of it.
 async fn drained(mut answer: Response) -> Vec<u8> {
     let mut said = Vec::new();
-    if answer.status() == StatusCode::NO_CONTENT
-        || answer.content_length().is_some_and(|length| length > MOST as u64)
-    {
+    if answer.content_length().is_some_and(|length| length == 0 || length > MOST as u64) {
         return said;
     }
     let mut read = 0;

@@ -17,6 +17,14 @@ pub struct Look {
     pub spelling: u64,
 }
 
+impl Look {
+    /// Both halves of each part, mixed.
+    fn half(self) -> u32 {
+        let mixed = self.form ^ self.spelling.rotate_left(32);
+        mixed as u32 ^ (mixed >> 32) as u32
+    }
+}
+
 /// A rendering of an entity that does not depend on the time.
 #[derive(Debug)]
 pub struct Kept {
@@ -39,7 +47,7 @@ pub struct Spelled {
 #[derive(Debug, Default)]
 pub struct Rendered {
     kept: ArcSwapOption<Kept>,
-    /// Of the look that was asked for last and was not there: both halves of each part, mixed.
+    /// Of the look that was asked for last and was not there.
     missed: AtomicU32,
 }
 
@@ -58,9 +66,12 @@ impl Rendered {
     /// Whether what is rendered with this look now should be kept: if nothing is, or if it was
     /// asked for twice in a row. Readers who all want something else do not drive out each other's.
     pub fn wants(&self, look: Look) -> bool {
-        let mixed = look.form ^ look.spelling.rotate_left(32);
-        let half = mixed as u32 ^ (mixed >> 32) as u32;
-        self.missed.swap(half, Ordering::Relaxed) == half || self.kept.load().is_none()
+        self.wants_again(look) || self.kept.load().is_none()
+    }
+
+    /// Whether it should be kept since it was asked for twice in a row, and only then.
+    pub fn wants_again(&self, look: Look) -> bool {
+        self.missed.swap(look.half(), Ordering::Relaxed) == look.half()
     }
 
     /// Keeps a rendering in place of the one before.

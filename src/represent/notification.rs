@@ -77,6 +77,9 @@ impl<'a> Notice<'a> {
         self.head(&mut body);
         let renderer =
             Renderer::new(&params.rendering, context, self.notified_at).with_linked(linked);
+        // Every subscription that is told of the same change shares what it is told; where there is
+        // but one, that is not worth keeping.
+        let renderer = renderer.sparing();
         let renderer = if in_body { renderer.with_context_in_body() } else { renderer };
         let mut shown: Vec<_> = told.iter().filter_map(|one| self.shown(one)).collect();
         // Several changes that go together come as `ordering` says; else in the order they happened.

@@ -5,13 +5,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{EntityId, Stored, Timestamp};
 use crate::store::Event;
 
 /// How many changes wait for one subscription at most; later ones are found in the log.
 const MOST: usize = 4_096;
+
+/// How many entities are in a group, whose changes are merged and told in one notification.
+pub(super) const GROUP: usize = 1_000;
 
 /// How many places each backlog has in any case: what is read from the log at once.
 pub(super) const FREE: usize = 64;
@@ -42,6 +45,11 @@ impl Budget {
         fits
     }
 
+    /// Takes bytes whether they are there or not.
+    fn take_anyway(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -58,6 +66,9 @@ pub(super) struct Item {
     /// The event it begins with, and the one it ends with; the same unless changes were merged.
     pub first: u64,
     pub last: u64,
+    /// The first event of its group, if changes are merged. A group is told in one notification,
+    /// and has all that is to be told from its first event to its last.
+    pub group: Option<u64>,
     pub entity: EntityId,
     pub at: Timestamp,
     /// Whether only a look at linked entities can tell if it is to be told.
@@ -74,12 +85,23 @@ impl Item {
         Self {
             first: event.sequence,
             last: event.sequence,
+            group: None,
             entity: event.change.id.clone(),
             at: event.change.at,
             ask,
             held: None,
             charged: false,
         }
+    }
+
+    /// Where what is told with it begins.
+    pub fn begins(&self) -> u64 {
+        self.group.unwrap_or(self.first)
+    }
+
+    fn let_go(self, budget: &Budget) {
+        let place = if self.charged { PLACE } else { 0 };
+        budget.give(place + self.held.map_or(0, |held| held.bytes));
     }
 }
 
@@ -105,9 +127,28 @@ pub(super) struct Backlog {
     items: VecDeque<Item>,
     /// The log is to be read after this sequence once the items are done.
     behind: Option<u64>,
-    /// Where each entity waits, while changes are merged; counted from the first item ever.
-    merging: Option<FxHashMap<EntityId, u64>>,
+    /// The group that changes join, the last one if there is one.
+    open: Option<Group>,
+    /// How many items were taken out at the front.
     popped: u64,
+}
+
+/// Changes that are merged by their entities.
+#[derive(Debug)]
+struct Group {
+    /// Its first event.
+    begins: u64,
+    /// Where each entity waits; counted from the first item ever.
+    places: FxHashMap<EntityId, u64>,
+}
+
+/// How an event that was read from the log is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// If there is room for it.
+    AsThereIs,
+    /// In any case: so much was in memory before, too.
+    AsBefore,
 }
 
 impl Backlog {
@@ -116,17 +157,24 @@ impl Backlog {
         Self { behind: Some(sequence), ..Self::default() }
     }
 
-    /// Adds an event that is to be told. With `merge` a change of an entity that waits already
-    /// joins the one that waits. If there is no room, the log is read from here on later.
+    /// Adds an event that is to be told. With `merge` a change of an entity that waits in the open
+    /// group joins the one that waits. If there is no room, the log is read from here on later.
     pub fn push(&mut self, event: &Event, ask: bool, merge: bool, budget: &Budget) {
-        if self.behind.is_none() && !self.place(event, ask, merge, budget) {
+        if self.behind.is_none() && !self.place(event, ask, merge, Room::AsThereIs, budget) {
             self.behind = Some(event.sequence - 1);
         }
     }
 
     /// Adds an event that was read from the log; false if there is no room.
-    pub fn refill(&mut self, event: &Event, ask: bool, merge: bool, budget: &Budget) -> bool {
-        let placed = self.place(event, ask, merge, budget);
+    pub fn refill(
+        &mut self,
+        event: &Event,
+        ask: bool,
+        merge: bool,
+        room: Room,
+        budget: &Budget,
+    ) -> bool {
+        let placed = self.place(event, ask, merge, room, budget);
         if placed {
             self.behind = Some(event.sequence);
         }
@@ -150,33 +198,65 @@ impl Backlog {
         self.behind
     }
 
-    fn place(&mut self, event: &Event, ask: bool, merge: bool, budget: &Budget) -> bool {
-        if merge && self.merge(event, ask, budget) {
-            return true;
+    /// Whatever comes begins anew: nothing joins what waits.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// Whether what comes may join what is told next.
+    pub fn is_first_open(&self) -> bool {
+        self.items.front().is_some_and(|item| self.is_open(item))
+            && self.open.as_ref().is_some_and(|open| open.places.len() < GROUP)
+    }
+
+    fn is_open(&self, item: &Item) -> bool {
+        self.open.as_ref().is_some_and(|open| item.group == Some(open.begins))
+    }
+
+    fn place(
+        &mut self,
+        event: &Event,
+        ask: bool,
+        merge: bool,
+        room: Room,
+        budget: &Budget,
+    ) -> bool {
+        match merge {
+            true if self.merge(event, ask, budget) => return true,
+            true => {}
+            // What is told by itself stands between what came before and what comes after it.
+            false => self.close(),
         }
         let charged = self.items.len() >= FREE;
-        if charged && (self.items.len() >= MOST || !budget.take(PLACE)) {
-            return false;
+        match room {
+            Room::AsThereIs if !charged => {}
+            Room::AsThereIs if self.items.len() >= MOST || !budget.take(PLACE) => return false,
+            Room::AsThereIs => {}
+            Room::AsBefore if charged => budget.take_anyway(PLACE),
+            Room::AsBefore => {}
         }
         let bytes = event.bytes;
         let held = budget.take(bytes).then(|| Held { bytes, ..Held::new(event, event) });
-        if merge {
-            let merging = self.merging.get_or_insert_default();
-            merging.insert(event.change.id.clone(), self.popped + self.items.len() as u64);
-        }
-        self.items.push_back(Item { held, charged, ..Item::of(event, ask) });
+        let group = merge.then(|| {
+            let open = match self.open.take() {
+                Some(open) if open.places.len() < GROUP => open,
+                _ => Group { begins: event.sequence, places: FxHashMap::default() },
+            };
+            let open = self.open.insert(open);
+            open.places.insert(event.change.id.clone(), self.popped + self.items.len() as u64);
+            open.begins
+        });
+        self.items.push_back(Item { group, held, charged, ..Item::of(event, ask) });
         true
     }
 
     fn merge(&mut self, event: &Event, ask: bool, budget: &Budget) -> bool {
-        let Some(number) = self.merging.as_ref().and_then(|all| all.get(&event.change.id)) else {
-            return false;
-        };
-        let Some(item) =
-            number.checked_sub(self.popped).and_then(|at| self.items.get_mut(at as usize))
+        let Some(number) = self.open.as_ref().and_then(|open| open.places.get(&event.change.id))
         else {
             return false;
         };
+        let at = number.saturating_sub(self.popped) as usize;
+        let Some(item) = self.items.get_mut(at) else { return false };
         item.last = event.sequence;
         item.at = event.change.at;
         item.ask |= ask;
@@ -209,9 +289,10 @@ impl Backlog {
         self.items.is_empty() && self.behind.is_none()
     }
 
-    /// Everything up to this sequence is done; none if nothing waits.
+    /// Everything up to this sequence is done; none if nothing waits. A group is done when all of
+    /// it is.
     pub fn done_up_to(&self) -> Option<u64> {
-        let first = self.items.front().map(|item| item.first - 1);
+        let first = self.items.front().map(|item| item.begins() - 1);
         first.or(self.behind)
     }
 
@@ -220,27 +301,39 @@ impl Backlog {
         self.items.front().map(|item| item.at)
     }
 
-    /// The first items, so many at most, no two about the same entity: what one notification
-    /// can tell without hiding a change.
+    /// What one notification can tell without hiding a change: the first group as a whole, or so
+    /// many of the first items at most, no two about the same entity.
     pub fn parcel(&self, most: usize) -> Vec<Item> {
-        let mut parcel: Vec<Item> = Vec::new();
-        for item in self.items.iter().take(most) {
-            if parcel.iter().any(|other| other.entity == item.entity) {
-                break;
-            }
-            parcel.push(item.clone());
+        let Some(group) = self.items.front().map(|item| item.group) else { return Vec::new() };
+        let most = if group.is_some() { usize::MAX } else { most };
+        let together = self.items.iter().take_while(|item| item.group == group);
+        let mut seen = FxHashSet::default();
+        together.take(most).take_while(|item| seen.insert(&item.entity)).cloned().collect()
+    }
+
+    /// The first items, as many as were in a parcel, or are left of it.
+    pub fn front(&self, count: usize) -> Vec<Item> {
+        self.items.iter().take(count).cloned().collect()
+    }
+
+    /// Takes a parcel: what comes from now on does not join it.
+    pub fn seal(&mut self, most: usize) -> Vec<Item> {
+        if self.items.front().is_some_and(|item| self.is_open(item)) {
+            self.close();
         }
-        parcel
+        self.parcel(most)
     }
 
-    /// How many of the first items end no later than a sequence, or began before a time.
+    /// How many of the first items begin no later than a sequence, or happened before a time; all
+    /// of a group or none.
     pub fn stale(&self, sequence: u64, before: Timestamp) -> usize {
-        self.items.iter().take_while(|item| item.last <= sequence || item.at < before).count()
-    }
-
-    /// How many of the first items begin no later than an event.
-    pub fn begun_by(&self, sequence: u64) -> usize {
-        self.items.iter().take_while(|item| item.first <= sequence).count()
+        let is_stale = |item: &&Item| item.begins() <= sequence || item.at < before;
+        let count = self.items.iter().take_while(is_stale).count();
+        let torn = |at: &usize| {
+            let group = self.items.get(*at).and_then(|item| item.group);
+            group.is_some() && self.items[at - 1].group == group
+        };
+        (1..=count).rev().find(|at| !torn(at)).unwrap_or(0)
     }
 
     /// The first items are done.
@@ -248,22 +341,10 @@ impl Backlog {
         for _ in 0..count {
             let Some(item) = self.items.pop_front() else { break };
             self.popped += 1;
-            if let Some(merging) = &mut self.merging
-                && merging.get(&item.entity).is_some_and(|number| *number < self.popped)
-            {
-                merging.remove(&item.entity);
+            if self.is_open(&item) {
+                self.close();
             }
-            let place = if item.charged { PLACE } else { 0 };
-            budget.give(place + item.held.map_or(0, |held| held.bytes));
-        }
-    }
-
-    /// Whatever comes for the first items begins anew: they are being told.
-    pub fn seal(&mut self, count: usize) {
-        if let Some(merging) = &mut self.merging {
-            for item in self.items.iter().take(count) {
-                merging.remove(&item.entity);
-            }
+            item.let_go(budget);
         }
     }
 
@@ -276,26 +357,20 @@ impl Backlog {
         }
     }
 
-    /// Waits with as little as possible: what is not in the first items is looked for in the log
-    /// later.
+    /// Waits with as little as possible: what is not in the first items, which are told together,
+    /// is looked for in the log later.
     pub fn retreat(&mut self, count: usize, budget: &Budget) {
         self.strip(budget);
-        // Merged changes cannot be told from later ones of the same entity there.
-        if self.merging.is_some() || self.items.len() <= count.max(1) {
+        let count = count.max(1);
+        let Some(next) = self.items.get(count) else { return };
+        // Of a group all waits here, or nothing.
+        if next.group.is_some() && next.group == self.items[count - 1].group {
             return;
         }
-        let kept = self.items.split_off(0).into_iter();
-        for (number, item) in kept.enumerate() {
-            if number < count.max(1) {
-                self.items.push_back(item);
-            } else {
-                if number == count.max(1) {
-                    self.behind = Some(item.first - 1);
-                }
-                if item.charged {
-                    budget.give(PLACE);
-                }
-            }
+        self.behind = Some(next.begins() - 1);
+        self.close();
+        for item in self.items.drain(count..) {
+            item.let_go(budget);
         }
     }
 
@@ -303,7 +378,7 @@ impl Backlog {
     pub fn clear(&mut self, budget: &Budget) {
         self.pop(self.items.len(), budget);
         self.behind = None;
-        self.merging = None;
+        self.close();
     }
 }
 
@@ -352,7 +427,7 @@ mod tests {
             let take = |backlog: &mut Backlog, log: &[Event], most: usize| {
                 while let (0, Some(after)) = (backlog.len(), backlog.behind()) {
                     for event in log.iter().filter(|event| event.sequence > after) {
-                        if !backlog.refill(event, false, false, &budget) {
+                        if !backlog.refill(event, false, false, Room::AsThereIs, &budget) {
                             break;
                         }
                     }
@@ -394,26 +469,86 @@ mod tests {
         }
     }
 
+    /// The ends of all items, and where their groups begin.
+    fn ends(backlog: &Backlog) -> Vec<(u64, u64, Option<u64>)> {
+        backlog.items.iter().map(|item| (item.first, item.last, item.group)).collect()
+    }
+
     #[test]
     fn merged_changes_keep_their_first_place_until_they_are_told() {
         let (budget, mut backlog) = (Budget::new(10_000), Backlog::default());
         for (sequence, entity) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
             backlog.push(&event(sequence, entity), false, true, &budget);
         }
-        let ends = |backlog: &Backlog| -> Vec<_> {
-            backlog.items.iter().map(|item| (item.first, item.last)).collect()
-        };
-        assert_eq!(ends(&backlog), [(1, 3), (2, 4)]);
-        backlog.seal(1);
-        backlog.push(&event(5, 1), false, true, &budget);
-        backlog.push(&event(6, 2), false, true, &budget);
-        assert_eq!(ends(&backlog), [(1, 3), (2, 6), (5, 5)]);
+        assert_eq!(ends(&backlog), [(1, 3, Some(1)), (2, 4, Some(1))]);
+        // A group is told as a whole, however little is asked for.
+        assert_eq!(backlog.seal(1).len(), 2);
+        for (sequence, entity) in [(5, 1), (6, 2), (7, 1)] {
+            backlog.push(&event(sequence, entity), false, true, &budget);
+        }
+        let later = [(5, 7, Some(5)), (6, 6, Some(5))];
+        assert_eq!(ends(&backlog)[2..], later);
+        // It is done when all of it is.
         backlog.pop(1, &budget);
-        backlog.push(&event(7, 1), false, true, &budget);
-        assert_eq!(ends(&backlog), [(2, 6), (5, 7)]);
-        assert_eq!(backlog.done_up_to(), Some(1));
+        assert_eq!(backlog.done_up_to(), Some(0));
+        backlog.pop(1, &budget);
+        assert_eq!((ends(&backlog), backlog.done_up_to()), (later.to_vec(), Some(4)));
+        // To seal again what was sealed does not keep later changes from being merged.
+        backlog.seal(1);
+        for (sequence, entity) in [(8, 1), (9, 1)] {
+            backlog.push(&event(sequence, entity), false, true, &budget);
+        }
+        backlog.seal(1);
+        backlog.push(&event(10, 1), false, true, &budget);
+        assert_eq!(ends(&backlog)[2..], [(8, 10, Some(8))]);
         backlog.clear(&budget);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_group_is_dropped_from_memory_as_a_whole_and_is_stale_as_a_whole() {
+        let (budget, mut backlog) = (Budget::new(10_000), Backlog::default());
+        let push = |backlog: &mut Backlog, all: &[(u64, u8)]| {
+            for (sequence, entity) in all {
+                backlog.push(&event(*sequence, *entity), false, true, &budget);
+            }
+        };
+        push(&mut backlog, &[(3, 1), (4, 2)]);
+        let count = backlog.seal(1).len();
+        push(&mut backlog, &[(5, 1), (6, 2), (7, 1)]);
+        let never = Timestamp::from_micros(i64::MIN);
+        let stale = [2, 3, 4, 5, 6].map(|sequence| backlog.stale(sequence, never));
+        assert_eq!(stale, [0, 2, 2, 4, 4]);
+        assert_eq!(backlog.stale(0, Timestamp::from_micros(4)), 0, "one of two is too young");
+        backlog.retreat(1, &budget);
+        assert_eq!(backlog.len(), 4, "nothing of a group that is told");
+        backlog.retreat(count, &budget);
+        assert_eq!((backlog.len(), backlog.behind()), (2, Some(4)));
+        push(&mut backlog, &[(8, 1)]);
+        assert_eq!(ends(&backlog), [(3, 3, Some(3)), (4, 4, Some(3))]);
+    }
+
+    #[test]
+    fn groups_are_bounded_and_end_where_something_is_told_by_itself() {
+        let (budget, mut backlog) = (Budget::new(10_000_000), Backlog::default());
+        let id = |number: u64| EntityId::parse(&format!("urn:y:{number}")).unwrap();
+        for sequence in 1..=GROUP as u64 + 2 {
+            let mut event = event(sequence, 0);
+            event.change.id = id(sequence);
+            backlog.push(&event, false, true, &budget);
+        }
+        // The first entity changes again: it is in the second group now.
+        let mut again = event(GROUP as u64 + 3, 0);
+        again.change.id = id(1);
+        backlog.push(&again, false, true, &budget);
+        assert_eq!(backlog.seal(1).len(), GROUP);
+        backlog.pop(GROUP, &budget);
+        assert_eq!(backlog.parcel(1).len(), 3);
+        backlog.push(&event(2_000, 7), false, false, &budget);
+        backlog.push(&event(2_001, 8), false, true, &budget);
+        assert_eq!(backlog.parcel(1).len(), 3);
+        backlog.pop(3, &budget);
+        assert_eq!(ends(&backlog), [(2_000, 2_000, None), (2_001, 2_001, Some(2_001))]);
     }
 
     #[test]

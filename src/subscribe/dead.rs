@@ -209,8 +209,7 @@ impl Inner {
         let parcels = self.parcels(entry, what, &items).await?;
         self.bury_parcels(entry, what, parcels, why).await?;
         let mut state = entry.state.lock();
-        state.let_go();
-        state.backlog.pop(items.len(), &self.budget);
+        state.done(items.len(), &self.budget);
         self.soil(entry, &mut state);
         Ok(Went::On(Met::Nobody))
     }

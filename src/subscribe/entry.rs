@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustc_hash::FxHasher;
 
-use super::backlog::{Backlog, Budget, Item};
-use super::record::{Kept, Sealed};
+use super::backlog::Backlog;
+use super::record::Sealed;
 use crate::egress::{Target, TargetError};
 use crate::model::{SubscriptionId, TenantId, Timestamp};
 use crate::represent::subscription::{DeliveryReport, KeyValuePair, Subscription, Timing};
@@ -48,14 +48,17 @@ pub(super) struct State {
     pub generation: u64,
     /// Events up to this one were looked at when the log was read again.
     pub looked_up_to: u64,
-    /// How many of the first items make up the notification that is being told.
+    /// How many of the first items are left of what is told together now.
     pub in_hand: Option<usize>,
-    /// The same by their places in the log.
+    /// All that is told together now, by its place in the log.
     pub sealed: Option<Sealed>,
     /// The record is to say what is in hand before it is sent.
     pub unrecorded: bool,
-    /// What was in hand when the record was written that was taken over; it is gathered again.
+    /// What was in hand when the record was written that was taken over; it is gathered again. As
+    /// long as it is, the log is to be read: nothing that is matched meanwhile may join it.
     pub resealed: Option<Sealed>,
+    /// What was kept was taken over, but the slot is not ours yet.
+    pub awaiting: bool,
     /// Changes up to this time may have been told one by one before the work was taken over.
     pub alone_before: Option<Timestamp>,
     /// The record says that nothing is sent that it does not name: what is not in hand then has to
@@ -110,32 +113,6 @@ impl State {
             && self.beginning.is_none()
     }
 
-    /// Nothing is in hand any more; how many items were.
-    pub fn let_go(&mut self) -> Option<usize> {
-        self.unrecorded = false;
-        if let Some(sealed) = self.sealed.take() {
-            self.told_up_to = self.told_up_to.max(sealed.last);
-        }
-        self.in_hand.take()
-    }
-
-    /// Takes the first items in hand, so many at most, no two about the same entity: they are told
-    /// in one notification from now on, whatever happens.
-    pub fn seal(&mut self, most: usize) -> Vec<Item> {
-        let items = self.backlog.parcel(most);
-        self.backlog.seal(items.len());
-        self.in_hand = Some(items.len());
-        self.sealed = Sealed::of(&items);
-        items
-    }
-
-    /// All that was in hand when the record was written is gathered.
-    pub fn close_gathered(&mut self) {
-        if let Some(sealed) = self.resealed {
-            self.backlog.seal(self.backlog.begun_by(sealed.begins));
-        }
-    }
-
     /// Whether what waits first may have been told by itself already, and has to be told so again
     /// to be recognised.
     pub fn is_told_alone(&self) -> bool {
@@ -172,25 +149,6 @@ impl Entry {
     /// meanwhile.
     pub fn keeps_listeners_waiting(&self) -> bool {
         self.is_on_change() && self.state.lock().trouble.is_some()
-    }
-
-    /// Takes over what was kept, in place of what was known: others may have told it meanwhile.
-    pub fn restore(&self, kept: Kept, budget: &Budget) {
-        let mut state = self.state.lock();
-        state.backlog.clear(budget);
-        state.looked_up_to = 0;
-        // What is on its way goes on, but is no part of what waits any more.
-        state.let_go();
-        state.told_up_to = 0;
-        state.report = kept.report;
-        state.kept = kept.behind;
-        state.begun = kept.begun;
-        state.resealed = kept.sealed.filter(|_| kept.behind.is_some());
-        state.exact = kept.exact && kept.behind.is_some();
-        state.alone_before = (!state.exact).then(Timestamp::now);
-        if let Some(after) = kept.behind {
-            state.backlog = Backlog::after(after);
-        }
     }
 }
 

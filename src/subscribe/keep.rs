@@ -112,13 +112,38 @@ impl Sizes {
 
 /// Why a record is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     /// Its counters or its cursor changed.
     Changed,
     /// The subscription lags, and gets a cursor.
     Lags,
     /// What is in hand is to be sent.
     InHand,
+}
+
+impl State {
+    /// What the record is to say now, while the position of the slot is kept as this.
+    pub fn to_keep(&self, why: Why, throttled: bool, crowd: bool, position: u64) -> Kept {
+        let behind = match (self.backlog.done_up_to(), self.kept) {
+            (Some(done), None) => (why != Why::Changed).then_some(done),
+            (Some(done), Some(_)) => Some(done),
+            (None, None) => None,
+            // The cursor goes when the position of the slot has come as far.
+            (None, Some(kept)) => Some(self.told_up_to.max(kept)).filter(|told| position < *told),
+        };
+        let exact = match why {
+            _ if self.is_told_alone() => false,
+            Why::InHand => throttled || crowd,
+            Why::Lags | Why::Changed => throttled || self.exact || self.trouble.is_some(),
+        };
+        Kept {
+            report: self.report,
+            behind,
+            sealed: self.sealed.or(self.resealed).filter(|_| behind.is_some()),
+            exact: exact && behind.is_some(),
+            begun: self.begun,
+        }
+    }
 }
 
 impl Inner {
@@ -256,33 +281,14 @@ impl Inner {
 
     /// What the record of a subscription is to say now.
     fn to_keep(&self, entry: &Arc<Entry>, state: &mut State, why: Why) -> Kept {
-        let behind = match (state.backlog.done_up_to(), state.kept) {
-            (Some(done), None) => (why != Why::Changed).then_some(done),
-            (Some(done), Some(_)) => Some(done),
-            (None, None) => None,
-            // The cursor goes when the position of the slot has come as far.
-            (None, Some(kept)) => {
-                let reached = self.slots.kept(entry.slot).map_or(0, |record| record.position);
-                let told = state.told_up_to.max(kept);
-                (reached < told).then(|| {
-                    self.soil(entry, state);
-                    told
-                })
-            }
-        };
         let throttled = entry.what.load().subscription.throttling().is_some();
-        let exact = match why {
-            _ if state.is_told_alone() => false,
-            Why::InHand => throttled || self.is_crowd(state.backlog.len()),
-            Why::Lags | Why::Changed => throttled || state.exact || state.trouble.is_some(),
-        };
-        Kept {
-            report: state.report,
-            behind,
-            sealed: state.sealed.or(state.resealed).filter(|_| behind.is_some()),
-            exact: exact && behind.is_some(),
-            begun: state.begun,
+        let crowd = self.is_crowd(state.backlog.len());
+        let position = self.slots.kept(entry.slot).map_or(0, |record| record.position);
+        let kept = state.to_keep(why, throttled, crowd, position);
+        if kept.behind.is_some() && state.backlog.is_empty() {
+            self.soil(entry, state);
         }
+        kept
     }
 
     /// Trims the log below what anyone needs, and lets go of the oldest if it is too large.

@@ -17,6 +17,7 @@ mod backlog;
 mod dead;
 mod entry;
 mod follow;
+mod gather;
 mod index;
 mod interval;
 mod keep;
@@ -617,16 +618,31 @@ impl Inner {
         }
     }
 
-    async fn run(&self, entry: Arc<Entry>, receiver: Arc<str>, lane: Lane) {
-        let (met, rest) = self.turn(&entry).await;
-        self.begin(self.lanes.finished(&receiver, lane, met, Instant::now()));
+    /// Gives a turn, and goes on with the next one that may begin: most of the time that is one,
+    /// and a task of its own would cost more than to match a change.
+    async fn run(&self, mut entry: Arc<Entry>, mut receiver: Arc<str>, mut lane: Lane) {
+        loop {
+            let (met, rest) = self.turn(&entry).await;
+            let mut next = self.lanes.finished(&receiver, lane, met, Instant::now());
+            let own = next.starts.pop();
+            self.begin(next);
+            self.rest_after(&entry, rest);
+            match own {
+                Some(own) => (entry, receiver, lane) = own,
+                None => return,
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn rest_after(&self, entry: &Arc<Entry>, rest: Rest) {
         match rest {
             Rest::Idle => {}
-            Rest::More => self.turn_again(&entry, &mut entry.state.lock()),
+            Rest::More => self.turn_again(entry, &mut entry.state.lock()),
             Rest::Until(at) => {
                 let mut state = entry.state.lock();
                 if std::mem::take(&mut state.nudged) {
-                    return self.turn_again(&entry, &mut state);
+                    return self.turn_again(entry, &mut state);
                 }
                 state.parked = true;
                 self.timer.set(at, Due::Turn(entry.clone(), state.generation));

@@ -16,22 +16,23 @@ pub(super) fn deliveries(tenant: &TenantId) -> Shelf {
 /// Where the records of the slots lie, by their numbers.
 pub(super) const SLOTS: Shelf = Shelf::shared("delivery-slots");
 
-/// The changes that one notification tells, by where they stand in the log.
+/// What one notification tells, by where it stands in the log: all that the subscription is to be
+/// told from the first event to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sealed {
-    /// Where its first item begins, and where its last one does.
     pub first: u64,
-    pub begins: u64,
-    /// The last change in it.
     pub last: u64,
+    /// Whether changes of an entity were merged; older records do not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub merged: Option<bool>,
 }
 
 impl Sealed {
     /// Of the items of one notification; None if there are none.
     pub fn of(items: &[Item]) -> Option<Self> {
-        let (first, begins) = (items.first()?.first, items.last()?.first);
+        let first = items.first()?;
         let last = items.iter().map(|item| item.last).max()?;
-        Some(Self { first, begins, last })
+        Some(Self { first: first.begins(), last, merged: Some(first.group.is_some()) })
     }
 }
 
@@ -145,10 +146,15 @@ mod tests {
         kept.report.failed(Timestamp::from_micros(1_700_000_000_123_456));
         kept.report.succeeded(Timestamp::from_micros(1_700_000_001_000_000));
         kept.behind = Some(u64::MAX);
-        kept.sealed = Some(Sealed { first: 3, begins: 5, last: 9 });
+        kept.sealed = Some(Sealed { first: 3, last: 9, merged: Some(true) });
         kept.exact = true;
         kept.begun = Some(Timestamp::from_micros(1_700_000_002_000_000));
         assert_eq!(Kept::from_json(kept.to_json()), kept);
         assert_eq!(Kept::from_json(serde_json::json!([])), Kept::default());
+        let older = serde_json::json!({
+            "sent": 1, "failed": 0, "behind": 2, "sealed": {"first": 3, "begins": 5, "last": 9},
+        });
+        let sealed = Sealed { first: 3, last: 9, merged: None };
+        assert_eq!(Kept::from_json(older).sealed, Some(sealed), "as it was written before 0062");
     }
 }

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use super::Inner;
 use super::entry::Entry;
 use super::record::{Kept, SLOTS, SlotRecord, deliveries};
+use crate::model::Timestamp;
 use crate::store::{Records, Store, StoreError};
 
 /// Into how many slots the work is divided where brokers share it.
@@ -292,7 +293,11 @@ impl Inner {
         let entries: Vec<Arc<Entry>> = self.register.all().into_iter().filter(is_new).collect();
         for entry in &entries {
             let kept = kept.remove(&(entry.tenant.clone(), entry.id.as_str().to_owned()));
-            entry.restore(kept.unwrap_or_default(), &self.budget);
+            let mut state = entry.state.lock();
+            state.restore(&kept.unwrap_or_default(), Timestamp::now(), &self.budget);
+            // A turn that came now would take it for another broker's, and let it go.
+            state.awaiting = true;
+            drop(state);
             // Others told it meanwhile.
             self.listeners.skip(&entry.tenant, &entry.id);
         }
@@ -302,6 +307,7 @@ impl Inner {
             tracing::debug!(slot, position = record.position, "notifies for a slot");
         }
         for entry in entries {
+            entry.state.lock().awaiting = false;
             self.changed(&entry);
         }
         self.incoming.look();

@@ -2,14 +2,16 @@
 //! receiver fails, or others have waited long enough.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use super::backlog::{FREE, Item};
+use super::backlog::{FREE, GROUP, Item};
 use super::entry::{Entry, State, Trouble, What, notification_id};
+use super::gather::{Page, Wanted};
 use super::matching::{Happened, Verdict};
 use super::tell::Gathered;
 use super::{Inner, Met, Rest};
@@ -24,12 +26,6 @@ const LONG: Duration = Duration::from_millis(100);
 
 /// An answer that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(1);
-
-/// A courier keeps its deadlines; this is for one that does not.
-const PATIENCE: Duration = Duration::from_secs(600);
-
-/// How many merged changes go into one notification of a subscription that is throttled.
-const MERGED: usize = 1_000;
 
 /// How long to wait when the store does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -48,6 +44,15 @@ enum Step {
     /// All registrations that there are are to be told of.
     Begin(Timestamp),
     Tell(Vec<Item>),
+}
+
+impl From<Wanted> for Step {
+    fn from(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Page(after) => Self::Reread(after),
+            Wanted::Tell(items) => Self::Tell(items),
+        }
+    }
 }
 
 /// How telling went: what the receiver did, and whether to go on.
@@ -70,7 +75,9 @@ impl Inner {
                 Step::Rest(rest) => return (met, rest),
                 step => step,
             };
-            let done = AssertUnwindSafe(self.take(entry, &what, step)).catch_unwind().await;
+            // Pinned where it is: it is large, and would be copied otherwise.
+            let taken = pin!(self.take(entry, &what, step));
+            let done = AssertUnwindSafe(taken).catch_unwind().await;
             let went = match done {
                 Ok(Ok(went)) => went,
                 Ok(Err(error)) => {
@@ -127,6 +134,9 @@ impl Inner {
         let mut state = entry.state.lock();
         let (now, clock) = (Instant::now(), Timestamp::now());
         let active = what.subscription.status(clock) == Status::Active;
+        if state.awaiting {
+            return Step::Rest(Rest::Until(now + STORE_PAUSE));
+        }
         if state.gone || !active || !self.slots.is_held(entry.slot) {
             self.give_up(entry, &mut state);
         }
@@ -142,8 +152,8 @@ impl Inner {
         if let Some(at) = state.tick {
             return Step::Tick(at);
         }
-        if let Some(again) = self.as_before(&mut state) {
-            return again;
+        if let Some(again) = state.again() {
+            return again.into();
         }
         if state.backlog.is_empty() {
             return Step::Rest(self.rest(entry, &mut state));
@@ -161,44 +171,26 @@ impl Inner {
                 return Step::Rest(Rest::Until(now + left));
             }
         }
-        if state.backlog.holds_nothing()
-            && let Some(after) = state.backlog.behind()
-        {
-            return Step::Reread(after);
-        }
-        // What failed is tried again as it was, so that it keeps its id.
-        if let Some(count) = state.in_hand {
-            return Step::Tell(state.backlog.parcel(count));
-        }
         let most = match throttling {
-            Some(_) => MERGED,
             None if state.is_told_alone() => 1,
             None if self.is_crowd(state.backlog.len()) => self.settings.combine.max(1),
             None => 1,
+            Some(_) => GROUP,
         };
-        // Single changes are told as such after a kill unless the record knows better.
-        state.unrecorded = most > 1 || state.exact;
-        Step::Tell(state.seal(most))
+        let in_hand = state.in_hand.is_some();
+        let next = state.next(most);
+        if !in_hand && state.in_hand.is_some() {
+            // Single changes are told as such after a kill unless the record knows better.
+            let merged = state.sealed.and_then(|sealed| sealed.merged).unwrap_or_default();
+            state.unrecorded = most > 1 || merged || state.exact;
+        }
+        next.into()
     }
 
     /// Whether so many changes wait that several go into one notification. Each such notification is
     /// first written down, which is only worth while if there is much in it.
     pub(super) fn is_crowd(&self, waiting: usize) -> bool {
         waiting > self.settings.combine / 2
-    }
-
-    /// What was on its way when the last record was written is gathered as it was then, and tried
-    /// again: it may have arrived.
-    fn as_before(&self, state: &mut State) -> Option<Step> {
-        let sealed = state.resealed?;
-        if let Some(after) = state.backlog.behind().filter(|after| *after < sealed.last) {
-            return Some(Step::Reread(after));
-        }
-        state.resealed = None;
-        match state.backlog.begun_by(sealed.begins) {
-            0 => None,
-            count => Some(Step::Tell(state.seal(count))),
-        }
     }
 
     /// What has waited for too long, while its receiver failed all the time.
@@ -217,8 +209,10 @@ impl Inner {
             Some(trouble) => trouble.why.clone(),
             None => "the log of undelivered changes was full (notify.log)".to_owned(),
         };
-        let count = state.in_hand.unwrap_or(stale.min(self.settings.combine.max(1)));
-        let items = state.seal(count);
+        let items = match state.in_hand {
+            Some(count) => state.backlog.front(count),
+            None => state.seal(stale.min(self.settings.combine.max(1))),
+        };
         Some(Step::Bury(items, why))
     }
 
@@ -269,49 +263,21 @@ impl Inner {
         let reach = self.reach.load(Ordering::SeqCst);
         let page = self.store.events(after, FREE).await?;
         let merge = what.subscription.throttling().is_some();
-        let mut judged = Vec::new();
+        let mut events = Vec::with_capacity(page.len());
         for event in &page {
             let verdict = match event.tenant == entry.tenant {
                 true => Happened::of(event).judge(&what.subscription),
                 false => Verdict::No,
             };
-            judged.push((event, verdict));
+            events.push((event, verdict));
         }
         let mut state = entry.state.lock();
         if state.backlog.behind() != Some(after) {
             return Ok(Went::On(Met::Nobody));
         }
-        let mut looked = after;
-        if page.is_empty() {
-            looked = looked.max(reach);
-            state.backlog.passed(looked);
-        }
-        for (event, verdict) in judged {
-            // What comes later does not join what is gathered again.
-            if state.resealed.is_some_and(|sealed| event.sequence > sealed.last) {
-                state.close_gathered();
-            }
-            match verdict {
-                Verdict::No => state.backlog.passed(event.sequence),
-                verdict => {
-                    let ask = verdict == Verdict::Ask;
-                    if !state.backlog.refill(event, ask, merge, &self.budget) {
-                        // There is no room to gather more than this.
-                        state.resealed = None;
-                        break;
-                    }
-                }
-            }
-            looked = event.sequence;
-        }
-        state.looked_up_to = state.looked_up_to.max(looked);
-        // Nobody can be passed over meanwhile: that takes this lock, after the reach has grown.
-        if self.reach.load(Ordering::SeqCst) <= looked {
-            state.backlog.caught_up();
-        }
-        if state.resealed.is_some_and(|sealed| looked >= sealed.last) {
-            state.close_gathered();
-        }
+        let reach = (reach, self.reach.load(Ordering::SeqCst));
+        let combine = self.settings.combine;
+        state.gather(&Page { after, events, reach, merge, combine }, &self.budget);
         self.soil(entry, &mut state);
         Ok(Went::On(Met::Nobody))
     }
@@ -384,17 +350,13 @@ impl Inner {
         if what.target.is_stream() {
             return Ok(());
         }
-        let sent = tokio::time::timeout(PATIENCE, self.courier.send(&what.target, message)).await;
-        sent.unwrap_or(Err(SendError::TimedOut(PATIENCE)))
+        self.courier.send(&what.target, message).await
     }
 
     /// The first items are told.
     pub(super) fn done(&self, entry: &Arc<Entry>, count: usize) {
         let mut state = entry.state.lock();
-        // Whatever waited may have been given up meanwhile.
-        if state.let_go().is_some() {
-            state.backlog.pop(count, &self.budget);
-        }
+        state.done(count, &self.budget);
         if state.kept.is_some() {
             self.soil(entry, &mut state);
         }
@@ -459,7 +421,8 @@ impl Inner {
         );
         let mut state = entry.state.lock();
         state.tick = None;
-        let count = state.let_go().unwrap_or(1);
+        let count = state.in_hand.unwrap_or(1);
+        state.let_go();
         state.backlog.pop(count, &self.budget);
         Went::Wait(Met::Nobody, Instant::now() + STORE_PAUSE)
     }

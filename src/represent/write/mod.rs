@@ -107,6 +107,8 @@ pub struct Renderer<'a> {
     linked: &'a Linked,
     /// Of which look rendered fragments are kept, if they may be.
     look: Option<Look>,
+    /// Whether they are kept only where they were asked for before.
+    sparing: bool,
     /// `"@context":…}`, if it goes into the body.
     tail: Option<Vec<u8>>,
     /// How many entities were written inside others, in all of the answer.
@@ -120,7 +122,15 @@ impl<'a> Renderer<'a> {
     pub fn new(rendering: &'a Rendering, context: &'a Context, now: Timestamp) -> Self {
         let look = rendering.look(context.id());
         let inlined = Cell::new(0);
-        Self { rendering, context, now, linked: &NO_LINKED, look, tail: None, inlined }
+        let (linked, tail) = (&*NO_LINKED, None);
+        Self { rendering, context, now, linked, look, sparing: false, tail, inlined }
+    }
+
+    /// Keeps renderings only of what was asked for in the same way before: for entities that most
+    /// likely nobody else asks for as they are.
+    pub fn sparing(mut self) -> Self {
+        self.sparing = true;
+        self
     }
 
     /// Joins with these entities.
@@ -295,7 +305,11 @@ impl<'a> Renderer<'a> {
         look: Look,
         write: impl FnOnce(&mut Vec<u8>, &Speller<'_>) -> Written,
     ) -> Written {
-        if !stored.rendered.wants(look) {
+        let wanted = match self.sparing {
+            true => stored.rendered.wants_again(look),
+            false => stored.rendered.wants(look),
+        };
+        if !wanted {
             return write(out, &Speller::new(self.context));
         }
         let start = out.len();

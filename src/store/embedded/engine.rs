@@ -525,9 +525,10 @@ impl Open {
                     .expect_point_read_hits(true)
                     .max_memtable_size(MEMTABLE)
             })?;
-            // Most events are forgotten before they would leave memory.
+            // Most events are forgotten before they would leave memory; where receivers are slow
+            // this is what memory grows by.
             let events = database.keyspace("events", || {
-                KeyspaceCreateOptions::default().max_memtable_size(32 << 20)
+                KeyspaceCreateOptions::default().max_memtable_size(16 << 20)
             })?;
             // Most of it is laid down before it would leave memory.
             let log = database

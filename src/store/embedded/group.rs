@@ -142,7 +142,7 @@ impl<'a> Group<'a> {
                     let _ = answer.send(done.and(result));
                 }));
             }
-            Job::Record(RecordJob { tenant, shelf, key, change, note, answer }) => {
+            Job::Record(RecordJob { tenant, shelf, key, change, note, answer, .. }) => {
                 let result = self.add_record(tenant.as_ref(), shelf, &key, change, note);
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.and(result));

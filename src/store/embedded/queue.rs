@@ -2,6 +2,7 @@
 //! is group commit. In the relaxed mode those gather that ask in the same moment.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
@@ -19,6 +20,9 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What each write of a commit came to.
 pub(super) type Results = Vec<Result<Change, Refusal>>;
+
+/// How long a job that can wait does so for others to share the way to the disk with.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// To record so many instances at once takes as long as to write an entity.
 const INSTANCES: usize = 8;
@@ -80,6 +84,8 @@ pub(super) struct RecordJob {
     pub change: RecordChange,
     /// Kept as an event if the record is changed.
     pub note: Option<Note>,
+    /// It can wait a moment for others, so that all go to the disk together.
+    pub patient: bool,
     pub answer: Answer<bool>,
 }
 
@@ -121,6 +127,11 @@ impl Job {
         }
     }
 
+    /// Whether it can wait for others a moment.
+    fn is_patient(&self) -> bool {
+        matches!(self, Job::Record(RecordJob { patient: true, .. }))
+    }
+
     /// Answers a job that was not done.
     pub fn refuse(self, error: StoreError) {
         // Whoever asked may have gone meanwhile.
@@ -151,9 +162,19 @@ pub(super) struct Queue {
 struct Waiting {
     jobs: Vec<Job>,
     size: usize,
+    /// One of them cannot wait for others.
+    urgent: bool,
     /// The writer sleeps and must be woken.
     asleep: bool,
     closed: bool,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Vec<Job> {
+        self.size = 0;
+        self.urgent = false;
+        std::mem::take(&mut self.jobs)
+    }
 }
 
 impl Queue {
@@ -172,6 +193,7 @@ impl Queue {
             return Err(StoreError::Busy);
         }
         waiting.size += size;
+        waiting.urgent |= !job.is_patient();
         waiting.jobs.push(job);
         if std::mem::take(&mut waiting.asleep) {
             drop(waiting);
@@ -180,7 +202,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Everything that waits; sleeps until there is something. None when the queue was closed and
+    /// Everything that waits; sleeps until there is something that is worth its while. None when the queue was closed and
     /// nothing is left.
     pub fn take(&self) -> Option<Vec<Job>> {
         let mut waiting = self.waiting.lock();
@@ -191,20 +213,52 @@ impl Queue {
             waiting.asleep = true;
             self.come.wait(&mut waiting);
         }
-        waiting.size = 0;
-        Some(std::mem::take(&mut waiting.jobs))
+        let until = Instant::now() + PATIENCE;
+        while !waiting.urgent && !waiting.closed {
+            waiting.asleep = true;
+            if self.come.wait_until(&mut waiting, until).timed_out() {
+                break;
+            }
+        }
+        waiting.asleep = false;
+        Some(waiting.take())
     }
 
     /// Everything that waits now, which may be nothing.
     pub fn drain(&self) -> Vec<Job> {
-        let mut waiting = self.waiting.lock();
-        waiting.size = 0;
-        std::mem::take(&mut waiting.jobs)
+        self.waiting.lock().take()
     }
 
     /// Lets nothing more in.
     pub fn close(&self) {
         self.waiting.lock().closed = true;
         self.come.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(patient: bool) -> Job {
+        let (answer, _) = oneshot::channel();
+        let (key, change) = (String::new(), RecordChange::Take);
+        let (tenant, note) = (None, None);
+        Job::Record(RecordJob { tenant, shelf: "x", key, change, note, patient, answer })
+    }
+
+    #[test]
+    fn what_can_wait_goes_with_others_or_by_itself_in_the_end() {
+        let queue = Arc::new(Queue::new(100));
+        queue.push(record(true)).unwrap();
+        queue.push(record(true)).unwrap();
+        assert_eq!(queue.take().unwrap().len(), 2, "nobody else came");
+        queue.push(record(true)).unwrap();
+        queue.push(record(false)).unwrap();
+        assert_eq!(queue.take().unwrap().len(), 2);
+        queue.push(record(true)).unwrap();
+        queue.close();
+        assert_eq!(queue.take().unwrap().len(), 1, "nobody comes any more");
+        assert!(queue.take().is_none());
     }
 }

@@ -9,11 +9,12 @@ async fn changes_within_the_throttling_are_told_together_when_it_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let all = [subscription(0, json!({"throttling": 0.4}))];
     let world = World::open(folder.path(), settings(), &all).await;
-    for value in 0..10 {
-        world.set(0, value).await;
-        world.set(1, value + 100).await;
-    }
-    world.until("both are told", |world| world.spy.taken("r0").len() >= 2).await;
+    world.set(0, 0).await;
+    world.until("the first is told", |world| world.spy.values("r0") == [0]).await;
+    let pairs = (1..10).flat_map(|value| [set(0, value), set(1, value + 100)]);
+    world.write(pairs.collect()).await;
+    let both = |world: &World| [9, 109].iter().all(|last| world.spy.values("r0").contains(last));
+    world.until("both are told", both).await;
     let taken = world.spy.taken("r0");
     let told = world.spy.values("r0");
     assert_eq!(taken[0]["data"].as_array().unwrap().len(), 1, "the first at once");

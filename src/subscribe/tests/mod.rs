@@ -214,8 +214,21 @@ impl World {
         self.write(vec![set(id, value)]).await;
     }
 
+    /// Waits until so much was said of a subscription: sent, and failed. A receiver has what it is
+    /// sent before that is counted.
+    async fn until_reported(&self, id: &SubscriptionId, sent: u64, failed: u64) {
+        for _ in 0..12_000 {
+            let report = self.notifier.report(&HERE, id).await.unwrap();
+            if (report.times_sent, report.times_failed) == (sent, failed) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it is told otherwise: {:#?}", self.notifier.report(&HERE, id).await);
+    }
+
     async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
-        for _ in 0..2_000 {
+        for _ in 0..12_000 {
             if done(self) {
                 return;
             }
@@ -227,7 +240,7 @@ impl World {
 
 /// Opens a store whose threads may just be ending.
 async fn open_soon(folder: &Path) -> Embedded {
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         if let Ok(store) = Embedded::open(embedded::Settings::new(folder)) {
             return store;
         }
@@ -238,7 +251,7 @@ async fn open_soon(folder: &Path) -> Embedded {
 
 /// Waits until nobody holds the store any more, so that its folder can be opened again.
 async fn let_go(mut store: Arc<Embedded>) {
-    let mut patience = 5_000;
+    let mut patience = 60_000;
     while let Err(held) = Arc::try_unwrap(store).map(drop) {
         store = held;
         patience -= 1;

@@ -27,8 +27,7 @@ async fn changes_are_told_once_and_in_order() {
     let ids: BTreeSet<_> =
         world.spy.taken("r0").iter().map(|body| body["id"].to_string()).collect();
     assert_eq!(ids.len(), 100, "each has its own id");
-    let report = world.notifier.report(&HERE, &all[0].id).await.unwrap();
-    assert_eq!((report.times_sent, report.times_failed), (100, 0));
+    world.until_reported(&all[0].id, 100, 0).await;
     let spy = world.close().await;
     let world = World::with(folder.path(), settings(), &all, spy).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -170,12 +169,11 @@ async fn a_deleted_entity_is_told_by_what_it_was() {
     world.set(0, 6).await;
     world.set(1, 7).await;
     let mut brief = entity(2, 7);
-    brief.expires_at = Some(Timestamp::now().plus_micros(50_000));
+    brief.expires_at = Some(Timestamp::now().plus_micros(3_600_000_000));
     world.write(vec![Write::new(brief.id.clone(), Action::Create(brief))]).await;
     world.write(vec![delete(0), delete(1)]).await;
     world.until("it is told", |world| world.spy.taken("r0").len() == 1).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    world.store.sweep(Timestamp::now()).await.unwrap();
+    world.store.sweep(Timestamp::now().plus_micros(7_200_000_000)).await.unwrap();
     world.until("so is what expired", |world| world.spy.taken("r0").len() == 2).await;
     let told: Vec<_> =
         world.spy.taken("r0").iter().map(|body| body["data"][0]["id"].clone()).collect();
