@@ -289,6 +289,8 @@ impl Inner {
                 kept.insert((tenant.clone(), id), Kept::from_json(json));
             }
         }
+        // Whoever has a cursor is to be seen by the next flush, or the log might be trimmed above it.
+        let _flushing = self.flushing.lock().await;
         let is_new = |entry: &Arc<Entry>| new.iter().any(|(slot, ..)| *slot == entry.slot);
         let entries: Vec<Arc<Entry>> = self.register.all().into_iter().filter(is_new).collect();
         for entry in &entries {
