@@ -65,8 +65,18 @@ fn refusals(described: &Described) -> Vec<u16> {
     if described.gives_media() {
         statuses.push(406);
     }
+    if is_forwarded(described) {
+        statuses.extend([409, 502, 508]);
+    }
     statuses.extend(described.refuses);
     statuses
+}
+
+/// Whether an operation may be one that a source alone can do: then what the source did not do is
+/// the answer (6.3.17). Of many entities it says so for each.
+fn is_forwarded(described: &Described) -> bool {
+    let partly = described.answers.iter().any(|answer| answer.status == 207);
+    partly && !described.place.template().contains("/entityOperations/")
 }
 
 fn refusal(status: u16) -> Response {
@@ -82,7 +92,10 @@ fn refusal(status: u16) -> Response {
         404 => "ResourceNotFound or NonexistentTenant.",
         406 => "None of the accepted media types is available; the detail lists those that are.",
         408 => "The body came too slowly.",
-        409 => "AlreadyExists or Conflict.",
+        409 => {
+            "AlreadyExists or Conflict: it is there already, or the source that alone has it does \
+             not offer the operation."
+        }
         411 => "There is no Content-Length.",
         413 => "The body is larger than the limit.",
         414 => "The URL is longer than the limit.",
@@ -92,8 +105,13 @@ fn refusal(status: u16) -> Response {
         431 => "The headers are larger than the limit.",
         500 => "InternalError: the log tells more under the X-Request-Id.",
         501 => "This broker cannot do that.",
+        502 => "The source that alone has it failed.",
         503 => "The broker is busy or shutting down; try again.",
-        504 => "LdContextNotAvailable: a remote @context cannot be fetched.",
+        504 => {
+            "LdContextNotAvailable: a remote @context cannot be fetched. Or the source that alone \
+             has it did not answer in time."
+        }
+        508 => "The registration of the source that alone has it leads back here.",
         _ => "The request is refused.",
     };
     let response = ResponseBuilder::new().description(about);
