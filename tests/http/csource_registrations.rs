@@ -246,7 +246,7 @@ async fn nobody_claims_what_another_source_or_this_broker_has() {
 #[actix_web::test]
 async fn a_registration_ends_by_itself() {
     let broker = TestBroker::start().await;
-    let end = lanna::model::Timestamp::now().plus_micros(1_500_000).to_string();
+    let end = lanna::model::Timestamp::now().plus_micros(5_000_000).to_string();
     registered(&broker, "urn:r:1", json!({"expiresAt": end})).await;
     assert_eq!(broker.get("/csourceRegistrations/urn:r:1").await.status, 200);
     while broker.get("/csourceRegistrations/urn:r:1").await.status != 404 {

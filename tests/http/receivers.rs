@@ -293,7 +293,7 @@ async fn who_hangs_is_given_up_after_the_timeout_of_its_endpoint() {
 /// another receiver was told of.
 async fn settled(broker: &TestBroker, witness: &Receiver, changes: usize) {
     witness.speeds(changes).await;
-    for _ in 0..3_000 {
+    for _ in 0..12_000 {
         let all = broker.beside("GET", "/admin/subscriptions", None).await.json();
         if all.as_array().expect("a list").iter().all(|one| one["queued"] == 0) {
             return;
