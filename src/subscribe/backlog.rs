@@ -255,8 +255,8 @@ impl Backlog {
         else {
             return false;
         };
-        let at = number.saturating_sub(self.popped) as usize;
-        let Some(item) = self.items.get_mut(at) else { return false };
+        let at = number.checked_sub(self.popped).map(|at| at as usize);
+        let Some(item) = at.and_then(|at| self.items.get_mut(at)) else { return false };
         item.last = event.sequence;
         item.at = event.change.at;
         item.ask |= ask;
