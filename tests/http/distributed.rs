@@ -195,7 +195,7 @@ async fn sources_make_maps_of_their_own_that_live_and_go_with_the_one_here() {
         (format!("/temporal/entities?type=Vehicle&q=n<5&{window}"), 2),
     ] {
         let made =
-            city.get(&format!("{query}&limit=2&entityMap=true&entityMapLifetime=PT50S")).await;
+            city.get(&format!("{query}&limit=2&entityMap=true&entityMapLifetime=PT2H")).await;
         assert_eq!(made.status, 201, "{}", made.text);
         assert_eq!(made.header("ngsild-warning"), "");
         let map = made.header("ngsild-entitymap").to_owned();

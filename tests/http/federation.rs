@@ -2,7 +2,7 @@
 //! lead in circles or say too much.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -153,28 +153,30 @@ async fn sources_that_fail_cost_their_share_and_nothing_else() {
         {"id": "no URI", "type": "Vehicle"},
     ]);
     let deep = "[".repeat(5_000);
+    let (soon, never) = (Duration::ZERO, Duration::MAX);
     for (number, (endpoint, code, found)) in [
-        (source("200 OK", b"not JSON".to_vec(), Duration::ZERO).await, "111", 1),
-        (source("200 OK", deep.into_bytes(), Duration::ZERO).await, "111", 1),
-        (source("200 OK", wrong.to_string().into_bytes(), Duration::ZERO).await, "111", 2),
-        (source("200 OK", vec![b' '; 17 << 20], Duration::ZERO).await, "111", 1),
-        (source("403 Forbidden", b"{}".to_vec(), Duration::ZERO).await, "299", 1),
-        (source("200 OK", b"[]".to_vec(), Duration::from_secs(60)).await, "199", 1),
+        (source("200 OK", b"not JSON".to_vec(), soon).await, "111", 1),
+        (source("200 OK", deep.into_bytes(), soon).await, "111", 1),
+        (source("200 OK", wrong.to_string().into_bytes(), soon).await, "111", 2),
+        (source("200 OK", vec![b' '; 17 << 20], soon).await, "111", 1),
+        (source("403 Forbidden", b"{}".to_vec(), soon).await, "299", 1),
+        (source("200 OK", b"[]".to_vec(), never).await, "199", 1),
         (nobody().await, "199", 1),
     ]
     .into_iter()
     .enumerate()
     {
         let number = number + 1;
-        register(&city, number, &endpoint, json!({"management": {"timeout": 400}})).await;
-        let begun = Instant::now();
+        // Whoever answers has all the time that it needs; of who does not nobody waits to the end.
+        let hangs = code == "199";
+        let members = if hangs { json!({"management": {"timeout": 400}}) } else { json!({}) };
+        register(&city, number, &endpoint, members).await;
         let answer = city.get("/entities?type=Vehicle").await;
         assert_eq!(answer.status, 200, "{number}: {}", answer.text);
         assert_eq!(ids(&answer).len(), found, "{number}: {}", answer.text);
         assert!(!answer.text.contains("Person"), "{}", answer.text);
         let warning = answer.header("ngsild-warning");
         assert!(warning.starts_with(code), "{number}: {warning}");
-        assert!(begun.elapsed() < Duration::from_secs(20));
         let path = format!("/csourceRegistrations/urn:ngsi-ld:ContextSourceRegistration:{number}");
         assert_eq!(city.delete(&path).await.status, 204);
     }

@@ -70,6 +70,9 @@ impl TestBroker {
         }
         config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config.server.workers = 1;
+        // Brokers of one test ask each other, on a machine that may be slow and busy: who hangs is
+        // tried by tests that say how long.
+        config.federation.timeout = std::time::Duration::from_secs(600);
         set_up(&mut config);
         let broker = Arc::new(Broker::open(&config).await.expect("a broker"));
         let deriver = Deriver::start(&broker, &config.derive).await.expect("profiles");
