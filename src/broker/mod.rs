@@ -51,7 +51,9 @@ pub use contexts::StoredContexts;
 pub use delete_attribute::delete_instances;
 pub use entity_maps::{MapTexts, MapUse};
 pub use error::Error;
-pub use federation::{Federation, INBOX, Inquiry, Origin, Settled, SourceFailure, Updated, Why};
+pub use federation::{
+    Federation, Headers, INBOX, Inquiry, Origin, Settled, SourceFailure, Updated, Why,
+};
 pub use history_rules::HeldTexts;
 pub use merge_entity::Merging;
 pub use models::{Checked, Counts, Finding, FolderError, ModelEntry, ModelRef, Models};

@@ -153,10 +153,12 @@ impl Broker {
         }
         let offset = texts.page.offset;
         let key = self.pages.key(&call.tenant, *selection);
-        if let Some(origin) = elsewhere(call, plan) {
+        // Who is not concerned should not notice that there are sources.
+        let concerned =
+            |_: &&Origin| plan.link_depth() > 0 || self.may_lie_elsewhere(call, &plan.select);
+        if let Some(origin) = elsewhere(call, plan).filter(concerned) {
             let asked = self.asked(call, plan, texts, rendering)?;
-            // Who is not concerned should not notice that there are sources; what a filter leads
-            // to may concern others than the query does.
+            // What a filter leads to may concern others than the query does.
             let leads_away = || (plan.link_depth() > 0).then(Matched::default);
             let matched = self.query_legs(call, origin, &asked, rendering).or_else(leads_away);
             if let Some(matched) = matched {

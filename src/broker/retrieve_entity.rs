@@ -41,12 +41,13 @@ impl Broker {
             true => Box::pin(self.map_to_retrieve(call, map, Family::Current, id)).await?,
             false => None,
         };
+        let here = |entity| Retrieved { entity, by: vec![Holder::Here], ..Retrieved::default() };
         let found = match call.origin() {
-            None => Retrieved {
-                entity: self.store.get(&call.tenant, id, call.now).await?,
-                by: vec![Holder::Here],
-                ..Retrieved::default()
-            },
+            None => here(self.store.get(&call.tenant, id, call.now).await?),
+            // Who is not concerned should not notice that there are sources.
+            Some(_) if !self.may_be_elsewhere(call, id, only.as_ref()) => {
+                here(self.local_entity(call, id).await?)
+            }
             Some(origin) => {
                 let (only, known) = (only.as_ref(), named.as_ref());
                 Box::pin(self.retrieve_everywhere(call, origin, id, only, rendering, known)).await?

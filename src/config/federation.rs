@@ -17,8 +17,21 @@ settings! {
         /// (splitEntities). Then filters are applied to whole entities, for which all candidates
         /// have to be fetched.
         split_entities: bool = false,
+        /// Whether an entity that is here says by its types who may know it: a GET by its id then
+        /// passes over sources that registered other types. It spares requests where many
+        /// register types without ids, and loses what they know of it by another type. A request
+        /// that says a type says so itself.
+        own_types: bool = false,
         /// The largest answer that is read of a source; more is not taken at all.
         response: ByteSize = ByteSize::mebi(16),
+        /// How much memory the answers of all sources may fill together, counted as they came over
+        /// the wire, from then until whoever asked is answered: put together they take two to
+        /// three times that. One source has half of it at most. Who asks while it is full waits; an
+        /// answer that does not fit any more is left out with a warning.
+        answers: ByteSize = ByteSize::mebi(128),
+        /// Whether sources are asked to compress their answers. It pays where the way to them is
+        /// slower than some 100 Mbit/s, and costs both sides more than it saves where it is not.
+        compressed: bool = false,
         /// How many entities are taken of one source for one answer.
         entities: usize = 10_000,
         /// How many entities are asked for at once; sources have limits of their own.

@@ -1,6 +1,7 @@
 //! Asking another server something, and reading what it answers whatever its status: what
 //! forwarding is made of.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +12,10 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Client, EgressError, client::unreachable, post::was_closed};
+use super::{Budget, Client, EgressError, Room, client::unreachable, post::was_closed};
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Question {
     pub method: Method,
     /// The whole URL.
@@ -26,14 +27,18 @@ pub struct Question {
     pub patience: Duration,
     /// The largest body that is read.
     pub most: usize,
+    /// Whose memory the body takes, if it is bounded.
+    pub budget: Option<Budget>,
 }
 
 /// What was answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The memory that the body takes of a budget, for as long as anybody has a use for it.
+    pub room: Option<Arc<Room>>,
 }
 
 impl Reply {
@@ -58,6 +63,9 @@ pub enum AskError {
     /// The server answered more than is read.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// Other answers fill all the memory that there is for answers.
+    #[error("there is no memory left to read the answer: other answers fill it")]
+    NoRoom,
 }
 
 /// Asks other servers.
@@ -80,7 +88,7 @@ impl Asker for Client {
 
 impl Client {
     async fn answer(&self, question: Question) -> Result<Reply, AskError> {
-        let Question { method, url, headers, body, most, .. } = question;
+        let Question { method, url, headers, body, most, budget, .. } = question;
         let url = Url::parse(&url).map_err(|why| AskError::Refused(format!("{url}: {why}")))?;
         self.guard.check(&url).map_err(|refused| AskError::Refused(refused.to_string()))?;
         let headers = header_map(&headers)?;
@@ -100,7 +108,7 @@ impl Client {
             other => other,
         };
         let answer = answer.map_err(|error| lost(&url, error))?;
-        read(&url, answer, most).await
+        read(&url, answer, most, budget.as_ref()).await
     }
 }
 
@@ -116,20 +124,59 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, AskError> {
     Ok(map)
 }
 
-async fn read(url: &Url, mut answer: Response, most: usize) -> Result<Reply, AskError> {
+async fn read(
+    url: &Url,
+    mut answer: Response,
+    most: usize,
+    budget: Option<&Budget>,
+) -> Result<Reply, AskError> {
     let status = answer.status().as_u16();
     if answer.content_length().is_some_and(|length| length > most as u64) {
         return Err(AskError::TooLarge(most));
     }
     let headers = std::mem::take(answer.headers_mut());
-    let mut body = Vec::new();
+    let mut room = budget.map(|budget| (budget, None));
+    let announced = answer.content_length().unwrap_or(0) as usize;
+    let mut body: Vec<u8> = Vec::new();
+    let mut whole: Option<Bytes> = None;
     while let Some(chunk) = answer.chunk().await.map_err(|error| lost(url, error))? {
-        if chunk.len() > most - body.len() {
+        let so_far = whole.as_ref().map_or(body.len(), Bytes::len);
+        if chunk.len() > most - so_far {
             return Err(AskError::TooLarge(most));
         }
-        body.extend_from_slice(&chunk);
+        if let Some((budget, room)) = &mut room {
+            take(budget, room, chunk.len())?;
+        }
+        // Most answers come in one piece.
+        match whole.take() {
+            None if body.is_empty() => whole = Some(chunk),
+            first => {
+                if body.is_empty() {
+                    body.reserve(announced.min(AT_ONCE));
+                }
+                body.extend_from_slice(first.as_deref().unwrap_or_default());
+                body.extend_from_slice(&chunk);
+            }
+        }
     }
-    Ok(Reply { status, headers, body: body.into() })
+    let body = whole.unwrap_or_else(|| body.into());
+    let room = room.and_then(|(_, room)| room).map(Arc::new);
+    Ok(Reply { status, headers, body, room })
+}
+
+/// How much is reserved at once at most for what is only announced.
+const AT_ONCE: usize = 256 << 10;
+
+/// Takes room for what has come, as it comes: who announces much and sends little takes little.
+fn take(budget: &Budget, room: &mut Option<Room>, bytes: usize) -> Result<(), AskError> {
+    let taken = match room {
+        Some(room) => room.grow(budget, bytes),
+        None => {
+            *room = budget.take(bytes);
+            room.is_some()
+        }
+    };
+    if taken { Ok(()) } else { Err(AskError::NoRoom) }
 }
 
 fn lost(url: &Url, error: reqwest::Error) -> AskError {

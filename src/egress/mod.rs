@@ -23,6 +23,7 @@ mod exchange;
 mod hub;
 mod mqtt;
 mod post;
+mod room;
 mod target;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use exchange::{AskError, Asker, Question, Reply};
 pub use guard::{Guard, Refused};
 pub use hub::{Hub, Listener, Missed, NoRoom, Told};
 pub use mqtt::{Arrived, ListenedTopic, Listening, TopicListener};
+pub use room::{Budget, Room};
 pub use target::{STREAM, Target, TargetError};
 
 /// How a question is asked.

@@ -118,6 +118,39 @@ async fn redirects_are_followed_one_by_one_and_judged_each() {
 }
 
 #[tokio::test]
+async fn answers_take_room_of_what_they_have_together_and_give_it_back() {
+    let (port, _) = host(|path| match path {
+        "/chunked" => {
+            let chunk = "32\r\n".to_owned() + &"x".repeat(50) + "\r\n";
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+            head.to_owned() + &chunk.repeat(2) + "0\r\n\r\n"
+        }
+        _ => ok("", &"x".repeat(100)),
+    })
+    .await;
+    let (client, budget) = (client(|_| {}), Budget::new(150));
+    let question = |path: &str| Question {
+        method: Method::GET,
+        url: format!("http://127.0.0.1:{port}{path}"),
+        headers: Vec::new(),
+        body: None,
+        patience: Duration::from_secs(60),
+        most: 1_000,
+        budget: Some(budget.clone()),
+    };
+    for path in ["/whole", "/chunked"] {
+        let reply = Asker::ask(&client, question(path)).await.unwrap();
+        assert_eq!((reply.body.len(), budget.left()), (100, 50), "{path}");
+        for other in ["/whole", "/chunked"] {
+            let error = Asker::ask(&client, question(other)).await.unwrap_err();
+            assert_eq!((error, budget.left()), (AskError::NoRoom, 50), "{path} {other}");
+        }
+        drop(reply);
+        assert_eq!(budget.left(), 150, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn answers_are_limited_in_size_and_time() {
     let (port, _) = host(|path| match path {
         "/honest" => ok("", &"x".repeat(101)),

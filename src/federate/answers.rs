@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::egress::Reply;
@@ -83,7 +84,10 @@ impl Answers {
         kept.retain(|_, one| now.saturating_duration_since(one.at) < lifetime);
         let bytes = reply.body.len() + asked.len() + OVERHEAD;
         if let Some(room) = shelf.room(bytes) {
-            kept.insert(asked.into(), Kept { reply: reply.clone(), at: now, _room: room });
+            // What is kept lies on the shelf, and is not on its way any more.
+            let body = Bytes::copy_from_slice(&reply.body);
+            let reply = Reply { body, room: None, ..reply.clone() };
+            kept.insert(asked.into(), Kept { reply, at: now, _room: room });
         }
     }
 

@@ -9,7 +9,7 @@ use reqwest::Method;
 use super::matching::{Leg, Way};
 use super::source::Source;
 use super::via::Via;
-use crate::egress::Question;
+use crate::egress::{Budget, Question};
 use crate::jsonld::{Context, is_core};
 use crate::model::AttrName;
 use crate::query::{Spelled, compacted, spelled};
@@ -203,6 +203,10 @@ pub struct Carriage<'a> {
     pub patience: Duration,
     /// The largest answer that is read, in bytes.
     pub most: usize,
+    /// Whose memory answers take.
+    pub budget: &'a Budget,
+    /// Whether answers may come compressed.
+    pub compressed: bool,
 }
 
 /// Where the entity maps of a broker are.
@@ -220,6 +224,9 @@ pub fn question(
     let mut headers: Vec<(String, String)> = Vec::with_capacity(6 + info.headers.len());
     let accept = info.accept.unwrap_or(MediaType::Json);
     headers.push(("Accept".into(), accept.as_str().into()));
+    if !carriage.compressed {
+        headers.push(("Accept-Encoding".into(), "identity".into()));
+    }
     let (body, media) = body(&draft.body, naming, info.conformance);
     if let Some(media) = media {
         headers.push(("Content-Type".into(), media.as_str().into()));
@@ -258,6 +265,7 @@ pub fn question(
         body,
         patience: source.patience(carriage.patience),
         most: carriage.most,
+        budget: Some(carriage.budget.clone()),
     }
 }
 

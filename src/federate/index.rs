@@ -145,6 +145,37 @@ impl Index {
         found
     }
 
+    /// Whether a request about these entities may concern any source: mostly none.
+    pub fn concerns(&self, select: &[Selector]) -> bool {
+        let any = |selector: &Selector| {
+            let drawers = match selector.ids.as_slice() {
+                [] => &self.by_type,
+                ids if ids.iter().any(|id| self.knows(id)) => return true,
+                _ => &self.any_id,
+            };
+            match &selector.types {
+                Some(TypeSelection::Of(alternatives)) => {
+                    let names = alternatives.iter().flatten().filter_map(|term| term.name());
+                    names.map(Some).chain([None]).any(|name| drawers.contains_key(&name))
+                }
+                Some(TypeSelection::Any) | None => !drawers.is_empty(),
+            }
+        };
+        match select {
+            [] => !self.by_type.is_empty(),
+            some => some.iter().any(any),
+        }
+    }
+
+    /// Whether any source says of its entities that this is one of them, as far as a beginning tells.
+    fn knows(&self, id: &EntityId) -> bool {
+        self.by_id.contains_key(id)
+            || self.lengths.keys().any(|length| {
+                let prefix = id.as_str().get(..*length);
+                prefix.is_some_and(|prefix| self.by_prefix.contains_key(prefix))
+            })
+    }
+
     fn by_identity(&self, id: &EntityId, found: &mut Vec<Place>) {
         found.extend(self.by_id.get(id).into_iter().flatten());
         for length in self.lengths.keys() {

@@ -65,10 +65,29 @@ pub struct Matched {
 }
 
 impl Matched {
-    /// Leaves as many parts as are asked for at once.
+    /// Leaves as many parts as are asked for at once: of sources that have something for
+    /// themselves, then of those that say which entities they have, then of others.
     pub fn limit(&mut self, most: usize) {
-        if self.legs.len() > most {
-            self.left_out.extend(self.legs.drain(most..).map(|leg| leg.source));
+        self.limit_to(most, |leg| leg.source.names_entities());
+    }
+
+    /// Leaves as many parts as are asked for at once: of sources that have something for
+    /// themselves, then those that are preferred, then others; in the order in which they stand.
+    pub fn limit_to(&mut self, most: usize, prefers: impl Fn(&Leg) -> bool) {
+        if self.legs.len() <= most {
+            return;
+        }
+        let key = |leg: &Leg| (!leg.source.mode().is_proxied(), !prefers(leg));
+        let mut order: Vec<usize> = (0..self.legs.len()).collect();
+        order.sort_by_cached_key(|place| key(&self.legs[*place]));
+        let mut stays = vec![false; self.legs.len()];
+        order.into_iter().take(most).for_each(|place| stays[place] = true);
+        let legs = std::mem::take(&mut self.legs).into_iter().zip(stays);
+        for (leg, stays) in legs {
+            match stays {
+                true => self.legs.push(leg),
+                false => self.left_out.push(leg.source),
+            }
         }
     }
 

@@ -4,11 +4,14 @@
 //! modified last; types and scopes are united. What auxiliary sources say counts only where nobody
 //! else says anything of an attribute.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::model::{
-    Attribute, Attributes, Entity, EntityId, Instance, OneOrMany, Scope, Timestamp, TypeName,
+    Attribute, Attributes, Entity, EntityId, Instance, OneOrMany, Scope, Stored, Timestamp,
+    TypeName,
 };
 
 /// What somebody says counts only where nobody else says anything.
@@ -29,6 +32,8 @@ pub struct Union {
 /// What is known of one entity.
 #[derive(Debug, Default)]
 struct Parts {
+    /// As it is here, while nobody else says anything of it: as it stands, its rendering included.
+    here: Option<Arc<Stored>>,
     equal: Option<Merged>,
     auxiliary: Option<Merged>,
 }
@@ -69,16 +74,10 @@ impl Union {
         if !entity.is_alive(self.now) {
             return;
         }
-        let copy = Merged::new(entity, self.now);
-        let place = match self.places.get(&copy.entity.id) {
-            Some(place) => *place,
-            None => {
-                self.places.insert(copy.entity.id.clone(), self.order.len());
-                self.order.push(Parts::default());
-                self.order.len() - 1
-            }
-        };
-        let parts = &mut self.order[place];
+        let now = self.now;
+        let copy = Merged::new(entity, now);
+        let parts = self.parts(&copy.entity.id);
+        parts.take_up_here(now);
         let kept = match weight {
             Weight::Equal => &mut parts.equal,
             Weight::Auxiliary => &mut parts.auxiliary,
@@ -89,17 +88,58 @@ impl Union {
         }
     }
 
+    /// Adds what is here, as the store told it now. If nobody else says anything of it, it comes
+    /// out as it went in.
+    pub fn add_here(&mut self, stored: &Arc<Stored>) {
+        let parts = self.parts(&stored.id);
+        match parts {
+            Parts { here: None, equal: None, auxiliary: None } => parts.here = Some(stored.clone()),
+            _ => self.add(stored.entity.clone(), Weight::Equal),
+        }
+    }
+
+    fn parts(&mut self, id: &EntityId) -> &mut Parts {
+        let place = match self.places.get(id) {
+            Some(place) => *place,
+            None => {
+                self.places.insert(id.clone(), self.order.len());
+                self.order.push(Parts::default());
+                self.order.len() - 1
+            }
+        };
+        &mut self.order[place]
+    }
+
     /// The entities.
     pub fn into_entities(self) -> Vec<Entity> {
-        self.order.into_iter().filter_map(Parts::whole).collect()
+        let now = self.now;
+        self.order.into_iter().filter_map(|parts| parts.whole(now)).collect()
+    }
+
+    /// The entities, as they are answered.
+    pub fn into_stored(self) -> Vec<Arc<Stored>> {
+        let now = self.now;
+        let each = self.order.into_iter().filter_map(|mut parts| match parts.here.take() {
+            Some(here) => Some(here),
+            None => parts.whole(now).map(Stored::passing),
+        });
+        each.collect()
     }
 }
 
 impl Parts {
-    fn whole(self) -> Option<Entity> {
+    /// What is here is a copy among others from now on.
+    fn take_up_here(&mut self, now: Timestamp) {
+        if let Some(here) = self.here.take().filter(|here| here.is_alive(now)) {
+            self.equal = Some(Merged::new(here.entity.clone(), now));
+        }
+    }
+
+    fn whole(self, now: Timestamp) -> Option<Entity> {
         let (Some(mut whole), auxiliary) = (match self {
-            Parts { equal: Some(equal), auxiliary } => (Some(equal), auxiliary),
-            Parts { equal: None, auxiliary } => (auxiliary, None),
+            Parts { here: Some(here), .. } => return Some(here.without_expired(now)),
+            Parts { equal: Some(equal), auxiliary, .. } => (Some(equal), auxiliary),
+            Parts { equal: None, auxiliary, .. } => (auxiliary, None),
         }) else {
             return None;
         };
@@ -299,6 +339,31 @@ mod tests {
         later.expires_at = Some(at(300));
         let whole = union(&[(goes, Weight::Equal), (later, Weight::Equal)]);
         assert_eq!(whole.expires_at, Some(at(300)));
+    }
+
+    #[test]
+    fn what_is_here_alone_stays_as_it_is_and_is_one_of_the_copies_otherwise() {
+        let here = Stored::new(copy(&["T"], &[("a", 1, None, 1)]));
+        let mut union = Union::new(at(100));
+        union.add_here(&here);
+        let alone = union.into_stored();
+        assert!(Arc::ptr_eq(&alone[0], &here));
+        for (value_there, kept) in [((2, 2), 2), ((2, 0), 1)] {
+            let there = copy(&["U"], &[("a", value_there.0, None, value_there.1)]);
+            for here_first in [true, false] {
+                let mut union = Union::new(at(100));
+                if here_first {
+                    union.add_here(&here);
+                }
+                union.add(there.clone(), Weight::Equal);
+                if !here_first {
+                    union.add_here(&here);
+                }
+                let whole = union.into_stored();
+                assert_eq!((whole.len(), value(&whole[0], "a")), (1, Some(kept)));
+                assert_eq!(whole[0].types.as_slice().len(), 2);
+            }
+        }
     }
 
     proptest! {

@@ -1,10 +1,11 @@
 //! All registered sources, by tenant: found by id, and by what a request may concern.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 
@@ -12,6 +13,7 @@ use super::health::Health;
 use super::index::{Clue, Index, Place};
 use super::source::Source;
 use crate::model::{RegistrationId, TenantId};
+use crate::query::Selector;
 use crate::represent::registration::Registration;
 use crate::represent::subscription::DeliveryReport;
 
@@ -19,6 +21,8 @@ use crate::represent::subscription::DeliveryReport;
 #[derive(Debug, Default)]
 pub struct Register {
     count: AtomicUsize,
+    /// How many sources have headers of clients passed on.
+    passing: AtomicUsize,
     tenants: ArcSwap<HashMap<TenantId, Arc<Tenant>>>,
     /// Held while a tenant is added.
     adding: Mutex<()>,
@@ -61,7 +65,10 @@ impl Register {
         let mut inner = tenant.0.write();
         let before = inner.take(&registration.id);
         let report = before.as_ref().map_or(report, |source| source.health.report());
-        inner.add(Arc::new(Source::new(registration, Health::new(report))));
+        self.passes(before.as_deref(), false);
+        let source = Arc::new(Source::new(registration, Health::new(report)));
+        self.passes(Some(&source), true);
+        inner.add(source);
         if before.is_none() {
             self.count.fetch_add(1, Ordering::Relaxed);
         }
@@ -71,6 +78,7 @@ impl Register {
     pub fn remove(&self, tenant: &TenantId, id: &RegistrationId) -> Option<Arc<Source>> {
         let source = self.tenant(tenant)?.0.write().take(id)?;
         self.count.fetch_sub(1, Ordering::Relaxed);
+        self.passes(Some(&source), false);
         Some(source)
     }
 
@@ -85,6 +93,13 @@ impl Register {
     /// How a source fares, if there is one of this id.
     pub fn report(&self, tenant: &TenantId, id: &RegistrationId) -> Option<DeliveryReport> {
         self.get(tenant, id).map(|source| source.health.report())
+    }
+
+    /// Whether a request about these entities may concern any source of a tenant: mostly none.
+    pub fn may_concern(&self, tenant: &TenantId, select: &[Selector]) -> bool {
+        let tenants = self.tenants.load();
+        let Some(tenant) = tenants.get(tenant) else { return false };
+        tenant.0.read().index.concerns(select)
     }
 
     /// The sources that a request may concern, ordered by id.
@@ -108,6 +123,9 @@ impl Register {
 
     /// The headers of clients that any source of a tenant has passed on.
     pub fn passed_headers(&self, tenant: &TenantId) -> Vec<Box<str>> {
+        if self.passing.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
         let Some(tenant) = self.tenant(tenant) else { return Vec::new() };
         tenant.0.read().passed.keys().cloned().collect()
     }
@@ -126,6 +144,16 @@ impl Register {
             tenant.sources().into_iter().map(|source| (id.clone(), source))
         });
         each.collect()
+    }
+
+    /// Counts a source that comes or goes, if it has headers passed on.
+    fn passes(&self, source: Option<&Source>, comes: bool) {
+        if source.is_some_and(|source| passed_by(source).next().is_some()) {
+            match comes {
+                true => self.passing.fetch_add(1, Ordering::Relaxed),
+                false => self.passing.fetch_sub(1, Ordering::Relaxed),
+            };
+        }
     }
 
     fn add_tenant(&self, id: &TenantId) -> Arc<Tenant> {

@@ -1,10 +1,11 @@
 //! A registered source as it is asked: what it registered, how it fares, what it answered lately.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::answers::Answers;
 use super::health::Health;
+use crate::egress::Budget;
 use crate::model::{Datum, Name, Value};
 use crate::represent::registration::{Mode, Operation, Registration};
 
@@ -17,6 +18,8 @@ pub struct Source {
     pub health: Health,
     /// What it answered and may be used again.
     pub answers: Answers,
+    /// What its answers may take of the memory for those of all.
+    share: OnceLock<Budget>,
 }
 
 /// The member of RegistrationManagementInfo, where it stands as a property.
@@ -36,7 +39,14 @@ impl Source {
             registration,
             health,
             answers: Answers::default(),
+            share: OnceLock::new(),
         }
+    }
+
+    /// What its answers may take of the memory that there is for those of all sources: so much that
+    /// one of them alone cannot fill it.
+    pub fn share(&self, of_all: &Budget, bytes: usize) -> &Budget {
+        self.share.get_or_init(|| of_all.share(bytes / 2))
     }
 
     /// The id of the registration.
@@ -47,6 +57,14 @@ impl Source {
     /// How its data stand to those that are here.
     pub fn mode(&self) -> Mode {
         self.registration.mode
+    }
+
+    /// Whether it says of any of its entities which they are: by an id, or by a pattern.
+    pub fn names_entities(&self) -> bool {
+        let infos = self.registration.information.iter();
+        infos
+            .flat_map(|info| &info.entities)
+            .any(|one| one.id.is_some() || one.id_pattern.is_some())
     }
 
     /// Whether it can be asked for this.

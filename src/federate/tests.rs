@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::index::{Clue, Index};
 use super::*;
+use crate::egress::Budget;
 use crate::jsonld::{Context, Document};
 use crate::model::{
     AttrName, Attributes, Entity, EntityId, Name, OneOrMany, RegistrationId, TenantId, Timestamp,
@@ -100,6 +101,33 @@ fn told(register: &Register, want: &Want<'_>, via: &str) -> String {
 
 fn source(id: &str, members: Json) -> Source {
     Source::new(registration(id, members), Health::default())
+}
+
+#[test]
+fn if_not_all_can_be_asked_those_are_who_have_it_for_themselves_or_say_which_entities_they_have() {
+    let by_id = json!([{"entities": [{"id": "urn:v:1", "type": "Vehicle"}]}]);
+    let like = json!([{"entities": [{"idPattern": "^urn:v:", "type": "Vehicle"}]}]);
+    let register = register(&[
+        ("a", json!({})),
+        ("b", json!({})),
+        ("c", json!({"information": like})),
+        ("d", json!({"information": by_id})),
+        ("e", json!({"mode": "redirect", "operations": ["redirectionOps"]})),
+    ]);
+    let select = [selector(None, &["urn:v:1"], None)];
+    let want = Want { select: &select, ..Want::default() };
+    let (via, now) = (Via::default(), now());
+    for (most, asked, left) in
+        [(1, "e", "abcd"), (3, "ecd", "ab"), (4, "eacd", "b"), (5, "eabcd", "")]
+    {
+        let mut matched = register.matching(&T, &want, Way { via: &via, alias: "me" }, now);
+        matched.limit(most);
+        let names = |all: Vec<&str>| {
+            all.iter().map(|id| id.trim_start_matches("urn:r:")).collect::<String>()
+        };
+        assert_eq!(names(matched.legs.iter().map(|leg| leg.source.id()).collect()), asked);
+        assert_eq!(names(matched.left_out.iter().map(|one| one.id()).collect()), left);
+    }
 }
 
 #[test]
@@ -288,6 +316,8 @@ fn a_question_carries_what_the_registration_wants_and_nothing_of_others() {
         headers: &headers,
         patience: Duration::from_secs(5),
         most: 1_000,
+        budget: &Budget::new(1_000),
+        compressed: false,
     };
     let naming = Naming::of_client(context(), true, &source);
     let draft = Draft::new(Method::POST, "/entities")
@@ -304,6 +334,7 @@ fn a_question_carries_what_the_registration_wants_and_nothing_of_others() {
         sent,
         [
             "Accept: application/json",
+            "Accept-Encoding: identity",
             "Content-Type: application/ld+json",
             "NGSILD-Tenant: theirs",
             "Via: 1.1 before, 1.1 me",
@@ -446,5 +477,8 @@ proptest! {
             }
         }
         prop_assert!(!found.contains(&(gone as u32)));
+        prop_assert!(found.is_empty() || index.concerns(&select));
+        let all = index.candidates(&Clue { select: &select, attributes: None });
+        prop_assert_eq!(!all.is_empty(), index.concerns(&select));
     }
 }

@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::questions::{Lasting, Questions, Readings, Wording};
 use super::viewing::PREFER;
 use super::warning;
-use crate::broker::{Broker, Call, Element, Error};
+use crate::broker::{Broker, Call, Element, Error, Headers};
 use crate::config::Limits;
 use crate::jsonld::{ContextSource, Document};
 use crate::model::{EntityId, TenantId, Timestamp};
@@ -33,6 +33,15 @@ pub struct Incoming<'r> {
     payload: Payload,
     /// The media type of the body, once it was read.
     media: Media,
+}
+
+/// The headers as the broker looks at them.
+struct Texts<'r>(&'r HeaderMap);
+
+impl<'r> Headers<'r> for Texts<'r> {
+    fn all(&self, name: &str) -> Vec<&'r str> {
+        self.0.get_all(name).filter_map(|value| value.to_str().ok()).collect()
+    }
 }
 
 const CONTEXT_REL: &str = "http://www.w3.org/ns/json-ld#context";
@@ -149,12 +158,6 @@ impl<'r> Incoming<'r> {
         Ok(Some(text.trim()).filter(|text| !text.is_empty()))
     }
 
-    /// The headers that are plain text.
-    fn texts(&self) -> impl Iterator<Item = (&'r str, &'r str)> {
-        let headers = self.headers().iter();
-        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-    }
-
     /// Whether the request is about what is here alone (6.3.18). What the parameters say wrongly is
     /// told by whoever takes them.
     fn is_local(&self) -> bool {
@@ -178,7 +181,7 @@ impl<'r> Incoming<'r> {
         warning::note(self.http, &tenant, now);
         // Boxed, so that who has no registrations does not carry the room for it.
         let origin = match self.broker.federates(&tenant) && !self.is_local() {
-            true => Box::pin(self.broker.origin(&tenant, self.texts())).await?,
+            true => Box::pin(self.broker.origin(&tenant, &Texts(self.headers()))).await?,
             false => None,
         };
         Ok(Call { tenant, now, context, origin })

@@ -70,6 +70,12 @@ impl Stored {
     pub fn new(entity: Entity) -> Arc<Self> {
         Arc::new(Self { entity, rendered: Rendered::default() })
     }
+
+    /// Wraps an entity that no store keeps: it is answered once and goes, and so does how it was
+    /// written.
+    pub fn passing(entity: Entity) -> Arc<Self> {
+        Arc::new(Self { entity, rendered: Rendered::never() })
+    }
 }
 
 impl std::ops::Deref for Stored {

@@ -44,51 +44,67 @@ pub struct Spelled {
 }
 
 /// The rendering that is kept of an entity, if one is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rendered {
-    kept: ArcSwapOption<Kept>,
+    /// None for an entity that is answered once and goes: nothing is kept of it.
+    kept: Option<ArcSwapOption<Kept>>,
     /// Of the look that was asked for last and was not there.
     missed: AtomicU32,
 }
 
+impl Default for Rendered {
+    fn default() -> Self {
+        Self { kept: Some(ArcSwapOption::default()), missed: AtomicU32::default() }
+    }
+}
+
 impl Rendered {
+    /// For an entity that is answered once and goes.
+    pub fn never() -> Self {
+        Self { kept: None, missed: AtomicU32::default() }
+    }
+
     /// What is kept.
     pub fn kept(&self) -> Guard<Option<Arc<Kept>>> {
-        self.kept.load()
+        self.kept.as_ref().map_or_else(|| Guard::from_inner(None), ArcSwapOption::load)
     }
 
     /// The bytes that were kept of this look, if they are still there.
     pub fn get(&self, look: Look) -> Option<Bytes> {
-        let kept = self.kept.load();
+        let kept = self.kept.as_ref()?.load();
         kept.as_ref().filter(|kept| kept.look == look).map(|kept| kept.bytes.clone())
     }
 
     /// Whether what is rendered with this look now should be kept: if nothing is, or if it was
     /// asked for twice in a row. Readers who all want something else do not drive out each other's.
     pub fn wants(&self, look: Look) -> bool {
-        self.wants_again(look) || self.kept.load().is_none()
+        let Some(kept) = &self.kept else { return false };
+        self.wants_again(look) || kept.load().is_none()
     }
 
     /// Whether it should be kept since it was asked for twice in a row, and only then.
     pub fn wants_again(&self, look: Look) -> bool {
-        self.missed.swap(look.half(), Ordering::Relaxed) == look.half()
+        self.missed.swap(look.half(), Ordering::Relaxed) == look.half() && self.kept.is_some()
     }
 
     /// Keeps a rendering in place of the one before.
     pub fn keep(&self, rendering: Kept) {
-        self.kept.store(Some(Arc::new(rendering)));
+        if let Some(kept) = &self.kept {
+            kept.store(Some(Arc::new(rendering)));
+        }
     }
 
     /// How many bytes are kept.
     pub fn size(&self) -> usize {
-        self.kept
-            .load()
+        self.kept()
             .as_ref()
             .map_or(0, |kept| kept.bytes.len() + kept.names.as_deref().map_or(0, size_of_val))
     }
 
     /// Gives the memory back.
     pub fn forget(&self) {
-        self.kept.store(None);
+        if let Some(kept) = &self.kept {
+            kept.store(None);
+        }
     }
 }

@@ -21,6 +21,7 @@ mod operations;
 mod receivers;
 mod shared;
 mod snapshots;
+mod sources;
 mod subscriptions;
 mod support;
 mod temporal;

@@ -125,6 +125,7 @@ impl Broker {
             let Some((last, _)) = some.last() else { return Ok(count) };
             place = last + 1;
             count += self.fits(call, query, &some).await?.0.len() as u64;
+            call.let_go();
         }
     }
 

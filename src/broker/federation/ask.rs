@@ -27,6 +27,8 @@ pub(super) enum Heard {
     Silence(String),
     /// It answered more than is read.
     TooLarge(String),
+    /// It answered, and there was no memory left to read it.
+    NoRoom(String),
 }
 
 impl Broker {
@@ -112,7 +114,11 @@ impl Broker {
         let question = self.question(origin, source, draft, naming);
         let heard = self.send(origin, source, question).await;
         source.answers.clear();
-        heard
+        match heard {
+            // Whether it was done is not known, whatever the answer would have said.
+            Heard::NoRoom(why) => Heard::Silence(why),
+            heard => heard,
+        }
     }
 
     fn question(
@@ -122,11 +128,14 @@ impl Broker {
         draft: &Draft,
         naming: &Naming,
     ) -> Question {
+        let answers = self.federation.settings.answers.bytes();
         let carriage = Carriage {
             way: origin.way(),
             headers: &origin.headers,
             patience: origin.left(),
             most: self.federation.settings.response.bytes(),
+            budget: source.share(&self.federation.budget, answers),
+            compressed: self.federation.settings.compressed,
         };
         question(source, draft, naming, &carriage)
     }
@@ -143,14 +152,28 @@ impl Broker {
         }
         let mut attempt = Attempt { health: &source.health, ended: false };
         let begun = Instant::now();
-        let lane = tokio::time::timeout(patience, federation.lanes.acquire()).await;
-        let Ok(Ok(_lane)) = lane else { return late() };
+        let _lane = match federation.lanes.try_acquire() {
+            Ok(lane) => lane,
+            Err(_) => match tokio::time::timeout(patience, federation.lanes.acquire()).await {
+                Ok(Ok(lane)) => lane,
+                _ => return late(),
+            },
+        };
+        if origin.held.is_empty() && federation.budget.is_full() {
+            // Who has some already goes on, and may find that it does not suffice.
+            let left = patience.saturating_sub(begun.elapsed());
+            if tokio::time::timeout(left, federation.budget.some_left()).await.is_err() {
+                return late();
+            }
+        }
         question.patience = patience.saturating_sub(begun.elapsed());
         let answer = federation.asker.ask(question).await;
         let ending = match &answer {
             Ok(reply) => Ending::of(reply.status),
             Err(AskError::TooLarge(_) | AskError::Refused(_)) => Ending::Failed,
             Err(AskError::Unreachable(_) | AskError::TooSlow(_)) => Ending::Silent,
+            // Which is nothing that the source could help.
+            Err(AskError::NoRoom) => return Heard::NoRoom(AskError::NoRoom.to_string()),
         };
         attempt.ended = true;
         let cooldown = source.registration.management.cooldown;

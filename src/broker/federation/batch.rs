@@ -285,7 +285,7 @@ impl Broker {
         let heard = self.tell(origin, source, &draft, naming).await;
         let reply = match heard {
             Heard::Reply(reply) | Heard::Kept(reply) => reply,
-            Heard::Silence(why) | Heard::TooLarge(why) => {
+            Heard::Silence(why) | Heard::TooLarge(why) | Heard::NoRoom(why) => {
                 let failed = |item: &Item| {
                     (item.place, Fate::Failed(failure(source, Why::Silent(why.clone()))))
                 };
@@ -314,7 +314,7 @@ impl Broker {
             }
             let reply = match self.tell(origin, source, &draft, naming).await {
                 Heard::Reply(reply) | Heard::Kept(reply) => reply,
-                Heard::Silence(why) | Heard::TooLarge(why) => {
+                Heard::Silence(why) | Heard::TooLarge(why) | Heard::NoRoom(why) => {
                     last = Why::Silent(why);
                     break;
                 }

@@ -18,16 +18,16 @@ mod reports;
 mod subscribed;
 mod writes;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::{Broker, Call, Error, RegistryFollower};
 use crate::config;
-use crate::egress::Asker;
+use crate::egress::{Asker, Budget, Room};
 use crate::federate::{Patience, Register, Shelf, Via, Way, is_alias};
 use crate::jsonld::Context;
 use crate::model::{RegistrationId, TenantId, Timestamp};
@@ -55,6 +55,8 @@ pub struct Federation {
     /// How deep and how large an answer may be.
     lanes: Semaphore,
     shelf: Shelf,
+    /// The memory that answers fill which are being read and put together.
+    budget: Budget,
     /// The address under which sources reach this broker.
     base: String,
     planted: planted::Planted,
@@ -76,6 +78,37 @@ pub struct Origin {
     pub patience: Duration,
     /// The name of this broker towards the tenant.
     pub alias: Arc<str>,
+    /// The memory of the answers that the request is made of, until it is answered.
+    pub held: Held,
+}
+
+/// The memory that a request has taken of what all have together.
+#[derive(Debug, Default)]
+pub struct Held(Mutex<Vec<Arc<Room>>>);
+
+impl Held {
+    /// Takes over the room of an answer.
+    pub fn take(&self, room: Option<Arc<Room>>) {
+        if let Some(room) = room {
+            self.0.lock().push(room);
+        }
+    }
+
+    /// Lets go of everything: the answers are not needed any more.
+    pub fn let_go(&self) {
+        self.0.lock().clear();
+    }
+
+    /// Whether nothing was taken so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+}
+
+/// The headers of a request.
+pub trait Headers<'h> {
+    /// The values of a header, whatever the case of its name, as far as they are plain text.
+    fn all(&self, name: &str) -> Vec<&'h str>;
 }
 
 impl Federation {
@@ -86,6 +119,7 @@ impl Federation {
             asker,
             lanes: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             shelf: Shelf::new(settings.cache.bytes()),
+            budget: Budget::new(settings.answers.bytes()),
             seed: OnceCell::new(),
             aliases: RwLock::default(),
             base,
@@ -141,25 +175,26 @@ impl Broker {
     pub async fn origin<'h>(
         &self,
         tenant: &TenantId,
-        headers: impl Iterator<Item = (&'h str, &'h str)>,
+        headers: &dyn Headers<'h>,
     ) -> Result<Option<Arc<Origin>>, Error> {
         if !self.federation.register.has(tenant) {
             return Ok(None);
         }
-        let passed = self.federation.register.passed_headers(tenant);
-        let (mut ways, mut kept) = (Vec::new(), Vec::new());
-        for (name, value) in headers {
+        let via = Via::parse(headers.all("via").into_iter());
+        let mut kept = Vec::new();
+        for name in self.federation.register.passed_headers(tenant) {
             if name.eq_ignore_ascii_case("via") {
-                ways.push(value);
-            } else if passed.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-                kept.push((name.to_lowercase().into(), value.into()));
+                continue;
             }
+            let values = headers.all(&name).into_iter();
+            kept.extend(values.map(|value| (name.to_lowercase().into(), value.into())));
         }
-        let (via, headers) = (Via::parse(ways.into_iter()), kept);
+        let headers = kept;
         let patience = self.federation.settings.timeout;
         let deadline = Instant::now() + patience;
         let alias = self.alias(tenant).await?;
-        Ok(Some(Arc::new(Origin { via, headers, deadline, patience, alias })))
+        let held = Held::default();
+        Ok(Some(Arc::new(Origin { via, headers, deadline, patience, alias, held })))
     }
 
     /// A call that nobody waits for: with time enough for many pages of each source.
@@ -174,7 +209,8 @@ impl Broker {
                 let patience = self.federation.settings.timeout;
                 let deadline = Instant::now() + patience.saturating_mul(UNHURRIED);
                 let alias = self.alias(tenant).await?;
-                Some(Arc::new(Origin { via, headers: Vec::new(), deadline, patience, alias }))
+                let (headers, held) = (Vec::new(), Held::default());
+                Some(Arc::new(Origin { via, headers, deadline, patience, alias, held }))
             }
             false => None,
         };
@@ -198,6 +234,13 @@ impl Broker {
 }
 
 impl Call {
+    /// What sources answered to it so far is not needed any more.
+    pub(super) fn let_go(&self) {
+        if let Some(origin) = self.origin() {
+            origin.held.let_go();
+        }
+    }
+
     /// How the request came, if it may concern sources.
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.origin.as_deref()

@@ -107,7 +107,7 @@ impl Broker {
                 }
                 _ => Some(failure(&leg.source, Why::answered(&reply))),
             },
-            Heard::Silence(why) | Heard::TooLarge(why) => {
+            Heard::Silence(why) | Heard::TooLarge(why) | Heard::NoRoom(why) => {
                 Some(failure(&leg.source, Why::Silent(why)))
             }
         }

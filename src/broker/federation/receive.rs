@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::{Broker, Call};
 use super::ask::Heard;
-use crate::egress::Reply;
+use crate::egress::{Reply, Room};
 use crate::federate::{Leg, Naming, Source, Warning, WarningCode};
 use crate::jsonld::{Context, ContextSource, Document};
 use crate::model::{Entity, Name};
@@ -21,6 +21,8 @@ pub(super) struct Received {
     /// It refused to tell of so many at once.
     pub too_many: bool,
     pub warnings: Vec<Warning>,
+    /// The memory that the answer took.
+    pub room: Option<Arc<Room>>,
 }
 
 /// What an answer says, whatever it is about.
@@ -36,7 +38,9 @@ pub(super) fn heard(source: &Arc<Source>, heard: Heard) -> (Said, Vec<Warning>) 
     let warn = |code, why: &str| vec![Warning::new(code, source.id(), why)];
     match heard {
         Heard::Silence(why) => (Said::Nothing, warn(WarningCode::Silent, &why)),
-        Heard::TooLarge(why) => (Said::Nothing, warn(WarningCode::Invalid, &why)),
+        Heard::TooLarge(why) | Heard::NoRoom(why) => {
+            (Said::Nothing, warn(WarningCode::Invalid, &why))
+        }
         Heard::Kept(reply) => {
             let warnings = warn(WarningCode::Stale, "an answer that was kept is used again");
             (Said::Body(reply), warnings)
@@ -74,7 +78,8 @@ impl Broker {
         let too_many = matches!(&what, Heard::Reply(reply) if reply.status == 403);
         let (said, warnings) = heard(&leg.source, what);
         let mut received = Received { warnings, too_many, ..Received::default() };
-        let Said::Body(reply) = said else { return received };
+        let Said::Body(mut reply) = said else { return received };
+        received.room = reply.room.take();
         let invalid = |why: String| Warning::new(WarningCode::Invalid, leg.source.id(), &why);
         let document = match Document::parse_tolerant(&reply.body, &self.parse_limits()) {
             Ok(document) => document,

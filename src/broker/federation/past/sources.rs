@@ -106,6 +106,9 @@ impl Broker {
         let cut = (reply.status == 206).then(|| cut_of(&reply)).flatten();
         match self.evolved(call, leg, &naming, &reply).await {
             Ok((entities, wrong)) => {
+                if !asked.bare {
+                    origin.held.take(reply.room.clone());
+                }
                 warnings.extend(wrong.map(|why| invalid(&leg.source, &why)));
                 ((entities, warnings), cut)
             }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::PATIENCE;
-use crate::broker::federation::Origin;
+use crate::broker::federation::{Held, Origin};
 use crate::broker::{Broker, Error};
 use crate::federate::Via;
 use crate::model::{SubscriptionId, TenantId};
@@ -62,6 +62,7 @@ impl Broker {
             deadline: Instant::now() + PATIENCE,
             patience: PATIENCE,
             alias: self.alias(tenant).await?,
+            held: Held::default(),
         })
     }
 }

@@ -10,7 +10,7 @@ use super::super::super::entity_maps::{Candidates, only, too_many};
 use super::super::ask::all;
 use super::super::{Broker, Call, Error, Origin};
 use super::{Asked, IDS, has_one_part, weight};
-use crate::federate::{Matched, Union, Warning, Weight};
+use crate::federate::{Matched, Union, Warning};
 use crate::model::{EntityId, Held, Holder, Stored};
 use crate::query::{EntityPlan, Page};
 use crate::represent::Rendering;
@@ -134,17 +134,17 @@ impl Broker {
         if there.is_empty() && !asked.split {
             return Ok((here, warnings));
         }
-        here.iter().for_each(|stored| union.add(stored.entity.clone(), Weight::Equal));
+        here.iter().for_each(|stored| union.add_here(stored));
         for (weight, received) in there {
             warnings.extend(received.warnings);
             let own = received.entities.into_iter().filter(|entity| asked.may_be(entity));
             own.for_each(|entity| union.add(entity, weight));
         }
-        let mut found = union.into_entities();
-        if asked.split {
-            found = self.chosen(call, asked.plan, found, &mut warnings).await?;
+        if !asked.split {
+            return Ok((union.into_stored(), warnings));
         }
-        Ok((found.into_iter().map(Stored::new).collect(), warnings))
+        let found = self.chosen(call, asked.plan, union.into_entities(), &mut warnings).await?;
+        Ok((found.into_iter().map(Stored::passing).collect(), warnings))
     }
 
     async fn query_here(

@@ -68,10 +68,14 @@ const QUERIES: &[Operation] = &[Operation::QueryEntity, Operation::QueryBatch];
 
 impl Broker {
     fn matched(&self, call: &Call, origin: &Origin, want: &Want<'_>) -> Matched {
-        let register = &self.federation.register;
-        let mut matched = register.matching(&call.tenant, want, origin.way(), call.now);
+        let mut matched = self.all_matched(call, origin, want);
         matched.limit(self.federation.settings.sources);
         matched
+    }
+
+    /// All sources that match, however many.
+    fn all_matched(&self, call: &Call, origin: &Origin, want: &Want<'_>) -> Matched {
+        self.federation.register.matching(&call.tenant, want, origin.way(), call.now)
     }
 
     /// What there is to say of sources that were not asked.

@@ -68,7 +68,7 @@ impl Broker {
             true => {
                 let on_page: FxHashSet<&EntityId> = page.iter().collect();
                 whole.retain(|entity| on_page.contains(&entity.id));
-                whole.into_iter().map(Stored::new).collect()
+                whole.into_iter().map(Stored::passing).collect()
             }
             false => {
                 let said = self.fill(call, origin, asked, &matched.legs, &mut zones, &page).await?;
@@ -120,7 +120,7 @@ impl Broker {
             found => found?,
         };
         let mut zone = Zone { complete: !found.more, ..Zone::default() };
-        found.entities.iter().for_each(|stored| zone.add(stored.entity.clone()));
+        found.entities.into_iter().for_each(|stored| zone.add_here(stored));
         Ok(zone)
     }
 
@@ -161,7 +161,7 @@ impl Broker {
                 if asked.bare {
                     entity.attributes = Attributes::new();
                 }
-                zone.add(entity);
+                zone.add_there(entity);
             }
             offset = offset.saturating_add(limit);
             if received.count < limit {
@@ -187,7 +187,11 @@ impl Broker {
         let draft = query_draft(leg, operation, &about, &naming);
         let draft = draft.by_map(map_of(asked.linked, &leg.source));
         let heard = self.ask(origin, &leg.source, &draft, &naming).await;
-        self.receive(call, leg, &naming, heard).await
+        let mut received = self.receive(call, leg, &naming, heard).await;
+        if !asked.bare {
+            origin.held.take(received.room.take());
+        }
+        received
     }
 
     /// Some entities of those that a leg is for.
@@ -232,7 +236,7 @@ impl Broker {
         let mut warnings = Vec::new();
         for (place, received) in all(jobs).await {
             warnings.extend(received.warnings);
-            received.entities.into_iter().for_each(|entity| zones[place].add(entity));
+            received.entities.into_iter().for_each(|entity| zones[place].add_there(entity));
         }
         let Some(ids) = missing.into_iter().next().filter(|ids| !ids.is_empty()) else {
             return Ok(warnings);
@@ -243,7 +247,7 @@ impl Broker {
         let page = Page { limit: ids.len(), ..Page::default() };
         let plan = EntityPlan { select, page, ..asked.plan_here() };
         let found = self.store.find(&call.tenant, &plan, call.now).await?;
-        found.entities.iter().for_each(|stored| zones[0].add(stored.entity.clone()));
+        found.entities.into_iter().for_each(|stored| zones[0].add_here(stored));
         Ok(warnings)
     }
 }

@@ -11,7 +11,7 @@ use super::super::{Broker, Call, Error, Origin};
 use super::drafts::{Simple, query_draft};
 use super::{IDS, QUERIES, READS, map_of, shown_attributes, weight};
 use crate::egress::Method;
-use crate::federate::{Draft, Leg, Matched, Union, Want, Warning, Weight, path_part, types_text};
+use crate::federate::{Draft, Leg, Matched, Union, Want, Warning, path_part, types_text};
 use crate::model::{Entity, EntityId, Holder, Stored, TypeSelection, TypeTerm};
 use crate::query::Selector;
 use crate::represent::Rendering;
@@ -29,6 +29,21 @@ pub(in crate::broker) struct Retrieved {
 }
 
 impl Broker {
+    /// Whether any source may have any of what is selected, as far as ids and types tell.
+    pub(in crate::broker) fn may_lie_elsewhere(&self, call: &Call, select: &[Selector]) -> bool {
+        self.federation.register.may_concern(&call.tenant, select)
+    }
+
+    /// Whether any source may know an entity, as far as its id and what is said of its types tell.
+    pub(in crate::broker) fn may_be_elsewhere(
+        &self,
+        call: &Call,
+        id: &EntityId,
+        only: Option<&TypeSelection>,
+    ) -> bool {
+        self.may_lie_elsewhere(call, &by_id(id, only.cloned()))
+    }
+
     /// The whole of an entity; only of those who hold it, if that is known.
     pub(in crate::broker) async fn retrieve_everywhere(
         &self,
@@ -40,12 +55,7 @@ impl Broker {
         known: Option<&Known>,
     ) -> Result<Retrieved, Error> {
         let here = known.is_none_or(|known| known.held.is_here());
-        let local = if here { self.local_entity(call, id).await? } else { None };
-        // What is here tells which registrations mean it: those of its types, or of any.
-        let unsaid = only.is_none() && known.is_none();
-        let own = local.as_ref().filter(|_| unsaid).map(|local| types_of(local));
-        let of = |types| [Selector { ids: vec![id.clone()], types, ..Selector::default() }];
-        let (select, select_own) = (of(only.cloned()), own.map(|own| of(Some(own))));
+        let select = by_id(id, only.cloned());
         let attributes = shown_attributes(rendering);
         let want = Want {
             select: &select,
@@ -54,7 +64,26 @@ impl Broker {
             operations: READS,
             ..Want::default()
         };
-        let mut matched = self.who_knows(call, origin, &want, select_own.as_ref());
+        let unsaid = here && only.is_none() && known.is_none();
+        let own_types = unsaid && self.federation.settings.own_types;
+        let mut local = None;
+        if own_types {
+            local = Some(self.local_entity(call, id).await?);
+        }
+        let mut matched = match local.iter().flatten().next() {
+            Some(own) => self.of_own_types(call, origin, &want, own),
+            None => self.all_matched(call, origin, &want),
+        };
+        let most = self.federation.settings.sources;
+        if here && local.is_none() && matched.legs.len() > most {
+            local = Some(self.local_entity(call, id).await?);
+        }
+        let types = local.iter().flatten().next().map(|own| own.types.as_slice().to_vec());
+        matched.limit_to(most, |leg| match (&types, &leg.select.types) {
+            // If not all can be asked, then those who know such things.
+            (Some(own), Some(registered)) => registered.selects(own),
+            _ => leg.source.names_entities(),
+        });
         if let Some(known) = known {
             matched.legs.retain(|leg| known.held.is_at(leg.source.id()));
         }
@@ -63,17 +92,32 @@ impl Broker {
             let map = map_of(linked, &leg.source);
             self.retrieve_leg(call, origin, leg, id, only, map).boxed()
         });
-        let parts = all(jobs.collect()).await;
-        let mut found = Retrieved { warnings: self.beyond(&matched), ..Retrieved::default() };
-        found.by.extend(local.is_some().then_some(Holder::Here));
-        if parts.iter().all(|part| part.entities.is_empty()) {
-            found.warnings.extend(parts.into_iter().flat_map(|part| part.warnings));
-            found.entity = local;
-            return Ok(found);
-        }
+        let jobs = jobs.collect();
+        let (local, parts) = match (local, here) {
+            (Some(local), _) => (local, all(jobs).await),
+            (None, false) => (None, all(jobs).await),
+            (None, true) => {
+                let (local, parts) = futures_util::join!(self.local_entity(call, id), all(jobs));
+                (local?, parts)
+            }
+        };
+        Ok(self.retrieved(call, id, &matched, local, parts))
+    }
+
+    /// What is here of an entity and what sources answered, as one.
+    fn retrieved(
+        &self,
+        call: &Call,
+        id: &EntityId,
+        matched: &Matched,
+        local: Option<Arc<Stored>>,
+        parts: Vec<Received>,
+    ) -> Retrieved {
+        let mut found = Retrieved { warnings: self.beyond(matched), ..Retrieved::default() };
         let mut union = Union::new(call.now);
         if let Some(stored) = &local {
-            union.add(stored.entity.clone(), Weight::Equal);
+            found.by.push(Holder::Here);
+            union.add_here(stored);
         }
         for (leg, part) in matched.legs.iter().zip(parts) {
             found.warnings.extend(part.warnings);
@@ -85,28 +129,33 @@ impl Broker {
                 union.add(entity, weight(leg));
             }
         }
-        found.entity = union.into_entities().pop().map(Stored::new);
-        Ok(found)
+        found.entity = union.into_stored().pop();
+        found
     }
 
-    /// The sources that are concerned; of those only who registered what is selected otherwise, if
-    /// anything is.
-    fn who_knows(
+    /// The sources that registered one of the types that an entity has here, or none, where that is
+    /// wished for (`federation.own_types`).
+    fn of_own_types(
         &self,
         call: &Call,
         origin: &Origin,
         want: &Want<'_>,
-        own: Option<&[Selector; 1]>,
+        here: &Entity,
     ) -> Matched {
-        let Some(select) = own else { return self.matched(call, origin, want) };
-        let mut matched = self.matched(call, origin, &Want { select, ..*want });
+        let select = by_id(&here.id, Some(types_of(here)));
+        let mut matched = self.all_matched(call, origin, &Want { select: &select, ..*want });
         matched.legs.dedup_by(|a, b| Arc::ptr_eq(&a.source, &b.source));
         // They may know it by further types.
         matched.legs = matched.legs.iter().flat_map(|leg| want.parts(&leg.source)).collect();
         matched
     }
 
-    async fn local_entity(&self, call: &Call, id: &EntityId) -> Result<Option<Arc<Stored>>, Error> {
+    /// What is here of an entity.
+    pub(in crate::broker) async fn local_entity(
+        &self,
+        call: &Call,
+        id: &EntityId,
+    ) -> Result<Option<Arc<Stored>>, Error> {
         match self.store.get(&call.tenant, id, call.now).await {
             Err(StoreError::UnknownTenant(_)) => Ok(None),
             other => Ok(other?),
@@ -139,7 +188,9 @@ impl Broker {
             }
         };
         let heard = self.ask(origin, &leg.source, &draft.by_map(map), &naming).await;
-        self.receive(call, leg, &naming, heard).await
+        let mut received = self.receive(call, leg, &naming, heard).await;
+        origin.held.take(received.room.take());
+        received
     }
 
     /// Entities by their ids, from everywhere: those that others are joined with, or that a query
@@ -174,12 +225,12 @@ impl Broker {
         }
         let (local, parts) = futures_util::join!(local, all(jobs));
         let (mut union, mut warnings) = (Union::new(call.now), self.beyond(&matched));
-        local?.iter().for_each(|stored| union.add(stored.entity.clone(), Weight::Equal));
+        local?.iter().for_each(|stored| union.add_here(stored));
         for (leg, part) in parts {
             add_warnings(&mut warnings, part.warnings);
             part.entities.into_iter().for_each(|entity| union.add(entity, weight(leg)));
         }
-        Ok((union.into_entities().into_iter().map(Stored::new).collect(), warnings))
+        Ok((union.into_stored(), warnings))
     }
 
     /// What a source has of some entities.
@@ -202,8 +253,15 @@ impl Broker {
         let asked = Simple { attributes: part.attributes.as_deref(), page };
         let draft = query_draft(&part, operation, &asked, &naming);
         let heard = self.ask(origin, &leg.source, &draft, &naming).await;
-        self.receive(call, &part, &naming, heard).await
+        let mut received = self.receive(call, &part, &naming, heard).await;
+        origin.held.take(received.room.take());
+        received
     }
+}
+
+/// One entity, of any type if none is said.
+fn by_id(id: &EntityId, types: Option<TypeSelection>) -> [Selector; 1] {
+    [Selector { ids: vec![id.clone()], types, ..Selector::default() }]
 }
 
 /// Any of the types of an entity.

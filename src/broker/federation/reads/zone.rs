@@ -1,6 +1,7 @@
 //! What one source, or this broker itself, has of what is asked for; and how several such zones
 //! become a page.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -14,17 +15,42 @@ use crate::model::{Entity, EntityId, Stored};
 #[derive(Default)]
 pub(super) struct Zone {
     pub order: Vec<EntityId>,
-    pub entities: FxHashMap<EntityId, Entity>,
+    pub entities: FxHashMap<EntityId, Found>,
     /// There is nothing more.
     pub complete: bool,
 }
 
+/// An entity as somebody told it.
+pub(super) enum Found {
+    Here(Arc<Stored>),
+    There(Box<Entity>),
+}
+
+impl Found {
+    fn join(self, union: &mut Union, weight: Weight) {
+        match self {
+            Found::Here(stored) => union.add_here(&stored),
+            Found::There(entity) => union.add(*entity, weight),
+        }
+    }
+}
+
 impl Zone {
-    pub fn add(&mut self, entity: Entity) {
+    /// Adds what is here.
+    pub fn add_here(&mut self, stored: Arc<Stored>) {
+        self.add(stored.id.clone(), || Found::Here(stored));
+    }
+
+    /// Adds what a source told.
+    pub fn add_there(&mut self, entity: Entity) {
+        self.add(entity.id.clone(), || Found::There(Box::new(entity)));
+    }
+
+    fn add(&mut self, id: EntityId, found: impl FnOnce() -> Found) {
         // A source that tells of an entity twice is believed once.
-        if !self.entities.contains_key(&entity.id) {
-            self.order.push(entity.id.clone());
-            self.entities.insert(entity.id.clone(), entity);
+        if let Entry::Vacant(place) = self.entities.entry(id) {
+            self.order.push(place.key().clone());
+            place.insert(found());
         }
     }
 
@@ -47,12 +73,12 @@ pub(super) fn joined(
     let mut union = Union::new(call.now);
     for id in page {
         for (place, zone) in zones.iter_mut().enumerate() {
-            if let Some(entity) = zone.entities.remove(id) {
-                union.add(entity, weight_at(legs, place));
+            if let Some(found) = zone.entities.remove(id) {
+                found.join(&mut union, weight_at(legs, place));
             }
         }
     }
-    union.into_entities().into_iter().map(Stored::new).collect()
+    union.into_stored()
 }
 
 /// All entities, put together from all zones.
@@ -61,7 +87,7 @@ pub(super) fn united(call: &Call, legs: &[Leg], zones: Vec<Zone>) -> Vec<Entity>
     for (place, zone) in zones.into_iter().enumerate() {
         let Zone { order, mut entities, .. } = zone;
         let own = order.iter().filter_map(|id| entities.remove(id));
-        own.for_each(|entity| union.add(entity, weight_at(legs, place)));
+        own.for_each(|found| found.join(&mut union, weight_at(legs, place)));
     }
     union.into_entities()
 }

@@ -269,7 +269,7 @@ impl Broker {
         let whole = |why| Err(Failed::Whole(failure(&share.source, why)));
         let reply = match heard {
             Heard::Reply(reply) | Heard::Kept(reply) => reply,
-            Heard::Silence(why) => return whole(Why::Silent(why)),
+            Heard::Silence(why) | Heard::NoRoom(why) => return whole(Why::Silent(why)),
             Heard::TooLarge(_) => return Ok(()),
         };
         match reply.status {
