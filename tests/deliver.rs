@@ -53,7 +53,14 @@ async fn open(folder: &str) -> Arc<dyn Store> {
         return Arc::new(Embedded::open(Settings::new(folder)).unwrap());
     };
     Arc::new(
-        Mongo::open(mongo::Settings { database, ..mongo::Settings::new(folder) }).await.unwrap(),
+        Mongo::open(mongo::Settings {
+            database,
+            // However slow the machine is.
+            patience: Duration::from_secs(600),
+            ..mongo::Settings::new(folder)
+        })
+        .await
+        .unwrap(),
     )
 }
 

@@ -67,6 +67,9 @@ impl TestBroker {
             config.store.url = Some(lanna::config::MongoUrl::from_text(&url).expect("a URL"));
             // The server is there for this run alone, so nobody need tidy up.
             config.mongodb.database = format!("lanna-test-{}", uuid::Uuid::new_v4().simple());
+            // No test rests on how fast the machine is.
+            config.mongodb.patience = std::time::Duration::from_secs(600);
+            config.mongodb.time_limit = std::time::Duration::from_secs(600);
         }
         config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config.server.workers = 1;

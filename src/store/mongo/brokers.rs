@@ -304,9 +304,7 @@ async fn whatever_the_url_says_the_primary_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_no_event_can_hold_is_refused() {
-    // Sixteen megabytes take their time where much else is tested beside.
-    let settings = Settings { patience: Duration::from_secs(60), ..settings() };
-    let three = Three::with(settings).await;
+    let three = Three::start().await;
     let broker = &three.brokers[0];
     broker.watch(Arc::new(All));
     let large = |numbers: std::ops::Range<usize>| {

@@ -111,6 +111,9 @@ pub struct Settings {
     /// Whether change streams are tried; where there are none, one looks for changes.
     #[cfg(test)]
     pub streams: bool,
+    /// Whether this broker folds history by itself.
+    #[cfg(test)]
+    pub folds: bool,
     /// Is told of every command, in tests.
     #[cfg(test)]
     pub commands: Option<mongodb::event::EventHandler<mongodb::event::command::CommandEvent>>,
@@ -136,6 +139,8 @@ impl Settings {
             clock: Timestamp::now,
             #[cfg(test)]
             streams: true,
+            #[cfg(test)]
+            folds: true,
             #[cfg(test)]
             commands: None,
         }

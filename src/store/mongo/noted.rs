@@ -1,6 +1,6 @@
 //! Records that change together with the event that tells of it, in one transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongodb::ClientSession;
 use mongodb::bson::doc;
@@ -9,9 +9,6 @@ use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR};
 use super::session::Session;
 use super::{Inner, error, records};
 use crate::store::{Event, Note, RecordEdit, Shelf, StoreError};
-
-/// How often a transaction is begun again because others were faster.
-const ATTEMPTS: u32 = 100;
 
 /// What became of a transaction.
 enum Noted {
@@ -37,7 +34,8 @@ impl Inner {
         }
         // Transactions that number events cannot run side by side.
         let _turn = self.events_turn.lock().await;
-        for attempt in 0..ATTEMPTS {
+        let begun = Instant::now();
+        for attempt in 0_u64.. {
             let _permit = self.gate.enter().await?;
             let noted = self.transact_record(shelf, key, edit, note);
             match tokio::time::timeout(self.settings.patience, noted).await {
@@ -59,7 +57,10 @@ impl Inner {
                     return Err(StoreError::Uncertain(late));
                 }
             }
-            tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(20)) + 1)).await;
+            if begun.elapsed() >= self.settings.patience {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(attempt.min(20) + 1)).await;
         }
         Err(StoreError::Busy)
     }

@@ -24,6 +24,9 @@ pub(in crate::store) fn settings() -> Settings {
         sweep_every: Duration::from_secs(3_600),
         fold_after: Duration::from_secs(36_000),
         pool: 16,
+        // No test rests on how fast the machine is.
+        patience: Duration::from_secs(600),
+        time_limit: Duration::from_secs(600),
         ..Settings::new(url())
     }
 }

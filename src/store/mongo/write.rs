@@ -68,18 +68,22 @@ impl Inner {
             let fate = self.write_together(tenant, &chosen).await;
             some.into_iter().for_each(|place| fates[place] = fate.clone());
         }
-        for (decision, fate) in decisions.iter().zip(&mut fates) {
+        let mut crowded = Vec::new();
+        for (decision, fate) in decisions.iter().zip(&fates) {
             match fate {
                 Fate::Done => self.history.noted(tenant, &decision.id, &decision.notes),
-                // What was recorded lately is in the way: it moves, and the write is tried again.
-                Fate::Failed(Failure::Crowded) => {
-                    *fate = match self.make_room(tenant, &decision.id).await {
-                        Ok(()) => Fate::Conflict,
-                        Err(error) => Fate::Failed(Failure::Error(error)),
-                    };
-                }
+                Fate::Failed(Failure::Crowded) => crowded.push(decision.id.clone()),
                 _ => {}
             }
+        }
+        if !crowded.is_empty() {
+            // What was recorded lately is in the way: it moves, and the write is tried again.
+            let then = match self.make_room(tenant, crowded).await {
+                Ok(()) => Fate::Conflict,
+                Err(error) => Fate::Failed(Failure::Error(error)),
+            };
+            let crowded = |fate: &&mut Fate| **fate == Fate::Failed(Failure::Crowded);
+            fates.iter_mut().filter(crowded).for_each(|fate| *fate = then.clone());
         }
         fates
     }
@@ -145,15 +149,7 @@ impl Inner {
         let mut fates = vec![Fate::Done; decisions.len()];
         for (place, code, why) in &reply.errors {
             if let Some(fate) = fates.get_mut(*place) {
-                *fate = if error::is_duplicate(*code) {
-                    Fate::Conflict
-                } else if error::is_too_large(*code) {
-                    Fate::Failed(Failure::Crowded)
-                } else if error::is_passing_code(*code) {
-                    Fate::Failed(Failure::Doubtful(why.clone()))
-                } else {
-                    Fate::Failed(Failure::Error(error::from_code(*code, why)))
-                };
+                *fate = of_code(*code, why);
             }
         }
         if let Some(why) = reply.concern {
@@ -208,8 +204,8 @@ impl Inner {
         };
         let decisions: Vec<_> = decisions.iter().map(|decision| (tenant, *decision)).collect();
         match self.in_time(self.transact(&decisions)).await {
-            Ok(Transacted::Conflict) => Fate::Conflict,
-            Ok(Transacted::Done(_)) => Fate::Done,
+            Ok(Ok(_)) => Fate::Done,
+            Ok(Err(fate)) => fate,
             Err(failure) => failure.into_fate(),
         }
     }
@@ -224,8 +220,8 @@ impl Inner {
             Err(error) => return Fate::Failed(Failure::Error(error)),
         };
         match self.in_time(self.transact(decisions)).await {
-            Ok(Transacted::Conflict) => Fate::Conflict,
-            Ok(Transacted::Done(events)) => {
+            Ok(Err(fate)) => fate,
+            Ok(Ok(events)) => {
                 if let Some(watch) = self.watch.get().filter(|_| !events.is_empty()) {
                     watch.committed(events);
                 }
@@ -235,39 +231,44 @@ impl Inner {
         }
     }
 
-    async fn transact(&self, decisions: &[(&TenantId, &Decision)]) -> Result<Transacted, Error> {
+    /// The events that were laid down, or why nothing was written.
+    async fn transact(
+        &self,
+        decisions: &[(&TenantId, &Decision)],
+    ) -> Result<Result<Vec<Event>, Fate>, Error> {
         let mut session = Session::begin(self).await?;
         let prepared = self.prepare(&mut session, decisions).await;
         let events = match prepared {
-            Ok(Some(events)) => events,
-            Ok(None) => {
+            Ok(Ok(events)) => events,
+            Ok(Err(fate)) => {
                 session.abort().await;
-                return Ok(Transacted::Conflict);
+                return Ok(Err(fate));
             }
             Err(failure) => {
                 session.abort().await;
                 let duplicate = error::code(&failure).is_some_and(error::is_duplicate);
                 if duplicate || failure.contains_label(TRANSIENT_TRANSACTION_ERROR) {
-                    return Ok(Transacted::Conflict);
+                    return Ok(Err(Fate::Conflict));
                 }
                 return Err(failure);
             }
         };
         match session.commit().await {
-            Ok(()) => Ok(Transacted::Done(events)),
+            Ok(()) => Ok(Ok(events)),
             Err(failure) if failure.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
-                Ok(Transacted::Conflict)
+                Ok(Err(Fate::Conflict))
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// Everything up to the commit; None if an entity is not what it was decided upon.
+    /// Everything up to the commit, or what is in the way: an entity may not be what it was decided
+    /// upon, or a document would be too large.
     async fn prepare(
         &self,
         session: &mut ClientSession,
         decisions: &[(&TenantId, &Decision)],
-    ) -> Result<Option<Vec<Event>>, Error> {
+    ) -> Result<Result<Vec<Event>, Fate>, Error> {
         let each = |(tenant, decision): &(&TenantId, &Decision)| {
             let tenant = TenantId::clone(tenant);
             let told = decision.told.iter().cloned();
@@ -281,7 +282,9 @@ impl Inner {
         };
         let (puts, others): (Vec<_>, Vec<_>) =
             decisions.iter().partition(|(_, one)| matches!(one.end, End::Put(..)));
-        self.keep_notes(session, &others).await?;
+        if let Err(fate) = self.keep_notes(session, &others).await? {
+            return Ok(Err(fate));
+        }
         let gone = others.into_iter().filter(|(_, one)| matches!(one.end, End::Gone)).collect();
         for chosen in [puts, gone] {
             if chosen.is_empty() {
@@ -290,13 +293,16 @@ impl Inner {
             let command = command(&chosen, true);
             let reply = self.database.run_raw_command(command).session(&mut *session).await?;
             let reply = Reply::read(&reply);
-            if !reply.errors.is_empty() || reply.met != chosen.len() as i64 {
-                return Ok(None);
+            if let Some(fate) = reply.refusal() {
+                return Ok(Err(fate));
+            }
+            if reply.met != chosen.len() as i64 {
+                return Ok(Err(Fate::Conflict));
             }
         }
         match told.is_empty() {
-            true => Ok(Some(Vec::new())),
-            false => self.lay_down_events(session, first, told).await.map(Some),
+            true => Ok(Ok(Vec::new())),
+            false => self.lay_down_events(session, first, told).await.map(Ok),
         }
     }
 
@@ -306,9 +312,9 @@ impl Inner {
         &self,
         session: &mut ClientSession,
         decisions: &[(&TenantId, &Decision)],
-    ) -> Result<(), Error> {
+    ) -> Result<Result<(), Fate>, Error> {
         if decisions.is_empty() {
-            return Ok(());
+            return Ok(Ok(()));
         }
         let mut noted = of_keys(decisions.iter().map(|(tenant, one)| (*tenant, &one.id)));
         noted.insert("o", doc! { "$exists": true });
@@ -344,11 +350,11 @@ impl Inner {
             command.append(cstr!("update"), CHAPTERS);
             command.append(cstr!("updates"), statements);
             let reply = self.database.run_raw_command(command).session(session).await?;
-            if let Some((_, _, why)) = Reply::read(&reply).errors.first() {
-                return Err(Error::custom(why.clone()));
+            if let Some(fate) = Reply::read(&reply).refusal() {
+                return Ok(Err(fate));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Waits for a write as long as anyone waits.
@@ -361,9 +367,17 @@ impl Inner {
     }
 }
 
-enum Transacted {
-    Done(Vec<Event>),
-    Conflict,
+/// What becomes of a statement that the server refused.
+fn of_code(code: i32, why: &str) -> Fate {
+    if error::is_duplicate(code) {
+        Fate::Conflict
+    } else if error::is_too_large(code) {
+        Fate::Failed(Failure::Crowded)
+    } else if error::is_passing_code(code) {
+        Fate::Failed(Failure::Doubtful(why.to_owned()))
+    } else {
+        Fate::Failed(Failure::Error(error::from_code(code, why)))
+    }
 }
 
 /// A write that did not come back well.
@@ -425,6 +439,15 @@ impl Reply {
             errors: errors.collect(),
             concern: reply.get_document("writeConcernError").ok().map(text),
         }
+    }
+
+    /// Why a statement was refused in a transaction, of which nothing is kept then.
+    fn refusal(&self) -> Option<Fate> {
+        let (_, code, why) = self.errors.first()?;
+        Some(match of_code(*code, why) {
+            Fate::Failed(Failure::Doubtful(_)) => Fate::Conflict,
+            fate => fate,
+        })
     }
 }
 

@@ -35,12 +35,19 @@ const THIN_EVERY: Duration = Duration::from_secs(3_600);
 /// How many entities are folded in one transaction.
 const AT_ONCE: usize = 64;
 
+/// The same of those that have no room for what was noted of them.
+const CROWDED_AT_ONCE: usize = 4;
+
 /// How many are looked up at once.
 const PAGE: i64 = 512;
 
 /// Folds and thins, again and again, as long as the store is open.
 pub(in crate::store::mongo) async fn keep(inner: Arc<Inner>) {
     let Some(mut ripe) = inner.history.waiting.lock().take() else { return };
+    #[cfg(test)]
+    if !inner.settings.folds {
+        return;
+    }
     let look = inner.settings.fold_after / LOOKS;
     let mut looked = Instant::now();
     let mut thinned = Instant::now();
@@ -131,16 +138,20 @@ async fn fold(
 }
 
 impl Inner {
-    /// Folds what was noted of an entity, on behalf of a writer who has locked it.
+    /// Folds what was noted of some entities, on behalf of a writer who has locked them.
     pub async fn make_room(
         self: &Arc<Self>,
         tenant: &TenantId,
-        id: &EntityId,
+        ids: Vec<EntityId>,
     ) -> Result<(), StoreError> {
         let now = (self.settings.clock)();
-        let (tenant, ids) = (tenant.clone(), vec![id.clone()]);
-        let scope = Scope { tenant, ids, now, entities: false, locked: true };
-        edit(self, scope, |_| Ok(())).await
+        // Whoever is crowded has much that was noted.
+        for some in ids.chunks(CROWDED_AT_ONCE) {
+            let (tenant, ids) = (tenant.clone(), some.to_vec());
+            let scope = Scope { tenant, ids, now, entities: false, locked: true };
+            edit(self, scope, |_| Ok(())).await?;
+        }
+        Ok(())
     }
 }
 

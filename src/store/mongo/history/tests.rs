@@ -9,12 +9,12 @@ use super::super::tests::{Own, settings};
 use super::super::write::command;
 use super::*;
 use crate::model::{
-    Action, AttributePatch, Chronology, Datum, Fragment, HistoryAction, HistoryWrite, Instance,
-    InstanceEdit, InstancePatch, TimeProperty, Timestamp, Value, Write,
+    Action, AttributePatch, Change, Chronology, Datum, Fragment, HistoryAction, HistoryWrite,
+    Instance, InstanceEdit, InstancePatch, TimeProperty, Timestamp, Value, Write,
 };
 use crate::query::{EntityPlan, HistoryPlan, Line, Selector, Window};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, type_name};
-use crate::store::{EVERY_TYPE, Store};
+use crate::store::{EVERY_TYPE, Event, Store, Watch};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -97,6 +97,39 @@ async fn what_is_large_is_recorded_and_folded_before_it_is_in_the_way() {
     assert_eq!(told(&own, 0).await, 9);
     own.store().pack_all().await.unwrap();
     assert_eq!(told(&own, 0).await, 9);
+}
+
+/// Wants every change.
+struct All;
+
+impl Watch for All {
+    fn wants(&self, _: &TenantId, _: &Change) -> bool {
+        true
+    }
+
+    fn committed(&self, _: Vec<Event>) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_large_makes_room_by_itself_where_changes_are_told_of_too() {
+    // Nobody folds beside the writes: who finds no room has to make it.
+    let own = Own::with(super::super::Settings { folds: false, ..settings() }).await;
+    own.store().watch(Arc::new(All));
+    write(&own, create(0), at(0)).await;
+    write(&own, create(1), at(0)).await;
+    let large = "x".repeat(3 << 20);
+    for step in 0..8 {
+        let change = set(0, Value::from(format!("{step}{large}").as_str()));
+        let writes = vec![change, set(1, step.into())];
+        let done = own.store().commit(&HERE, writes, at(step)).await.unwrap();
+        assert!(done.iter().all(Result::is_ok), "{step}");
+    }
+    assert_eq!((told(&own, 0).await, told(&own, 1).await), (8, 8));
+    for id in 0..2 {
+        write(&own, Write::new(entity_id(id), Action::Delete), at(9)).await;
+        assert_eq!(told(&own, id).await, 9);
+    }
+    assert_eq!(own.store().latest_event().await.unwrap(), 20, "each is told once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
