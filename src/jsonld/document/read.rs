@@ -68,7 +68,8 @@ pub(super) fn parse<'a>(
         let (line, column) = place(bytes, error.valid_up_to());
         ParseError::NotJson { reason: "the text is not UTF-8", line, column }
     })?;
-    let mut reader = Reader { text, bytes, at: 0, items: 0, limits, duplicates };
+    let (members, values) = (Vec::new(), Vec::new());
+    let mut reader = Reader { text, bytes, at: 0, items: 0, limits, duplicates, members, values };
     let document = reader.value(0)?;
     reader.skip_space();
     match reader.peek() {
@@ -93,6 +94,11 @@ struct Reader<'a, 'l> {
     items: usize,
     limits: &'l ParseLimits,
     duplicates: Duplicates,
+    /// Members of the objects that are being read, the innermost last: when one is complete, they
+    /// go where there is just enough room for them.
+    members: Vec<(Cow<'a, str>, Document<'a>)>,
+    /// The same of arrays.
+    values: Vec<Document<'a>>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -172,25 +178,26 @@ impl<'a> Reader<'a, '_> {
 
     fn array(&mut self, depth: usize) -> Result<Document<'a>, ParseError> {
         self.open(depth)?;
-        let mut items = Vec::new();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Document::Array(items));
+            return Ok(Document::Array(Vec::new()));
         }
+        let begin = self.values.len();
         loop {
-            items.push(self.value(depth + 1)?);
+            let value = self.value(depth + 1)?;
+            self.values.push(value);
             if self.closes(b']', "expected a comma or ']'")? {
-                return Ok(Document::Array(items));
+                return Ok(Document::Array(self.values.split_off(begin)));
             }
         }
     }
 
     fn object(&mut self, depth: usize) -> Result<Document<'a>, ParseError> {
         self.open(depth)?;
-        let mut members = Members { list: Vec::new(), hashes: None };
+        let mut members = Members { begin: self.members.len(), hashes: None };
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Document::Object(members.list));
+            return Ok(Document::Object(Vec::new()));
         }
         loop {
             self.skip_space();
@@ -207,11 +214,11 @@ impl<'a> Reader<'a, '_> {
             let place = self.place_for(&mut members, &key, start)?;
             let value = self.value(depth + 1)?;
             match place {
-                Some(place) => members.list[place].1 = value,
-                None => members.list.push((key, value)),
+                Some(place) => self.members[place].1 = value,
+                None => self.members.push((key, value)),
             }
             if self.closes(b'}', "expected a comma or '}'")? {
-                return Ok(Document::Object(members.list));
+                return Ok(Document::Object(self.members.split_off(members.begin)));
             }
         }
     }
@@ -219,35 +226,36 @@ impl<'a> Reader<'a, '_> {
     /// Where a repeated key has to go; none for a new key.
     fn place_for(
         &self,
-        members: &mut Members<'a>,
+        members: &mut Members,
         key: &str,
         start: usize,
     ) -> Result<Option<usize>, ParseError> {
-        let known = members.find(key);
+        let list = &self.members[members.begin..];
+        let known = members.find(list, key);
         if known.is_some() && self.duplicates == Duplicates::Refused {
             let (line, column) = place(self.bytes, start);
             return Err(ParseError::DuplicateKey { key: key.to_owned(), line, column });
         }
-        if known.is_none() && members.list.len() >= self.limits.max_members {
+        if known.is_none() && list.len() >= self.limits.max_members {
             let (line, column) = place(self.bytes, start);
             return Err(ParseError::TooWide { limit: self.limits.max_members, line, column });
         }
-        Ok(known)
+        Ok(known.map(|place| members.begin + place))
     }
 }
 
 /// The members of an object being read.
-struct Members<'a> {
-    list: Vec<(Cow<'a, str>, Document<'a>)>,
+struct Members {
+    /// Where they begin among those of all.
+    begin: usize,
     /// Made when there are more than a few.
     hashes: Option<(RandomState, HashSet<u64>)>,
 }
 
-impl Members<'_> {
-    /// Where this key stands already; otherwise it is about to be added.
-    fn find(&mut self, key: &str) -> Option<usize> {
-        if self.list.len() >= FEW {
-            let list = &self.list;
+impl Members {
+    /// Where this key stands already in the list of them; otherwise it is about to be added.
+    fn find(&mut self, list: &[(Cow<'_, str>, Document<'_>)], key: &str) -> Option<usize> {
+        if list.len() >= FEW {
             let (state, hashes) = self.hashes.get_or_insert_with(|| {
                 let state = RandomState::new();
                 let hashes = list.iter().map(|(member, _)| state.hash_one(&**member)).collect();
@@ -257,6 +265,6 @@ impl Members<'_> {
                 return None;
             }
         }
-        self.list.iter().position(|(member, _)| member == key)
+        list.iter().position(|(member, _)| member == key)
     }
 }
