@@ -1,173 +1,30 @@
-//! The engine: ordered bytes on disk, written in atomic batches. The only file that knows fjall.
+//! The engine: ordered bytes on disk, written in atomic batches. Only what is here knows fjall.
 //!
 //! Six keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
 //! in the order they were created. `events`: sequence → record. `log`, `tails` and `blocks`: what
 //! was recorded in history, as groups of writes recorded it, by series, and packed. `rest`: a letter
 //! and a key → everything else.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+mod batch;
+mod look;
+mod mend;
+
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use fjall::{
-    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
-    Slice, Snapshot,
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
 };
 use parking_lot::RwLock;
-use rustc_hash::FxHashMap;
 
+pub(super) use self::batch::{Batch, EntityKey, Pairs, Past, Rest};
+pub(super) use self::look::Look;
+use self::mend::{probe, rewrite_journals};
 use crate::store::StoreError;
-
-/// Where an entity lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct EntityKey {
-    pub tenant: u32,
-    pub sequence: u64,
-}
-
-impl EntityKey {
-    fn bytes(self) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        bytes[..4].copy_from_slice(&self.tenant.to_be_bytes());
-        bytes[4..].copy_from_slice(&self.sequence.to_be_bytes());
-        bytes
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (tenant, sequence) = bytes.split_first_chunk::<4>()?;
-        Some(Self {
-            tenant: u32::from_be_bytes(*tenant),
-            sequence: u64::from_be_bytes(sequence.try_into().ok()?),
-        })
-    }
-}
 
 /// How many bytes of new records the engine gathers in memory before it writes them to a file, and
 /// reads again from its journal at the start.
 const MEMTABLE: u64 = 32 << 20;
-
-/// The letters that the keys of `rest` begin with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Rest {
-    /// Number of a name → its IRI.
-    Name = b'n',
-    /// Number of a tenant → its name, empty for the default one.
-    Tenant = b't',
-    /// Shelf, tenant, key → JSON.
-    Record = b's',
-    /// Tenant, attribute, sort → nothing: an index to build at the start.
-    Index = b'i',
-    /// Nothing → the sequence that no entity has reached.
-    Sequence = b'q',
-    /// Nothing → the last event that was forgotten.
-    Forgotten = b'e',
-    /// Tenant, id of an entity → what history knows of it.
-    Chapter = b'h',
-    /// Tenant, type, id of an entity → nothing: history knows the entity by this type.
-    ChapterType = b'y',
-}
-
-/// The keyspaces of history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Past {
-    /// Sequence → what one group of writes recorded, until it is laid down by series.
-    Log,
-    /// Series, sequence → a few rows that are to be packed with others.
-    Tails,
-    /// Series, first time → packed rows.
-    Blocks,
-}
-
-impl Past {
-    const ALL: [Past; 3] = [Past::Log, Past::Tails, Past::Blocks];
-}
-
-impl Rest {
-    fn key(self, key: &[u8]) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(1 + key.len());
-        whole.push(self as u8);
-        whole.extend_from_slice(key);
-        whole
-    }
-}
-
-/// One atomic step. No key stands in it twice: the engine would not know the order.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    entities: Vec<(EntityKey, Option<Vec<u8>>)>,
-    rest: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
-    events: Vec<(u64, Option<Vec<u8>>)>,
-    log: Pairs,
-    tails: Pairs,
-    blocks: Pairs,
-}
-
-/// Keys with what they will hold.
-pub(super) type Pairs = FxHashMap<Vec<u8>, Option<Vec<u8>>>;
-
-impl Batch {
-    /// The record of an entity whose key is not in the batch yet.
-    pub fn put_entity(&mut self, key: EntityKey, record: Vec<u8>) {
-        self.entities.push((key, Some(record)));
-    }
-
-    /// Takes away the record of an entity whose key is not in the batch yet.
-    pub fn remove_entity(&mut self, key: EntityKey) {
-        self.entities.push((key, None));
-    }
-
-    /// The record of an event.
-    pub fn put_event(&mut self, sequence: u64, record: Vec<u8>) {
-        self.events.push((sequence, Some(record)));
-    }
-
-    /// Takes away the record of an event that was written before.
-    pub fn remove_event(&mut self, sequence: u64) {
-        self.events.push((sequence, None));
-    }
-
-    pub fn put(&mut self, letter: Rest, key: &[u8], value: impl Into<Vec<u8>>) {
-        self.rest.insert(letter.key(key), Some(value.into()));
-    }
-
-    pub fn remove(&mut self, letter: Rest, key: &[u8]) {
-        self.rest.insert(letter.key(key), None);
-    }
-
-    /// What the batch will leave under a key, if it touches it.
-    pub fn get(&self, letter: Rest, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.rest.get(&letter.key(key)).map(Option::as_deref)
-    }
-
-    /// The batch's part of a keyspace of history, to be changed.
-    pub fn past_mut(&mut self, past: Past) -> &mut Pairs {
-        match past {
-            Past::Log => &mut self.log,
-            Past::Tails => &mut self.tails,
-            Past::Blocks => &mut self.blocks,
-        }
-    }
-
-    /// The batch's part of a keyspace of history.
-    pub fn past(&self, past: Past) -> &Pairs {
-        match past {
-            Past::Log => &self.log,
-            Past::Tails => &self.tails,
-            Past::Blocks => &self.blocks,
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn len(&self) -> usize {
-        let past: usize = Past::ALL.iter().map(|past| self.past(*past).len()).sum();
-        self.entities.len() + self.rest.len() + self.events.len() + past
-    }
-}
 
 /// How far a write has gone when it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,6 +142,9 @@ impl Engine {
                 (&open.blocks, &batch.blocks),
             ];
             for (keyspace, pairs) in pairs {
+                // Neighbours find their places in the engine's memory faster one after another.
+                let mut pairs: Vec<_> = pairs.iter().collect();
+                pairs.sort_unstable_by_key(|(key, _)| *key);
                 for (key, value) in pairs {
                     match value {
                         Some(value) => writes.insert(keyspace, &key[..], &value[..]),
@@ -450,63 +310,6 @@ impl Engine {
     }
 }
 
-/// One state of everything.
-pub(super) struct Look<'a> {
-    open: &'a Open,
-    snapshot: Snapshot,
-}
-
-impl Look<'_> {
-    /// A value of `rest`.
-    pub fn get(&self, letter: Rest, key: &[u8]) -> Result<Option<Slice>, StoreError> {
-        let found = self.snapshot.get(&self.open.rest, letter.key(key));
-        found.map_err(|error| store_error(&error))
-    }
-
-    /// Shows what `rest` holds under a letter between two keys, the second excluded, until told to
-    /// stop; keys without the letter.
-    pub fn rest(
-        &self,
-        letter: Rest,
-        (from, to): (&[u8], &[u8]),
-        backwards: bool,
-        mut show: impl FnMut(&[u8], Slice) -> Result<ControlFlow<()>, StoreError>,
-    ) -> Result<(), StoreError> {
-        let range = letter.key(from)..letter.key(to);
-        let entries = self.snapshot.range(&self.open.rest, range);
-        each(entries, backwards, |key, value| show(&key[1..], value))
-    }
-
-    /// Shows what a keyspace of history holds between two keys, the second excluded, until told to
-    /// stop.
-    pub fn past(
-        &self,
-        past: Past,
-        (from, to): (&[u8], &[u8]),
-        backwards: bool,
-        show: impl FnMut(&[u8], Slice) -> Result<ControlFlow<()>, StoreError>,
-    ) -> Result<(), StoreError> {
-        if from >= to {
-            return Ok(());
-        }
-        each(self.snapshot.range(self.open.past(past), from..to), backwards, show)
-    }
-}
-
-fn each(
-    mut entries: fjall::Iter,
-    backwards: bool,
-    mut show: impl FnMut(&[u8], Slice) -> Result<ControlFlow<()>, StoreError>,
-) -> Result<(), StoreError> {
-    while let Some(entry) = if backwards { entries.next_back() } else { entries.next() } {
-        let (key, value) = entry.into_inner().map_err(|error| store_error(&error))?;
-        if show(&key, value)?.is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 impl Open {
     fn past(&self, past: Past) -> &Keyspace {
         match past {
@@ -539,8 +342,11 @@ impl Open {
             let blocks = database.keyspace("blocks", || {
                 KeyspaceCreateOptions::default().expect_point_read_hits(true)
             })?;
-            let rest = database
-                .keyspace("rest", || KeyspaceCreateOptions::default().max_memtable_size(8 << 20))?;
+            // Whatever is written there is merged with most of what lies there, so that little at a
+            // time would cost much.
+            let rest = database.keyspace("rest", || {
+                KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE)
+            })?;
             Ok(Self { database, entities, events, log, tails, blocks, rest })
         };
         open().map_err(|error: fjall::Error| match store_error(&error) {
@@ -550,49 +356,6 @@ impl Open {
             )),
             other => other,
         })
-    }
-}
-
-/// Whether the disk takes a few mebibytes.
-fn probe(folder: &Path) -> std::io::Result<()> {
-    let path = folder.join("probe");
-    let write = || {
-        let mut file = File::create(&path)?;
-        for _ in 0..64 {
-            file.write_all(&[1; 64 << 10])?;
-        }
-        file.sync_all()
-    };
-    let written = write();
-    fs::remove_file(&path)?;
-    written
-}
-
-/// Writes the journals again, in place. After a sync that failed, what the system shows of a file
-/// may differ from what is on the disk, and would never get there by itself: a later loss of power
-/// would leave a gap, and all that was appended behind it would be lost.
-fn rewrite_journals(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "jnl") {
-            rewrite(&mut OpenOptions::new().read(true).write(true).open(&path)?)?;
-        }
-    }
-    Ok(())
-}
-
-fn rewrite(file: &mut File) -> std::io::Result<()> {
-    let mut bytes = vec![0; 64 << 10];
-    loop {
-        let count = file.read(&mut bytes)?;
-        if count == 0 {
-            return file.sync_all();
-        }
-        // A journal's room is set aside as zeros, which take none until they are written.
-        if bytes[..count].iter().any(|byte| *byte != 0) {
-            file.seek_relative(-(count as i64))?;
-            file.write_all(&bytes[..count])?;
-        }
     }
 }
 

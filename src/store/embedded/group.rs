@@ -7,31 +7,30 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::Inner;
-use super::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
+use super::engine::{Batch, Rest};
 use super::events::Told;
-use super::history::{Notes, Recorder, Stripe};
-use super::index::{Sort, Wish};
-use super::names::{Dictionary, Names};
+use super::history::{Notes, Recorder};
+use super::names::Dictionary;
 use super::queue::{Job, RecordChange, RecordJob, Results};
 use super::seats::SeatNumber;
 use super::tenants::{State, Tenant};
 use crate::model::{
     Applied, Change, EntityId, Outcome, Refusal, Stored, TenantId, Timestamp, Write,
 };
-use crate::store::record::{Damaged, encode, is_storable};
+use crate::store::record::{Damaged, is_storable};
 use crate::store::rewrites::{Rewrites, changes_a_part};
 use crate::store::weight::weigh;
 use crate::store::{Event, HISTORY_RULES, Note, StoreError};
 
 mod chronology;
+mod draft;
+mod finish;
+mod keys;
 
 pub(super) use self::chronology::Results as HistoryResults;
-
-/// How many sequences are set aside at a time; those not used when the process ends are lost.
-const SEQUENCES: u64 = 1 << 20;
-
-/// How many changes become visible before readers get a turn.
-const TURN: usize = 128;
+use self::draft::{Draft, Version};
+use self::keys::index_key;
+pub(super) use self::keys::{read_index_key, record_key, record_prefix};
 
 /// What only the writer has.
 pub(super) struct Writer {
@@ -54,24 +53,6 @@ impl Writer {
         self.next_sequence += 1;
         sequence
     }
-}
-
-/// An entity that the group touched.
-struct Draft {
-    tenant: Arc<Tenant>,
-    /// Where it sat before the group, and where it lay.
-    seat: Option<(SeatNumber, u64)>,
-    before: Option<Arc<Stored>>,
-    version: Version,
-}
-
-/// What the group has made of an entity so far.
-struct Version {
-    entity: Option<Arc<Stored>>,
-    /// Where it will lie, if the group created it.
-    sequence: Option<u64>,
-    /// What it will need in memory.
-    weight: u32,
 }
 
 /// The writes of one commit, while they are decided.
@@ -102,6 +83,8 @@ pub(super) struct Group<'a> {
     batch: Batch,
     told: Told,
     notes: Notes,
+    /// History may have been changed by itself, not only with entities.
+    past_alone: bool,
     /// Tenants whose rules of history changed.
     ruled: Vec<u32>,
     events: Vec<Event>,
@@ -121,6 +104,7 @@ impl<'a> Group<'a> {
             batch: Batch::default(),
             told: Told::default(),
             notes: Notes::default(),
+            past_alone: false,
             ruled: Vec::new(),
             events: Vec::new(),
             answers: Vec::new(),
@@ -149,12 +133,14 @@ impl<'a> Group<'a> {
                 }));
             }
             Job::History { tenant, writes, now, answer } => {
+                self.past_alone = true;
                 let result = self.add_history(&tenant, writes, now);
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.and(result));
                 }));
             }
             Job::Archives { tenant, archives, answer } => {
+                self.past_alone = true;
                 let result = self.add_archives(&tenant, archives);
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.and(result));
@@ -198,9 +184,12 @@ impl<'a> Group<'a> {
         };
         let several = writes.len() > 1;
         let mut results: Results = Vec::with_capacity(writes.len());
-        let mut last: HashMap<EntityId, usize> = HashMap::new();
+        let count = if several { writes.len() } else { 0 };
+        let mut last: HashMap<EntityId, usize> = HashMap::with_capacity(count);
+        self.by_entity.reserve(count);
+        self.drafts.reserve(count);
         let mut portion = Portion {
-            done: HashMap::new(),
+            done: HashMap::with_capacity(count),
             rewrites: Rewrites::new(self.inner.settings.max_rewrite_bytes),
         };
         let (told, noted) = (self.told.count(), self.notes.begin());
@@ -439,154 +428,6 @@ impl<'a> Group<'a> {
         self.by_entity.insert(key, place);
         Ok(place)
     }
-
-    /// Writes the batch, makes its changes visible, and answers everyone. If it could not be
-    /// written nothing changes, and the error comes with the batch.
-    pub fn finish(mut self, depth: Depth) -> Result<(), (WriteFailure, Box<Batch>)> {
-        let (ceiling, next_event) = (self.writer.ceiling, self.writer.next_event);
-        self.fill_batch();
-        let written = if self.batch.is_empty() {
-            Ok(())
-        } else {
-            let write = || self.inner.engine.write(&self.batch, depth);
-            self.inner.history.newest.around(&self.batch, write)
-        };
-        let come = self.new_tenants.values().filter(|new| written.is_ok() && new.comes);
-        let last_new_tenant = come.map(|new| new.tenant.number + 1).max();
-        self.writer.next_tenant = last_new_tenant.unwrap_or(self.first_new_tenant);
-        if written.is_ok() {
-            let touched = self.touched();
-            self.writer.dictionary.all_kept();
-            self.finish_history();
-            for (_, new) in self.new_tenants.drain().filter(|(_, new)| new.comes) {
-                self.inner.tenants.add(new.tenant);
-            }
-            self.publish();
-            self.inner.history.stamps.changed(&touched);
-        } else {
-            self.writer.ceiling = ceiling;
-            self.writer.next_event = next_event;
-            self.writer.recorder.forget();
-            self.events.clear();
-        }
-        for answer in self.answers {
-            answer(written.clone().map_err(|failure| failure.error));
-        }
-        if let Some(watch) = self.inner.watch.get().filter(|_| !self.events.is_empty()) {
-            watch.committed(self.events);
-        }
-        written.map_err(|failure| (failure, Box::new(self.batch)))
-    }
-
-    /// Entities of which something else is told than before, now or of the past.
-    fn touched(&self) -> Vec<Stripe> {
-        let stamps = &self.inner.history.stamps;
-        let mut touched = Vec::new();
-        for draft in self.drafts.iter().filter(|draft| draft.is_changed()) {
-            let before = draft.before.as_ref().map(|before| &before.id);
-            let id = before.or(draft.version.entity.as_ref().map(|after| &after.id));
-            touched.extend(id.map(|id| stamps.stripe(draft.tenant.number, id.as_str().as_bytes())));
-        }
-        self.notes.touched(&self.batch, &mut |tenant, id| touched.push(stamps.stripe(tenant, id)));
-        touched
-    }
-
-    fn fill_batch(&mut self) {
-        for draft in &self.drafts {
-            if !draft.is_changed() {
-                continue;
-            }
-            let key = |sequence| EntityKey { tenant: draft.tenant.number, sequence };
-            let old = draft.seat.map(|(_, sequence)| sequence);
-            let Version { entity, sequence, .. } = &draft.version;
-            let new = entity.as_ref().and(sequence.or(old));
-            if let Some(old) = old.filter(|old| Some(*old) != new) {
-                self.batch.remove_entity(key(old));
-            }
-            if let (Some(new), Some(entity)) = (new, entity) {
-                let record = encode(entity, &mut self.writer.dictionary);
-                self.batch.put_entity(key(new), record);
-            }
-        }
-        let sequence = self.writer.take_sequence();
-        self.notes.fill(&mut self.batch, &mut self.writer.dictionary, sequence);
-        for (event, record) in
-            self.told.take_events(self.writer.next_event, &mut self.writer.dictionary)
-        {
-            self.writer.next_event = event.sequence + 1;
-            self.batch.put_event(event.sequence, record);
-            self.events.push(event);
-        }
-        for (number, name) in self.writer.dictionary.unkept() {
-            self.batch.put(Rest::Name, &number.to_be_bytes(), name.as_str());
-        }
-        if self.writer.next_sequence > self.writer.ceiling {
-            self.writer.ceiling = self.writer.next_sequence + SEQUENCES;
-            self.batch.put(Rest::Sequence, b"", self.writer.ceiling.to_be_bytes());
-        }
-    }
-
-    /// Makes the changes visible, tenant by tenant, new entities in the order of creation.
-    fn publish(&mut self) {
-        let mut drafts = std::mem::take(&mut self.drafts);
-        drafts.retain(Draft::is_changed);
-        drafts.sort_by_key(|draft| (draft.tenant.number, draft.version.sequence));
-        let mut drafts = drafts.into_iter().peekable();
-        while let Some(draft) = drafts.peek() {
-            let tenant = draft.tenant.clone();
-            let mut state = tenant.state.write();
-            for _ in 0..TURN {
-                let same = |draft: &Draft| draft.tenant.number == tenant.number;
-                let Some(draft) = drafts.next_if(same) else { break };
-                draft.publish(&mut state, self.inner);
-            }
-        }
-        self.inner.cache.make_room(&self.inner.tenants);
-    }
-}
-
-impl Draft {
-    fn is_changed(&self) -> bool {
-        match (&self.before, &self.version.entity) {
-            (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
-            (None, None) => false,
-            _ => true,
-        }
-    }
-
-    fn publish(self, state: &mut State, inner: &Inner) {
-        let Version { entity: after, sequence, weight } = self.version;
-        let stays = after.is_some() && sequence.is_none();
-        if let Some((number, _)) = self.seat.filter(|_| !stays) {
-            state.index.update(number, self.before.as_deref().map(|e| &e.entity), None);
-            if let Some(seat) = state.seats.get_mut(number) {
-                inner.cache.forget(seat);
-            }
-            state.seats.leave(number);
-        }
-        let Some(after) = after else { return };
-        let number = match (sequence, self.seat) {
-            (Some(sequence), _) => {
-                let Some(number) = state.seats.take(after.id.clone(), sequence) else {
-                    // Four thousand million entities were created since the start.
-                    tracing::error!("no seat is left: restart to see {}", after.id);
-                    return;
-                };
-                state.index.update(number, None, Some(&after.entity));
-                number
-            }
-            (None, Some((number, _))) => {
-                let before = self.before.as_deref().map(|e| &e.entity);
-                state.index.update(number, before, Some(&after.entity));
-                number
-            }
-            (None, None) => return,
-        };
-        if let Some(seat) = state.seats.get_mut(number) {
-            seat.version = seat.version.wrapping_add(1);
-            inner.cache.remember(seat, after, weight);
-        }
-    }
 }
 
 /// What expiry does to an entity: all of it ends, or what is left of it stays.
@@ -596,50 +437,6 @@ fn expiry(before: &Arc<Stored>, after: Option<Arc<Stored>>, now: Timestamp) -> C
     let updated = changed.map(|(name, _)| name).collect();
     let outcome = Outcome { updated, ..Outcome::default() };
     Change { id: before.id.clone(), at: now, before: Some(before.clone()), after, outcome }
-}
-
-fn index_key(tenant: u32, wish: Wish, dictionary: &mut Dictionary) -> Vec<u8> {
-    let mut key = tenant.to_be_bytes().to_vec();
-    key.extend_from_slice(&dictionary.number(wish.attribute).to_be_bytes());
-    key.push(match wish.sort {
-        Sort::Values => b'v',
-        Sort::Places => b'p',
-    });
-    key
-}
-
-/// The tenant and the index that a key remembers.
-pub(super) fn read_index_key(key: &[u8], names: &Names) -> Option<(u32, Wish)> {
-    let (tenant, rest) = key.split_first_chunk::<4>()?;
-    let (attribute, sort) = rest.split_first_chunk::<4>()?;
-    let attribute = names.get(u32::from_be_bytes(*attribute).into())?;
-    let sort = match sort {
-        b"v" => Sort::Values,
-        b"p" => Sort::Places,
-        _ => return None,
-    };
-    Some((u32::from_be_bytes(*tenant), Wish { attribute, sort }))
-}
-
-/// The key of a record on a shelf.
-pub(super) fn record_key(shelf: &str, tenant: Option<u32>, key: &str) -> Vec<u8> {
-    let mut whole = record_prefix(shelf, tenant);
-    whole.extend_from_slice(key.as_bytes());
-    whole
-}
-
-/// What the keys of a shelf begin with.
-pub(super) fn record_prefix(shelf: &str, tenant: Option<u32>) -> Vec<u8> {
-    let mut prefix = shelf.as_bytes().to_vec();
-    prefix.push(0);
-    match tenant {
-        None => prefix.push(0),
-        Some(number) => {
-            prefix.push(1);
-            prefix.extend_from_slice(&number.to_be_bytes());
-        }
-    }
-    prefix
 }
 
 impl From<Damaged> for StoreError {

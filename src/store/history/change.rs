@@ -2,6 +2,7 @@
 //! stores.
 
 use super::HistoryRules;
+use super::series::Line;
 use crate::model::{
     Action, AttrName, Attribute, AttributePatch, Attributes, Change, Entity, EntityId,
     HistoryAction, Instance, InstanceEdit, InstancePatch, OneOrMany, Refusal, Scope, Stored,
@@ -30,6 +31,18 @@ pub(in crate::store) enum Item<'c> {
     Instance(AttrName, &'c Instance),
     /// An instance, as it was, was deleted.
     Deletion(AttrName, &'c Instance),
+}
+
+impl Item<'_> {
+    /// The series that it is recorded in.
+    pub fn line(&self) -> Line {
+        match self {
+            Item::Scopes(_) => Line::Scopes,
+            Item::Instance(name, instance) | Item::Deletion(name, instance) => {
+                Line::of(*name, instance.dataset())
+            }
+        }
+    }
 }
 
 /// What is recorded of what a write through the core API, or expiry, did to an entity; None if
@@ -63,8 +76,13 @@ pub(in crate::store) fn recorded_by<'c>(
         let had = before.and_then(|entity| entity.attributes.get(*name));
         let has = after.and_then(|entity| entity.attributes.get(*name));
         for instance in has.into_iter().flat_map(Attribute::instances) {
+            if instance.modified_at != change.at {
+                continue;
+            }
             let old = had.and_then(|had| had.instance(instance.dataset()));
-            if instance.modified_at == change.at && old != Some(instance) {
+            // Most are told apart by their times, before anything larger is compared.
+            let same = |old: &Instance| old.modified_at == instance.modified_at && old == instance;
+            if !old.is_some_and(same) {
                 items.push(Item::Instance(*name, instance));
             }
         }

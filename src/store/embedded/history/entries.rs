@@ -1,9 +1,17 @@
 //! What the log says of a group of writes: which series were taken out of history, and what was
-//! recorded, entity by entity.
+//! recorded, entity by entity. It need not say what a group recorded of entities that are new to
+//! history: that goes at once where it would be laid down.
+
+use rustc_hash::FxHashSet;
 
 use super::key::split;
-use crate::store::history::SeriesKey;
+use super::sheaf::{MOST_BYTES, MOST_ROWS, Sheaf};
+use crate::store::embedded::engine::Pairs;
+use crate::store::history::{SeriesKey, count};
 use crate::store::record::{Damaged, In, Out};
+
+/// An entity that begins with more lines goes through the log: each would be compared with all.
+const MANY_LINES: usize = 64;
 
 /// The first byte of an entry of the log.
 mod entry {
@@ -23,21 +31,45 @@ pub(super) struct Entries {
     out: Out,
     /// The entity that lines are of if nothing else is said.
     entity: Vec<u8>,
+    /// One follows another, from the first byte to the last.
+    sections: Vec<Section>,
+    /// Something was taken out of history.
+    erases: bool,
+}
+
+/// An erasure, or an entity with its lines.
+struct Section {
+    begin: usize,
+    /// Nothing was recorded of the entity before the group.
+    new: bool,
 }
 
 impl Entries {
     pub fn erased(&mut self, series: &SeriesKey) {
         self.entity.clear();
+        self.erases = true;
+        self.sections.push(Section { begin: self.out.0.len(), new: false });
         self.entry(entry::ERASED, series.bytes());
     }
 
-    pub fn rows(&mut self, series: &SeriesKey, value: &[u8]) {
-        let (entity, line) = series.split();
+    /// Adds rows of a series; `new` says that nothing was recorded of its entity before the group.
+    pub fn rows(&mut self, (entity, line): (&[u8], &[u8]), value: &[u8], new: bool) {
         if self.entity != entity {
-            self.entity.clear();
-            self.entity.extend_from_slice(entity);
-            self.entry(entry::ENTITY, entity);
+            self.entity(entity, new);
         }
+        self.line(line, value);
+    }
+
+    /// Says whose the lines are that follow.
+    pub fn entity(&mut self, entity: &[u8], new: bool) {
+        self.entity.clear();
+        self.entity.extend_from_slice(entity);
+        self.sections.push(Section { begin: self.out.0.len(), new });
+        self.entry(entry::ENTITY, entity);
+    }
+
+    /// Adds rows of a line of the entity.
+    pub fn line(&mut self, line: &[u8], value: &[u8]) {
         self.entry(entry::LINE, line);
         self.out.count(value.len());
         self.out.0.extend_from_slice(value);
@@ -49,10 +81,6 @@ impl Entries {
         self.out.0.extend_from_slice(key);
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.out.0.is_empty()
-    }
-
     /// Where it ends now.
     pub fn mark(&self) -> usize {
         self.out.0.len()
@@ -61,6 +89,7 @@ impl Entries {
     /// Takes back what was added since a mark.
     pub fn undo(&mut self, mark: usize) {
         self.out.0.truncate(mark);
+        self.sections.retain(|section| section.begin < mark);
         self.entity.clear();
     }
 
@@ -85,11 +114,69 @@ impl Entries {
         Ok((found, erased))
     }
 
-    /// The value of the group in the log.
-    pub fn value(&mut self) -> Vec<u8> {
+    /// The value of the group in the log, which may be empty. What is little of an entity that is
+    /// new goes into `tails` instead, under this sequence, which comes before that of the log.
+    pub fn divide(&mut self, sequence: u64, tails: &mut Pairs) -> Vec<u8> {
         self.entity.clear();
-        std::mem::take(&mut self.out.0)
+        let all = std::mem::take(&mut self.out.0);
+        let sections = std::mem::take(&mut self.sections);
+        // What is erased may be of an entity that is new.
+        if std::mem::take(&mut self.erases) || !sections.iter().any(|section| section.new) {
+            return all;
+        }
+        let ends = sections.iter().skip(1).map(|section| section.begin).chain([all.len()]);
+        let (mut log, mut seen) = (Vec::new(), FxHashSet::default());
+        for (section, end) in sections.iter().zip(ends) {
+            let bytes = &all[section.begin..end];
+            if !section.new || !lay_new(bytes, sequence, tails, &mut seen) {
+                log.extend_from_slice(bytes);
+            }
+        }
+        log
     }
+}
+
+/// Lays down a section as it would be if it came from the log; false if it is to go that way, as a
+/// second one of the same entity does, since it counts after the first.
+fn lay_new<'a>(
+    section: &'a [u8],
+    sequence: u64,
+    tails: &mut Pairs,
+    seen: &mut FxHashSet<&'a [u8]>,
+) -> bool {
+    let mut of: &[u8] = &[];
+    let mut lines: Vec<(&[u8], &[u8])> = Vec::new();
+    let mut little = true;
+    let read = each_entry(section, |entry| {
+        match entry {
+            Entry::Erased(_) => little = false,
+            Entry::Entity(entity) => of = entity,
+            Entry::Line(_, line, value) => {
+                little &= lines.len() < MANY_LINES
+                    && value.len() <= MOST_BYTES
+                    && count(value)? <= MOST_ROWS as usize
+                    && lines.iter().all(|(other, _)| *other != line);
+                if little {
+                    lines.push((line, value));
+                }
+            }
+        }
+        Ok(())
+    });
+    debug_assert!(read.is_ok(), "what was just written is read");
+    if !seen.insert(of) || read.is_err() || !little || lines.is_empty() {
+        return false;
+    }
+    let (series, value) = match &lines[..] {
+        [(line, value)] => (SeriesKey::joined(of, line), value.to_vec()),
+        _ => {
+            let mut sheaf = Sheaf::with_capacity(section.len());
+            lines.iter().for_each(|(line, value)| sheaf.add(line, value));
+            (SeriesKey::sheaves_of(of), sheaf.value())
+        }
+    };
+    tails.insert(series.tail(sequence), Some(value));
+    true
 }
 
 /// An entry of the log.
@@ -153,6 +240,7 @@ pub(super) fn told_of(value: &[u8], show: &mut dyn FnMut(&[u8])) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::history::{Row, write_row};
 
     fn series(entity: u8, line: u8) -> SeriesKey {
         SeriesKey([0, 0, 0, 1, b'a' + entity, 0, 0, 0, 0, line, 0].into())
@@ -161,30 +249,75 @@ mod tests {
     #[test]
     fn entries_are_told_as_they_came() {
         let mut entries = Entries::default();
-        assert!(entries.is_empty());
-        entries.rows(&series(1, 1), b"one");
-        entries.rows(&series(1, 2), b"two");
+        entries.rows(series(1, 1).split(), b"one", false);
+        entries.rows(series(1, 2).split(), b"two", false);
         let mark = entries.mark();
-        entries.rows(&series(2, 1), b"never");
+        entries.rows(series(2, 1).split(), b"never", false);
         entries.erased(&series(1, 1));
         entries.undo(mark);
-        entries.rows(&series(1, 1), b"three");
+        entries.rows(series(1, 1).split(), b"three", false);
         assert_eq!(
             entries.of(&series(1, 1)),
             Ok((vec![b"one".to_vec(), b"three".to_vec()], false))
         );
         entries.erased(&series(1, 1));
-        entries.rows(&series(1, 1), b"four");
-        entries.rows(&series(2, 1), b"");
+        entries.rows(series(1, 1).split(), b"four", false);
+        entries.rows(series(2, 1).split(), b"", true);
         assert_eq!(entries.of(&series(1, 1)), Ok((vec![b"four".to_vec()], true)));
         assert_eq!(entries.of(&series(1, 2)), Ok((vec![b"two".to_vec()], false)));
         assert_eq!(entries.of(&series(2, 1)), Ok((vec![Vec::new()], false)));
         assert_eq!(entries.of(&series(2, 2)), Ok((Vec::new(), false)));
-        let value = entries.value();
+        let mut tails = Pairs::default();
+        let value = entries.divide(1, &mut tails);
+        assert!(tails.is_empty(), "something was erased");
         let mut told = Vec::new();
         told_of(&value, &mut |entity| told.push(entity.to_vec()));
         let [one, two] = [1, 2].map(|entity| series(entity, 1).split().0.to_vec());
         assert_eq!(told, [one.clone(), one.clone(), one.clone(), one, two]);
+    }
+
+    /// A row as a write leaves it.
+    fn row(number: u8) -> Vec<u8> {
+        let word = [0, 6, 1, number];
+        let row = Row { time: 1, ordinal: 0, created: 2, modified: 2, number: 0.0, word: None };
+        let mut bytes = Vec::new();
+        write_row(Row { word: Some(&word), ..row }, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_is_little_of_new_entities_does_not_go_through_the_log() {
+        let mut entries = Entries::default();
+        let [one, two, three] = [1, 2, 3].map(row);
+        let much = [&three[..], &[b'x'; MOST_BYTES]].concat();
+        entries.rows(series(1, 1).split(), &one, true);
+        entries.rows(series(1, 2).split(), &two, true);
+        entries.rows(series(2, 1).split(), &one, false);
+        entries.rows(series(3, 1).split(), &three, true);
+        let mark = entries.mark();
+        entries.rows(series(4, 1).split(), &one, true);
+        entries.undo(mark);
+        // Again, once more, and much.
+        entries.rows(series(1, 1).split(), &three, true);
+        entries.rows(series(5, 1).split(), &one, true);
+        entries.rows(series(5, 1).split(), &two, true);
+        entries.rows(series(6, 1).split(), &much, true);
+        entries.rows(series(7, 1).split(), &one, false);
+        entries.rows(series(6, 2).split(), &one, true);
+        let mut tails = Pairs::default();
+        let log = entries.divide(7, &mut tails);
+        let mut told = Vec::new();
+        told_of(&log, &mut |entity| told.push(entity[4] - b'a'));
+        assert_eq!(told, [2, 1, 5, 6, 7, 6]);
+        let mut sheaf = Sheaf::default();
+        sheaf.add(series(1, 1).split().1, &one);
+        sheaf.add(series(1, 2).split().1, &two);
+        let expected = [
+            (series(1, 1).sheaves().tail(7), Some(sheaf.value())),
+            (series(3, 1).tail(7), Some(three)),
+        ];
+        assert_eq!(tails, Pairs::from_iter(expected));
+        assert!(entries.divide(8, &mut tails).is_empty());
     }
 
     #[test]
@@ -199,7 +332,7 @@ mod tests {
                 out.0.extend_from_slice(bytes);
             }
         }
-        let entries = Entries { out, entity: Vec::new() };
+        let entries = Entries { out, ..Entries::default() };
         assert_eq!(entries.of(&series(3, 4)), Ok((vec![b"rows".to_vec()], true)));
     }
 

@@ -13,6 +13,16 @@ const SCOPES: u32 = u32::MAX;
 const SHEAVES: u32 = u32::MAX - 1;
 
 impl Line {
+    /// The number of the attribute, and the datasetId.
+    pub(super) fn numbered(&self, dictionary: &mut Dictionary) -> (u32, Option<&DatasetId>) {
+        match self {
+            Line::Scopes => (SCOPES, None),
+            Line::Attribute(series) => {
+                (dictionary.number(series.attribute), series.dataset.as_ref())
+            }
+        }
+    }
+
     /// Writes the line into an entity's chapter.
     pub fn write(&self, out: &mut Out, dictionary: &mut Dictionary) {
         match self {
@@ -45,12 +55,7 @@ impl Line {
 impl SeriesKey {
     /// The key of a line; the attribute by its number.
     pub fn new(tenant: u32, id: &EntityId, line: &Line, dictionary: &mut Dictionary) -> Self {
-        let (number, dataset) = match line {
-            Line::Scopes => (SCOPES, None),
-            Line::Attribute(series) => {
-                (dictionary.number(series.attribute), series.dataset.as_ref())
-            }
-        };
+        let (number, dataset) = line.numbered(dictionary);
         Self::build(tenant, id, number, dataset)
     }
 
@@ -60,14 +65,10 @@ impl SeriesKey {
     }
 
     fn build(tenant: u32, id: &EntityId, number: u32, dataset: Option<&DatasetId>) -> Self {
-        let dataset = dataset.map_or("", DatasetId::as_str);
-        let mut key = Vec::with_capacity(10 + id.as_str().len() + dataset.len());
-        key.extend_from_slice(&tenant.to_be_bytes());
-        key.extend_from_slice(id.as_str().as_bytes());
-        key.push(0);
-        key.extend_from_slice(&number.to_be_bytes());
-        key.extend_from_slice(dataset.as_bytes());
-        key.push(0);
+        let length = dataset.map_or(0, |dataset| dataset.as_str().len());
+        let mut key = Vec::with_capacity(10 + id.as_str().len() + length);
+        entity_bytes(tenant, id, &mut key);
+        line_bytes((number, dataset), &mut key);
         Self(key.into())
     }
 
@@ -138,6 +139,20 @@ impl SeriesKey {
         let time = (u64::from_be_bytes(*time) ^ (1 << 63)) as i64;
         Some((time, u32::from_be_bytes(*ordinal)))
     }
+}
+
+/// Appends what tells the entity in a key of a series.
+pub(super) fn entity_bytes(tenant: u32, id: &EntityId, key: &mut Vec<u8>) {
+    key.extend_from_slice(&tenant.to_be_bytes());
+    key.extend_from_slice(id.as_str().as_bytes());
+    key.push(0);
+}
+
+/// Appends what tells the line from others of its entity, by [`Line::numbered`].
+pub(super) fn line_bytes((number, dataset): (u32, Option<&DatasetId>), key: &mut Vec<u8>) {
+    key.extend_from_slice(&number.to_be_bytes());
+    key.extend_from_slice(dataset.map_or("", DatasetId::as_str).as_bytes());
+    key.push(0);
 }
 
 /// What tells the entity in a key of a series or of something in it, and the rest.

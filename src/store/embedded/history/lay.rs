@@ -366,18 +366,49 @@ mod tests {
     async fn a_little_of_several_attributes_lies_in_sheaves_until_it_is_much() {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(Settings::new(folder.path())).unwrap();
-        for second in 0..i64::from(PACK) {
-            tell(&store, second).await;
+        // What a history begins with is not counted.
+        let most = PACK as usize + 1;
+        for laid in 1..=most {
+            tell(&store, laid as i64).await;
             lay_down(&store);
-            let laid = second as usize + 1;
-            let expected = if laid < PACK as usize { (laid, 0) } else { (0, 0) };
+            let expected = if laid < most { (laid, 0) } else { (0, 0) };
             assert_eq!(tails(&store), expected);
             assert_eq!(count(&store).await, [laid; ATTRIBUTES]);
         }
         tell(&store, 1_000).await;
         lay_down(&store);
         assert_eq!(tails(&store), (1, 0));
-        assert_eq!(count(&store).await, [PACK as usize + 1; ATTRIBUTES]);
+        assert_eq!(count(&store).await, [most + 1; ATTRIBUTES]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_history_begins_with_is_laid_down_with_its_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Embedded::open(Settings::new(folder.path())).unwrap();
+        tell(&store, 0).await;
+        assert_eq!(tails(&store), (1, 0));
+        assert_eq!(count(&store).await, [1; ATTRIBUTES]);
+        for round in 1..4 {
+            tell(&store, 10 * round).await;
+            assert_eq!(count(&store).await, [2; ATTRIBUTES]);
+            commit(&store, HistoryAction::Delete).await;
+            assert_eq!(count(&store).await, [0; ATTRIBUTES]);
+            // The layer that says so is still there, and so is what it held before.
+            tell(&store, 10 * round + 1).await;
+            assert_eq!(tails(&store), (1, 0));
+            assert_eq!(count(&store).await, [1; ATTRIBUTES]);
+            match round {
+                1 => lay_down(&store),
+                2 => {
+                    drop(store);
+                    store = Embedded::open(Settings::new(folder.path())).unwrap();
+                }
+                _ => {}
+            }
+            assert_eq!(count(&store).await, [1; ATTRIBUTES]);
+        }
+        lay_down(&store);
+        assert_eq!(count(&store).await, [1; ATTRIBUTES]);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

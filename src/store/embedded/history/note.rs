@@ -1,5 +1,6 @@
 //! What the writes of a group leave in history, put down in the same batch.
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 
@@ -7,7 +8,7 @@ use hashbrown::DefaultHashBuilder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::entries::{Entries, told_of};
-use super::key::{chapter_key, type_key, whose};
+use super::key::{chapter_key, entity_bytes, line_bytes, type_key, whose};
 use super::recent::Recent;
 use super::sheaf::There;
 use crate::model::{Change, EntityId, Instance, Timestamp, TypeName};
@@ -38,9 +39,9 @@ impl Recorder {
         Self { known: FxHashSet::default(), hashers: Default::default(), newest }
     }
 
-    fn hash(&self, series: &SeriesKey) -> u128 {
+    fn hash(&self, series: &[u8]) -> u128 {
         let [a, b] = &self.hashers;
-        u128::from(a.hash_one(series.bytes())) << 64 | u128::from(b.hash_one(series.bytes()))
+        u128::from(a.hash_one(series)) << 64 | u128::from(b.hash_one(series))
     }
 
     /// Chapters may say something else than what is remembered.
@@ -60,6 +61,8 @@ pub(in crate::store::embedded) struct Notes {
     before: Vec<((u32, EntityId), Option<Draft>)>,
     /// Series that the group recorded something of, without observedAt, at a time.
     moments: FxHashSet<(u128, Timestamp)>,
+    /// The group recorded the beginning of a history.
+    some_begin: bool,
     newest: Option<Timestamp>,
     /// Series that chapters name once the group is written.
     known: Vec<u128>,
@@ -121,16 +124,40 @@ impl Whose<'_> {
 pub(in crate::store::embedded) struct Target<'a> {
     whose: Whose<'a>,
     line: &'a Line,
-    pub series: SeriesKey,
+    /// The key of the series: what tells the entity, and what tells the line.
+    key: (Cow<'a, [u8]>, usize),
     hash: u128,
 }
 
 impl<'a> Target<'a> {
     pub fn new(writer: &mut Writer, whose: Whose<'a>, line: &'a Line) -> Self {
-        let series = SeriesKey::new(whose.tenant, whose.id, line, &mut writer.dictionary);
-        let hash = writer.recorder.hash(&series);
-        Self { whose, line, series, hash }
+        let mut key = Vec::with_capacity(16 + whose.id.as_str().len());
+        entity_bytes(whose.tenant, whose.id, &mut key);
+        let entity = key.len();
+        line_bytes(line.numbered(&mut writer.dictionary), &mut key);
+        Self { whose, line, hash: writer.recorder.hash(&key), key: (key.into(), entity) }
     }
+
+    /// The same; `key` tells the entity in so many bytes, and is to tell the line behind them.
+    fn within(
+        writer: &mut Writer,
+        whose: Whose<'a>,
+        line: &'a Line,
+        (key, entity): (&'a mut Vec<u8>, usize),
+    ) -> Self {
+        key.truncate(entity);
+        line_bytes(line.numbered(&mut writer.dictionary), key);
+        let key = &key[..];
+        Self { whose, line, hash: writer.recorder.hash(key), key: (key.into(), entity) }
+    }
+
+    fn split(&self) -> (&[u8], &[u8]) {
+        self.key.0.split_at(self.key.1)
+    }
+}
+
+fn types(head: Option<&Head>) -> &[TypeName] {
+    head.map_or(&[], |head| &head.types)
 }
 
 /// An ordinal that nothing else at the same time has.
@@ -174,20 +201,23 @@ impl Notes {
         let whose =
             Whose { tenant, id: &change.id, now: change.at, created_at, types, told: false };
         if news {
-            let head = self.head_mut(inner, whose)?;
-            let head = head.get_or_insert_with(|| whose.head());
+            let draft = self.draft_mut(inner, whose)?;
+            if draft.head.is_none() && draft.was.is_none() && !gone {
+                let head = self.begin_history(writer, whose, &items);
+                self.draft_mut(inner, whose)?.head = Some(head);
+                return Ok(());
+            }
+            let head = draft.head.get_or_insert_with(|| whose.head());
             head.told = false;
             head.deleted_at = gone.then_some(change.at);
             head.add_types(types);
         }
+        let mut key = Vec::with_capacity(16 + whose.id.as_str().len());
+        entity_bytes(tenant, &change.id, &mut key);
+        let entity = key.len();
         for item in items {
-            let line = match &item {
-                Item::Scopes(_) => Line::Scopes,
-                Item::Instance(name, instance) | Item::Deletion(name, instance) => {
-                    Line::of(*name, instance.dataset())
-                }
-            };
-            let target = Target::new(writer, whose, &line);
+            let line = item.line();
+            let target = Target::within(writer, whose, &line, (&mut key, entity));
             match item {
                 Item::Scopes(scopes) => {
                     self.word(inner, writer, target, |word| encode_scopes(scopes, None, word))?;
@@ -201,6 +231,43 @@ impl Notes {
             }
         }
         Ok(())
+    }
+
+    /// Notes what an entity begins with of which nothing was recorded before, and what its chapter
+    /// begins with: nothing needs to be looked up for any of it.
+    fn begin_history(&mut self, writer: &mut Writer, whose: Whose<'_>, items: &[Item<'_>]) -> Head {
+        let (mut head, now) = (whose.head(), whose.now);
+        head.lines.reserve_exact(items.len());
+        self.newest = self.newest.max(Some(now));
+        self.some_begin = true;
+        let mut key = Vec::with_capacity(8 + whose.id.as_str().len());
+        entity_bytes(whose.tenant, whose.id, &mut key);
+        self.entries.entity(&key, true);
+        for item in items {
+            let line = item.line();
+            let (mut number, mut observed_at) = (0.0, None);
+            match item {
+                Item::Scopes(scopes) => encode_scopes(scopes, None, &mut self.word),
+                Item::Instance(_, instance) => {
+                    observed_at = instance.observed_at;
+                    number = encode_past(instance, now, &mut self.word, &mut writer.dictionary);
+                }
+                Item::Deletion(_, instance) => encode_deletion(instance.kind(), &mut self.word),
+            }
+            key.clear();
+            line_bytes(line.numbered(&mut writer.dictionary), &mut key);
+            let first = head.add_line(&line);
+            let (time, ordinal) = match observed_at {
+                Some(time) => (time.micros(), OBSERVED),
+                None if first => (now.micros(), OBSERVED + 1),
+                None => (now.micros(), unique(writer)),
+            };
+            let (created, modified) = (now.micros(), now.micros());
+            let row = Row { time, ordinal, created, modified, number, word: Some(&self.word) };
+            write_row(row, &mut self.row);
+            self.entries.line(&key, &self.row);
+        }
+        head
     }
 
     /// Notes an instance as it is now.
@@ -254,12 +321,18 @@ impl Notes {
             return (time.micros(), OBSERVED);
         }
         let now = target.whose.now;
-        let fresh = now > writer.recorder.newest;
+        let fresh = now > writer.recorder.newest && !self.begins(target.whose);
         self.newest = self.newest.max(Some(now));
         if fresh && self.moments.insert((target.hash, now)) {
             return (now.micros(), OBSERVED + 1);
         }
         (now.micros(), unique(writer))
+    }
+
+    /// Whether the history of an entity begins with this group, and may have such a time already.
+    fn begins(&self, whose: Whose<'_>) -> bool {
+        self.some_begin
+            && self.heads.get(&(whose.tenant, whose.id.clone())).is_some_and(|it| it.was.is_none())
     }
 
     /// The time and the ordinal of something that was recorded elsewhere before.
@@ -286,9 +359,9 @@ impl Notes {
         target: Target<'_>,
         row: Row<'_>,
     ) -> Result<(), StoreError> {
-        self.know(inner, writer, &target)?;
+        let new = self.know(inner, writer, &target)?;
         write_row(row, &mut self.row);
-        self.entries.rows(&target.series, &self.row);
+        self.entries.rows(target.split(), &self.row, new);
         Ok(())
     }
 
@@ -300,37 +373,40 @@ impl Notes {
         target: Target<'_>,
         mut rows: Rows,
     ) -> Result<(), StoreError> {
-        self.know(inner, writer, &target)?;
+        let new = self.know(inner, writer, &target)?;
         if rows.len() == 1 {
             write_row(rows.get(0), &mut self.row);
-            self.entries.rows(&target.series, &self.row);
+            self.entries.rows(target.split(), &self.row, new);
             return Ok(());
         }
         rows.settle(true);
         for range in pieces(&rows) {
-            self.entries.rows(&target.series, &write_rows(&rows, range));
+            self.entries.rows(target.split(), &write_rows(&rows, range), new);
         }
         Ok(())
     }
 
-    /// Sees to it that the entity's chapter names the series.
+    /// Sees to it that the entity's chapter names the series. Whether the chapter begins with the
+    /// group, so that nothing was recorded of the entity before.
     fn know(
         &mut self,
         inner: &Inner,
         writer: &Writer,
         target: &Target<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if writer.recorder.known.contains(&target.hash) {
-            return Ok(());
+            return Ok(false);
         }
-        let head = self.head_mut(inner, target.whose)?;
-        let head = head.get_or_insert_with(|| target.whose.head());
+        let draft = self.draft_mut(inner, target.whose)?;
+        let new = draft.was.is_none();
+        let head = draft.head.get_or_insert_with(|| target.whose.head());
         head.add_line(target.line);
         head.told &= target.whose.told;
-        if !head.told {
+        // Most that is new is not written to again soon: when it is, its chapter is read once more.
+        if !head.told && !new {
             self.known.push(target.hash);
         }
-        Ok(())
+        Ok(new)
     }
 
     /// The head of an entity as the group left it, or else as it is.
@@ -339,6 +415,10 @@ impl Notes {
         inner: &Inner,
         whose: Whose<'_>,
     ) -> Result<&mut Option<Head>, StoreError> {
+        Ok(&mut self.draft_mut(inner, whose)?.head)
+    }
+
+    fn draft_mut(&mut self, inner: &Inner, whose: Whose<'_>) -> Result<&mut Draft, StoreError> {
         let job = self.job;
         let draft = match self.heads.entry((whose.tenant, whose.id.clone())) {
             Entry::Occupied(entry) => {
@@ -358,7 +438,7 @@ impl Notes {
             }
         };
         draft.job = job;
-        Ok(&mut draft.head)
+        Ok(draft)
     }
 
     /// What the group recorded of a series so far, in order, and whether that is all there is.
@@ -372,17 +452,19 @@ impl Notes {
         self.erased.push(Erased { series, there });
     }
 
-    /// Puts everything into the batch; what was recorded, under a sequence of its own.
-    pub fn fill(&mut self, batch: &mut Batch, dictionary: &mut Dictionary, sequence: u64) {
-        self.sequence = sequence;
+    /// Puts everything into the batch; what was recorded, under sequences of its own.
+    pub fn fill(&mut self, batch: &mut Batch, writer: &mut Writer) {
         for Erased { series, there } in &mut self.erased {
             there.leave(series, batch);
         }
-        if !self.entries.is_empty() {
-            let key = sequence.to_be_bytes().to_vec();
-            batch.past_mut(Past::Log).insert(key, Some(self.entries.value()));
+        let sequence = writer.take_sequence();
+        self.sequence = writer.take_sequence();
+        let log = self.entries.divide(sequence, batch.past_mut(Past::Tails));
+        if !log.is_empty() {
+            let key = self.sequence.to_be_bytes().to_vec();
+            batch.past_mut(Past::Log).insert(key, Some(log));
         }
-        self.fill_heads(batch, dictionary);
+        self.fill_heads(batch, &mut writer.dictionary);
     }
 
     /// Shows the entities whose history the group changed, by tenant and id, once it was filled.
@@ -404,13 +486,13 @@ impl Notes {
     }
 
     fn fill_heads(&self, batch: &mut Batch, dictionary: &mut Dictionary) {
+        batch.reserve(2 * self.heads.len());
         for ((tenant, id), Draft { head, was, .. }) in &self.heads {
             if head == was {
                 continue;
             }
             let key = chapter_key(*tenant, id.as_str());
-            let types = |head: &Option<Head>| head.as_ref().map(|head| head.types.clone());
-            let (has, had) = (types(head).unwrap_or_default(), types(was).unwrap_or_default());
+            let (has, had) = (types(head.as_ref()), types(was.as_ref()));
             match head {
                 Some(head) => batch.put(Rest::Chapter, &key, head.write(dictionary)),
                 None => batch.remove(Rest::Chapter, &key),

@@ -33,10 +33,7 @@ impl Inner {
 impl Volumes for Reading<'_> {
     fn tail(&self, series: &SeriesKey) -> Result<Rows, StoreError> {
         let mut lately = Rows::default();
-        if self.recent.rows(series, &mut lately)? {
-            lately.settle(true);
-            return Ok(lately);
-        }
+        self.recent.rows(series, &mut lately)?;
         let mut rows = read_tail(self.look, series, usize::MAX)?.rows;
         if rows.is_empty() {
             rows = lately;
@@ -88,9 +85,8 @@ pub(in crate::store::embedded) fn tail_at(
             found.push(rows.get(row));
         }
     };
-    if !recent.rows(series, &mut lately)? {
-        take(&read_tail(look, series, usize::MAX)?.rows);
-    }
+    recent.rows(series, &mut lately)?;
+    take(&read_tail(look, series, usize::MAX)?.rows);
     take(&lately);
     found.settle(true);
     Ok(found)

@@ -193,39 +193,45 @@ impl Content {
     /// Adds what the log says of a group.
     fn add(&mut self, sequence: u64, value: &[u8]) -> Result<(), Damaged> {
         // Lines of an entity follow one another, so it is looked up once.
-        let mut page: Option<(&[u8], Page)> = None;
+        let (mut of, mut lines): (&[u8], Vec<(&[u8], &[u8])>) = (&[], Vec::new());
         let done = each_entry(value, |entry| {
             match entry {
+                Entry::Line(_, line, value) => lines.push((line, value)),
                 Entry::Erased(series) => {
-                    self.put_back(page.take());
+                    self.add_lines(of, &mut lines)?;
                     self.erase(series);
                 }
                 Entry::Entity(entity) => {
-                    self.put_back(page.take());
-                    page = Some((entity, std::mem::take(self.page(entity))));
-                }
-                Entry::Line(_, line, value) => {
-                    let Some((_, page)) = &mut page else { return Ok(()) };
-                    let rows = history::count(value)? as u32;
-                    let (lately, new) = page.line(line);
-                    lately.add(rows, value);
-                    self.longest = self.longest.max(lately.rows);
-                    self.bytes += value.len() + 2 + if new { line.len() + COST } else { 0 };
-                    self.since.get_or_insert_with(Instant::now);
+                    self.add_lines(of, &mut lines)?;
+                    of = entity;
                 }
             }
             Ok(())
         });
-        self.put_back(page);
+        let done = done.and_then(|()| self.add_lines(of, &mut lines));
         self.bytes += size_of_val(&sequence);
         self.sequences.push(sequence);
         done
     }
 
-    fn put_back(&mut self, page: Option<(&[u8], Page)>) {
-        if let Some((entity, page)) = page {
-            *self.page(entity) = page;
+    /// Adds lines of an entity, if there are some.
+    fn add_lines(&mut self, of: &[u8], lines: &mut Vec<(&[u8], &[u8])>) -> Result<(), Damaged> {
+        if lines.is_empty() {
+            return Ok(());
         }
+        self.since.get_or_insert_with(Instant::now);
+        let (mut bytes, mut longest) = (0, self.longest);
+        let page = self.page(of);
+        for (line, value) in lines.drain(..) {
+            let rows = history::count(value)? as u32;
+            let (lately, new) = page.line(line);
+            lately.add(rows, value);
+            longest = longest.max(lately.rows);
+            bytes += value.len() + 2 + if new { line.len() + COST } else { 0 };
+        }
+        self.bytes += bytes;
+        self.longest = longest;
+        Ok(())
     }
 }
 
@@ -369,21 +375,18 @@ impl Recent {
 pub(in crate::store::embedded) struct View(Vec<Arc<Layer>>);
 
 impl View {
-    /// Adds the rows of a series as they came; whether all that was before is erased.
-    pub fn rows(&self, series: &SeriesKey, rows: &mut Rows) -> Result<bool, Damaged> {
+    /// Adds the rows of a series as they came, behind those that the engine has. What the series
+    /// had when it was taken out of history the engine lost with the same batch.
+    pub fn rows(&self, series: &SeriesKey, rows: &mut Rows) -> Result<(), Damaged> {
         let mut found = Vec::new();
-        let mut gone = false;
         for layer in self.0.iter().rev() {
-            if let Some((values, erased)) = layer.values(series) {
-                found.push(values);
-                gone = erased;
-            }
-            if gone {
+            let Some((values, erased)) = layer.values(series) else { continue };
+            found.push(values);
+            if erased {
                 break;
             }
         }
-        found.iter().rev().try_for_each(|values| read_values(values, rows))?;
-        Ok(gone)
+        found.iter().rev().try_for_each(|values| read_values(values, rows))
     }
 
     /// Whether a series was taken out of history after what this layer holds.

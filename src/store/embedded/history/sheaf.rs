@@ -24,6 +24,11 @@ pub(super) const MOST_ROWS: u32 = 8;
 pub(super) struct Sheaf(Out);
 
 impl Sheaf {
+    /// An empty one with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Out(Vec::with_capacity(bytes)))
+    }
+
     /// Adds the value of a line that is not in it yet.
     pub fn add(&mut self, line: &[u8], value: &[u8]) {
         for bytes in [line, value] {
