@@ -305,16 +305,15 @@ async fn sources_are_asked_for_less_where_they_refuse_more_and_nothing_is_left_o
 
 /// Waits until the subscriptions of a broker are as they should be.
 async fn until(at: &TestBroker, what: &str, holds: impl Fn(&[Value]) -> bool) {
-    for tries in 1.. {
-        let all = at.get("/subscriptions?limit=100").await.json();
-        if all.as_array().is_some_and(|all| holds(all)) {
+    let mut last = Value::Null;
+    for _ in 0..3_000 {
+        last = at.get("/subscriptions?limit=100").await.json();
+        if last.as_array().is_some_and(|all| holds(all)) {
             return;
-        }
-        if tries % 100 == 0 {
-            println!("not yet {what}: {all}");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    panic!("{what}: {last}");
 }
 
 #[actix_web::test]
