@@ -193,7 +193,8 @@ impl Content {
     /// Adds what the log says of a group.
     fn add(&mut self, sequence: u64, value: &[u8]) -> Result<(), Damaged> {
         // Lines of an entity follow one another, so it is looked up once.
-        let (mut of, mut lines): (&[u8], Vec<(&[u8], &[u8])>) = (&[], Vec::new());
+        let mut of: &[u8] = &[];
+        let mut lines = Vec::new();
         let done = each_entry(value, |entry| {
             match entry {
                 Entry::Line(_, line, value) => lines.push((line, value)),
