@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use lanna::config::Config;
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 
 fn free_port() -> u16 {
@@ -286,4 +287,97 @@ async fn what_is_planted_at_sources_is_known_after_a_kill_and_so_is_which_way_it
     assert_eq!(one.client.delete(url).send().await.unwrap().status(), 204);
     other = there.start().await;
     has_subscriptions(&other, 1).await;
+}
+
+/// A MongoDB of one member on this machine, which ends with the test.
+struct Mongod {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Mongod {
+    async fn start() -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let mongod = Self { child: Self::run(port, folder.path()), port, folder };
+        let url = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
+        let admin = mongodb::Client::with_uri_str(url).await.unwrap().database("admin");
+        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
+        let set = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } };
+        while admin.run_command(set.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let hello = async || admin.run_command(doc! { "hello": 1 }).await.unwrap_or_default();
+        while !hello().await.get_bool("isWritablePrimary").unwrap_or(false) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        mongod
+    }
+
+    fn run(port: u16, folder: &Path) -> Child {
+        let server = std::env::var("TEST_MONGOD")
+            .unwrap_or_else(|_| panic!("this test needs a mongod: scripts/test says which"));
+        Command::new(server)
+            .args(["--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"])
+            .arg("--dbpath")
+            .arg(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn run_again(&mut self) {
+        self.child = Self::run(self.port, self.folder.path());
+    }
+}
+
+impl Drop for Mongod {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_is_said_until_it_is_back() {
+    let mut mongod = Mongod::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("mongodb://127.0.0.1:{}/away?replicaSet=rs0", mongod.port);
+    let arguments = ["--store", &url, "--mongodb-patience", "5s"];
+    let broker = Broker::start(folder.path(), &arguments).await;
+    let thing = |number: u32| json!({"id": format!("urn:ngsi-ld:Thing:{number}"), "type": "Thing"});
+    // A slow machine may be given up on, and have done it after all.
+    while !matches!(broker.post(&thing(1)).await, 201 | 409) {}
+    let ready = async || {
+        let answer = broker.client.get(format!("{}/ready", broker.base)).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    mongod.kill();
+    while ready().await != 503 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let base = format!("{}/ngsi-ld/v1/entities", broker.base);
+    let body = thing(2).to_string();
+    for request in [
+        broker.client.get(format!("{base}/urn:ngsi-ld:Thing:1")),
+        broker.client.get(format!("{base}?type=Thing")),
+        broker.client.post(&base).header("content-type", "application/json").body(body),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
+    }
+    mongod.run_again();
+    while ready().await != 200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let url = format!("{base}/urn:ngsi-ld:Thing:1");
+    while broker.client.get(&url).send().await.unwrap().status() != 200 {}
 }
