@@ -76,6 +76,8 @@ pub struct Origin {
     pub deadline: Instant,
     /// How long one source may take at most.
     pub patience: Duration,
+    /// The source that told of what this is about: what it knows it has said, so it is not asked.
+    pub told_by: Option<RegistrationId>,
     /// The name of this broker towards the tenant.
     pub alias: Arc<str>,
     /// The memory of the answers that the request is made of, until it is answered.
@@ -194,7 +196,7 @@ impl Broker {
         let deadline = Instant::now() + patience;
         let alias = self.alias(tenant).await?;
         let held = Held::default();
-        Ok(Some(Arc::new(Origin { via, headers, deadline, patience, alias, held })))
+        Ok(Some(Arc::new(Origin { via, headers, deadline, patience, told_by: None, alias, held })))
     }
 
     /// A call that nobody waits for: with time enough for many pages of each source.
@@ -210,7 +212,15 @@ impl Broker {
                 let deadline = Instant::now() + patience.saturating_mul(UNHURRIED);
                 let alias = self.alias(tenant).await?;
                 let (headers, held) = (Vec::new(), Held::default());
-                Some(Arc::new(Origin { via, headers, deadline, patience, alias, held }))
+                Some(Arc::new(Origin {
+                    via,
+                    headers,
+                    deadline,
+                    patience,
+                    told_by: None,
+                    alias,
+                    held,
+                }))
             }
             false => None,
         };

@@ -7,7 +7,7 @@ use crate::broker::federation::receive::Names;
 use crate::broker::{Broker, Call, Error};
 use crate::federate::{Union, Weight};
 use crate::jsonld::Document;
-use crate::model::{Entity, Stored, TenantId};
+use crate::model::{Entity, RegistrationId, Stored, TenantId};
 use crate::represent::notification::Told;
 use crate::represent::registration::Registration;
 use crate::represent::subscription::Subscription;
@@ -46,7 +46,8 @@ impl Broker {
             if !select.is_empty() && !select.iter().any(|one| one.matches(&entity)) {
                 continue;
             }
-            let one = self.whole_of(&call, &subscription, entity, gone).await?;
+            let teller = registration.id.clone();
+            let one = self.whole_of(&call, &subscription, teller, entity, gone).await?;
             told.extend(one);
         }
         if !told.is_empty() {
@@ -74,11 +75,13 @@ impl Broker {
     }
 
     /// What there is to tell of an entity that a source told of: itself, or if its parts may lie
-    /// at several places all of it, as far as the subscription asks for that.
+    /// at several places all of it, as far as the subscription asks for that. Who told of it is not
+    /// asked for it.
     async fn whole_of(
         &self,
         call: &Call,
         subscription: &Subscription,
+        teller: RegistrationId,
         entity: Entity,
         gone: bool,
     ) -> Result<Option<Told>, Error> {
@@ -89,11 +92,13 @@ impl Broker {
         }
         let mut whole = entity;
         if split {
-            let origin = self.origin_of(&call.tenant, &subscription.id).await?;
+            let mut origin = self.origin_of(&call.tenant, &subscription.id).await?;
+            origin.told_by = Some(teller);
             let rendering = Rendering::default();
             let id = whole.id.clone();
             let found =
                 self.retrieve_everywhere(call, &origin, &id, None, &rendering, None).await?;
+            origin.told_by = None;
             let found = found.entity;
             let mut union = Union::new(call.now);
             union.add(whole, Weight::Equal);

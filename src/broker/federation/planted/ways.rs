@@ -61,6 +61,7 @@ impl Broker {
             headers: Vec::new(),
             deadline: Instant::now() + PATIENCE,
             patience: PATIENCE,
+            told_by: None,
             alias: self.alias(tenant).await?,
             held: Held::default(),
         })

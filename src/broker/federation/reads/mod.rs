@@ -75,7 +75,12 @@ impl Broker {
 
     /// All sources that match, however many.
     fn all_matched(&self, call: &Call, origin: &Origin, want: &Want<'_>) -> Matched {
-        self.federation.register.matching(&call.tenant, want, origin.way(), call.now)
+        let register = &self.federation.register;
+        let mut matched = register.matching(&call.tenant, want, origin.way(), call.now);
+        if let Some(teller) = &origin.told_by {
+            matched.legs.retain(|leg| leg.source.id() != teller.as_str());
+        }
+        matched
     }
 
     /// What there is to say of sources that were not asked.
