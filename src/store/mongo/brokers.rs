@@ -9,17 +9,15 @@ use mongodb::bson::doc;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::tests::settings;
+use super::tests::{All, settings};
 use super::{Mongo, Settings};
 use crate::model::{
     Action, Change, EntityId, Outcome, Refusal, Stored, TenantId, TimeProperty, Write,
 };
 use crate::query::{EntityPlan, HistoryPlan, Line, Page, Selector, Window};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
-use crate::store::{
-    EVERY_TYPE, Event, HISTORY_RULES, Note, RecordChange, RecordEdit, Shelf, Store,
-};
-use crate::store::{StoreError, Topic, Watch};
+use crate::store::{EVERY_TYPE, HISTORY_RULES, Note, RecordChange, RecordEdit, Shelf, Store};
+use crate::store::{StoreError, Topic};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -188,17 +186,6 @@ async fn a_lease_is_held_by_one_and_taken_over_when_it_is_over() {
     two.release("slot", "two").await.unwrap();
     assert!(one.claim("slot", "one", long).await.unwrap());
     three.end().await;
-}
-
-/// Wants every change.
-struct All;
-
-impl Watch for All {
-    fn wants(&self, _: &TenantId, _: &Change) -> bool {
-        true
-    }
-
-    fn committed(&self, _: Vec<Event>) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

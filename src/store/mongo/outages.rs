@@ -10,13 +10,13 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 use parking_lot::Mutex;
 
-use super::tests::{Own, settings};
+use super::tests::{All, Own, settings};
 use super::{Mongo, Settings};
-use crate::model::{Action, Change, TenantId, Write};
+use crate::model::{Action, TenantId, Write};
 use crate::query::{EntityPlan, Page};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, property};
 use crate::store::suite::queries::filter;
-use crate::store::{Event, Store, StoreError, Watch};
+use crate::store::{Store, StoreError};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -242,17 +242,6 @@ async fn no_acknowledged_write_is_lost_when_members_are_killed() {
     for id in &all {
         assert!(is_there(&store, *id).await, "{id}");
     }
-}
-
-/// Wants every change.
-struct All;
-
-impl Watch for All {
-    fn wants(&self, _: &TenantId, _: &Change) -> bool {
-        true
-    }
-
-    fn committed(&self, _: Vec<Event>) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Mongo, Settings};
-use crate::model::Timestamp;
-use crate::store::Store;
+use crate::model::{Change, TenantId, Timestamp};
 use crate::store::suite::{Backend, store_suite};
+use crate::store::{Event, Store, Watch};
 
 /// Where a MongoDB for tests is: `scripts/test` starts one and says so.
 fn url() -> String {
@@ -29,6 +29,17 @@ pub(in crate::store) fn settings() -> Settings {
         time_limit: Duration::from_secs(600),
         ..Settings::new(url())
     }
+}
+
+/// Wants every change.
+pub(super) struct All;
+
+impl Watch for All {
+    fn wants(&self, _: &TenantId, _: &Change) -> bool {
+        true
+    }
+
+    fn committed(&self, _: Vec<Event>) {}
 }
 
 /// A database of its own, removed in the end.

@@ -5,16 +5,16 @@ use std::time::Instant;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 
-use super::super::tests::{Own, settings};
+use super::super::tests::{All, Own, settings};
 use super::super::write::command;
 use super::*;
 use crate::model::{
-    Action, AttributePatch, Change, Chronology, Datum, Fragment, HistoryAction, HistoryWrite,
-    Instance, InstanceEdit, InstancePatch, TimeProperty, Timestamp, Value, Write,
+    Action, AttributePatch, Chronology, Datum, Fragment, HistoryAction, HistoryWrite, Instance,
+    InstanceEdit, InstancePatch, TimeProperty, Timestamp, Value, Write,
 };
 use crate::query::{EntityPlan, HistoryPlan, Line, Selector, Window};
 use crate::store::samples::{at, attribute_name, bare_entity, entity_id, type_name};
-use crate::store::{EVERY_TYPE, Event, Store, Watch};
+use crate::store::{EVERY_TYPE, Store};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -97,17 +97,6 @@ async fn what_is_large_is_recorded_and_folded_before_it_is_in_the_way() {
     assert_eq!(told(&own, 0).await, 9);
     own.store().pack_all().await.unwrap();
     assert_eq!(told(&own, 0).await, 9);
-}
-
-/// Wants every change.
-struct All;
-
-impl Watch for All {
-    fn wants(&self, _: &TenantId, _: &Change) -> bool {
-        true
-    }
-
-    fn committed(&self, _: Vec<Event>) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
