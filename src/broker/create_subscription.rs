@@ -8,6 +8,7 @@ use super::{About, Broker, Call, Error};
 use crate::jsonld::Document;
 use crate::model::SubscriptionId;
 use crate::represent::subscription::{Draft, Setting};
+use crate::store::StoreError;
 
 impl Broker {
     /// Creates a subscription and returns its id; one that is there already is refused. When this
@@ -51,8 +52,13 @@ impl Broker {
         subscription.since = all.since().await?;
         let id = subscription.id.clone();
         if let Some(via) = via.filter(|_| about == About::Entities) {
+            let known = match all.records(&call.tenant, about).get(id.as_str()).await {
+                // Which it is about to bring into being.
+                Err(StoreError::UnknownTenant(_)) => None,
+                known => known?,
+            };
             // On record before anybody can plant a copy.
-            if all.records(&call.tenant, about).get(id.as_str()).await?.is_none() {
+            if known.is_none() {
                 self.note_way(&call.tenant, &id, via).await?;
             }
         }

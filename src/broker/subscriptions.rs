@@ -310,7 +310,7 @@ impl Subscriptions {
         };
         let note = Note { topic: Topic::Subscription, change };
         let shelf = Shelf::of(tenant, about.shelf());
-        Ok(self.store.note_record(&shelf, id.as_str(), edit, note).await?)
+        Ok(self.store.note_record(&shelf, id.as_str(), edit, vec![note]).await?)
     }
 
     /// Brings the notifier up to what is kept of a subscription, after it was changed somewhere.

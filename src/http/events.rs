@@ -85,8 +85,6 @@ struct Feed {
     ready: VecDeque<Bytes>,
     /// What was missed after this place is still to be read from the log.
     resume: Option<u64>,
-    /// It was away while things may have been told that are in no log.
-    was_away: bool,
     /// Up to here it was read from the log, and may come once more as news.
     resumed: Option<u64>,
     /// The last place that was told, or was there before.
@@ -115,7 +113,6 @@ impl Feed {
             state,
             ready,
             resume: None,
-            was_away: false,
             resumed: None,
             last,
             look,
@@ -124,10 +121,7 @@ impl Feed {
         match missed {
             Missed::Unasked => {}
             Missed::All(told) if feed.is_told_of_changes() => feed.tell(told),
-            Missed::All(_) | Missed::Unknown => {
-                feed.resume = after;
-                feed.was_away = true;
-            }
+            Missed::All(_) | Missed::Unknown => feed.resume = after,
         }
         feed
     }
@@ -190,8 +184,7 @@ impl Feed {
         let (tenant, subscription) = self.listener.subscription();
         match self.broker.missed(tenant, subscription, after, PAGE).await {
             Ok(missed) => {
-                let was_away = std::mem::take(&mut self.was_away);
-                if missed.gap || (was_away && self.broker.hears_sources(tenant, subscription)) {
+                if missed.gap {
                     self.ready.push_back(gap(after));
                 }
                 self.resumed = missed.told.last().map(|(place, _)| *place).or(self.resumed);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Shelf;
-use crate::model::{Change, TenantId};
+use crate::model::{Change, SubscriptionId, TenantId};
 
 /// Where readers of the log other than subscriptions keep how far they have come, each under a key
 /// of its own: the log is not trimmed above any of them.
@@ -38,7 +38,7 @@ pub trait Watch: Send + Sync {
 }
 
 /// What an event tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Topic {
     /// A change of an entity.
     #[default]
@@ -47,9 +47,12 @@ pub enum Topic {
     Registration,
     /// A change of the subscription whose id the change names; the record says what it is now.
     Subscription,
+    /// What a source told of an entity (5.8.6), for this subscription alone: what it is now, or what
+    /// it was if it is gone. What it was before a source did not say.
+    Told(SubscriptionId),
 }
 
-/// What is kept as an event with the change of a record; see
+/// What is kept as an event with what becomes of a record; see
 /// [`Store::note_record`](super::Store::note_record).
 #[derive(Debug, Clone)]
 pub struct Note {
@@ -66,6 +69,8 @@ pub enum RecordEdit {
     Replace(serde_json::Value),
     /// Taken away.
     Take,
+    /// Left as it is, if it is there.
+    Leave,
 }
 
 /// A change that somebody wants to be told of, as it was committed.

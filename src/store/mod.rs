@@ -199,15 +199,15 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a record away; false if there is none.
     async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError>;
 
-    /// Changes a record and keeps a note of it as an event, in one atomic step, whether
-    /// [`Watch::wants`] it or not. False if there is a record to be added already, or none to be
-    /// replaced or taken; then no event is kept either.
+    /// Changes a record and keeps notes with it as events, in one atomic step and in this order,
+    /// whether [`Watch::wants`] them or not. False if there is a record to be added already, or none
+    /// to be replaced, taken or left; then no event is kept either.
     async fn note_record(
         &self,
         shelf: &Shelf,
         key: &str,
         edit: RecordEdit,
-        note: Note,
+        notes: Vec<Note>,
     ) -> Result<bool, StoreError>;
 
     /// One record of a shelf.

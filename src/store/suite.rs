@@ -88,7 +88,7 @@ macro_rules! store_suite {
             // records
             records_are_put_added_and_taken,
             records_of_tenants_are_apart,
-            a_record_changes_together_with_its_event,
+            a_record_changes_together_with_its_events,
             // events
             wanted_changes_are_kept_as_events,
             events_survive_a_restart_until_they_are_forgotten,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{EntityId, Stored, Timestamp};
-use crate::store::Event;
+use crate::store::{Event, Topic};
 
 /// How many changes wait for one subscription at most; later ones are found in the log.
 const MOST: usize = 4_096;
@@ -116,8 +116,20 @@ pub(super) struct Held {
 impl Held {
     /// What the events of an item held; not counted against the budget.
     pub fn new(first: &Event, last: &Event) -> Self {
-        let (before, after) = (first.change.before.clone(), last.change.after.clone());
-        Self { before, after, bytes: 0 }
+        let (before, after) = (first.change.before.clone(), None);
+        let mut held = Self { before, after, bytes: 0 };
+        held.join(last);
+        held
+    }
+
+    /// Ends with a later event.
+    fn join(&mut self, event: &Event) {
+        self.after.clone_from(&event.change.after);
+        // A source does not say what an entity was before, so that it looks new: but what it tells
+        // as gone was there.
+        if self.after.is_none() && matches!(event.topic, Topic::Told(_)) {
+            self.before.clone_from(&event.change.before);
+        }
     }
 }
 
@@ -261,7 +273,7 @@ impl Backlog {
         item.at = event.change.at;
         item.ask |= ask;
         if let Some(held) = &mut item.held {
-            held.after = event.change.after.clone();
+            held.join(event);
             if held.bytes < event.bytes && budget.take(event.bytes - held.bytes) {
                 held.bytes = event.bytes;
             }

@@ -211,10 +211,14 @@ impl Inner {
         // Who reads the log again must know before anyone is passed over that there is more.
         self.reach.fetch_max(event.sequence, Ordering::SeqCst);
         self.sizes.add(event.sequence, event.bytes);
-        match event.topic {
+        match &event.topic {
             Topic::Entity => self.register.candidates(&event.tenant, &event.change, found),
             Topic::Registration => self.register.about_sources(&event.tenant, found),
             Topic::Subscription => found.clear(),
+            Topic::Told(subscription) => {
+                found.clear();
+                found.extend(self.register.get(&event.tenant, subscription));
+            }
         }
         if !found.is_empty() {
             let happened = Happened::of(event);

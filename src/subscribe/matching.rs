@@ -28,16 +28,19 @@ enum What {
     Registration(Sources),
     /// A subscription did, of which nobody is told.
     Subscription,
+    /// A source told of it: it looked at all that is asked for.
+    Told,
 }
 
 impl<'e> Happened<'e> {
     /// What an event tells.
     pub fn of(event: &'e Event) -> Self {
         let change = &event.change;
-        let what = match event.topic {
+        let what = match &event.topic {
             Topic::Entity => What::Entity(difference(change)),
             Topic::Registration => What::Registration(Sources::of(&change.before, &change.after)),
             Topic::Subscription => What::Subscription,
+            Topic::Told(_) => What::Told,
         };
         Self { event, what }
     }
@@ -59,6 +62,16 @@ impl<'e> Happened<'e> {
                 }
             }
             What::Subscription => Verdict::No,
+            What::Told => self.judge_told(subscription),
+        }
+    }
+
+    /// What a source told is for one subscription.
+    fn judge_told(&self, subscription: &Subscription) -> Verdict {
+        let own = matches!(&self.event.topic, Topic::Told(id) if *id == subscription.id);
+        match own && subscription.status(self.event.change.at) == Status::Active {
+            true => Verdict::Yes,
+            false => Verdict::No,
         }
     }
 }

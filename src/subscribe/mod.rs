@@ -70,8 +70,7 @@ use self::timer::Timer;
 use crate::config::Notify as Settings;
 use crate::egress::{Courier, Hub, TargetError};
 use crate::model::{Stored, SubscriptionId, TenantId, Timestamp};
-use crate::represent::notification::Told;
-use crate::represent::subscription::{DeliveryReport, Status, Subscription};
+use crate::represent::subscription::{DeliveryReport, Subscription};
 use crate::store::{Store, StoreError, Watch};
 
 /// Those who listen to the notifications of subscriptions while they are sent.
@@ -200,15 +199,6 @@ struct Inner {
     handle: OnceLock<Handle>,
     closing: AtomicBool,
 }
-
-/// When it is tried to tell what others told.
-const OTHERS: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-];
 
 /// What is set for later.
 enum Due {
@@ -412,50 +402,6 @@ impl Notifier {
         let _writing = entry.writing.lock().await;
         self.inner.store.take_record(&deliveries(tenant), id.as_str()).await?;
         self.drop_dead(tenant, &Pick::Of(id.clone())).await?;
-        Ok(())
-    }
-
-    /// Tells a subscription of what others told of it. It is not in the log, so it is tried for a
-    /// while only, and in no order with what is.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub async fn tell_others(
-        &self,
-        tenant: &TenantId,
-        id: &SubscriptionId,
-        told: Vec<Told>,
-    ) -> Result<(), StoreError> {
-        let inner = self.inner.clone();
-        let Some(entry) = inner.register.get(tenant, id) else { return Ok(()) };
-        let what = entry.what.load_full();
-        let now = Timestamp::now();
-        if what.subscription.status(now) != Status::Active {
-            return Ok(());
-        }
-        let id = format!("urn:ngsi-ld:Notification:{}", uuid::Uuid::now_v7());
-        let Some(message) = inner.render(&entry, &what, &told, &id, now).await? else {
-            return Ok(());
-        };
-        let Some(handle) = inner.handle.get().cloned() else { return Ok(()) };
-        drop(handle.spawn(async move {
-            let begun = Instant::now();
-            for pause in OTHERS {
-                tokio::time::sleep(pause).await;
-                match inner.send(&entry, &what, None, &message).await {
-                    Ok(()) => {
-                        inner.succeeded(&entry, begun);
-                        return;
-                    }
-                    Err(error) => {
-                        entry.state.lock().report.failed(Timestamp::now());
-                        if error.is_permanent() {
-                            return;
-                        }
-                    }
-                }
-            }
-        }));
         Ok(())
     }
 

@@ -368,6 +368,40 @@ async fn a_subscription_is_planted_narrowed_paused_moved_and_removed_with_its_pa
 }
 
 #[actix_web::test]
+async fn a_subscription_brings_its_tenant_into_being_at_the_source() {
+    let (city, plant) = (located().await, broker().await);
+    let (url, mut heard) = receiver().await;
+    let post = async |at: &TestBroker, path: &str, body: Value| {
+        let request = at.request("POST", path).header("NGSILD-Tenant", "lampang");
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = at.send(request).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    };
+    let source = json!({"id": "urn:r:1", "type": "ContextSourceRegistration", "tenant": "lampang",
+        "information": [{"entities": [{"type": "Vehicle"}]}], "endpoint": plant.url("")});
+    post(&city, "/csourceRegistrations", source).await;
+    let subscription = json!({"id": "urn:s:1", "type": "Subscription",
+        "entities": [{"type": "Vehicle"}], "notification": {"endpoint": {"uri": url}}});
+    post(&city, "/subscriptions", subscription).await;
+    for attempt in 0.. {
+        let request = plant.request("GET", "/subscriptions").header("NGSILD-Tenant", "lampang");
+        let answer = plant.send(request).await;
+        if answer.status == 200 && answer.json().as_array().is_some_and(|all| all.len() == 1) {
+            break;
+        }
+        assert!(attempt < 3_000, "it is not planted: {}", answer.text);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    post(&plant, "/entities", vehicle("1", json!({"speed": 1}))).await;
+    let (head, told) = heard.recv().await.expect("a notification");
+    assert!(head.contains("ngsild-tenant: lampang"), "{head}");
+    assert_eq!(
+        (&told["subscriptionId"], &told["data"][0]["id"]),
+        (&"urn:s:1".into(), &"urn:v:1".into())
+    );
+}
+
+#[actix_web::test]
 async fn what_a_source_tells_is_joined_with_what_others_have_and_looked_at_again() {
     let (city, plant) = (located().await, broker().await);
     let (url, mut heard) = receiver().await;

@@ -43,7 +43,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), Error> {
         let note = note(id, Some(record), None, now)?;
-        self.store.note_record(&shelf(tenant), id.as_str(), RecordEdit::Take, note).await?;
+        self.store.note_record(&shelf(tenant), id.as_str(), RecordEdit::Take, vec![note]).await?;
         self.remove(tenant, id);
         Ok(())
     }

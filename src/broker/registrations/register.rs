@@ -56,7 +56,7 @@ impl Registry {
         let record = registration.record();
         let note = note(&id, None, Some(&record), call.now)?;
         let add = RecordEdit::Add(to_json(&record)?);
-        if !self.store.note_record(&shelf(&call.tenant), id.as_str(), add, note).await? {
+        if !self.store.note_record(&shelf(&call.tenant), id.as_str(), add, vec![note]).await? {
             return Err(there());
         }
         self.put(&call.tenant, Arc::new(registration));

@@ -46,7 +46,7 @@ impl Registry {
         let after = registration.record();
         let note = note(id, Some(&before), Some(&after), call.now)?;
         let replace = RecordEdit::Replace(to_json(&after)?);
-        if !self.store.note_record(&shelf(&call.tenant), id.as_str(), replace, note).await? {
+        if !self.store.note_record(&shelf(&call.tenant), id.as_str(), replace, vec![note]).await? {
             return Err(no_registration(id));
         }
         self.put(&call.tenant, Arc::new(registration));

@@ -63,7 +63,7 @@ impl Told {
     ) -> Vec<(Event, Vec<u8>)> {
         let told = std::mem::take(&mut self.0);
         let made = told.into_iter().zip(first..).map(|((tenant, topic, change), sequence)| {
-            let record = encode_event(&tenant, topic, &change, dictionary);
+            let record = encode_event(&tenant, &topic, &change, dictionary);
             (Event { sequence, tenant, topic, change, bytes: record.len() }, record)
         });
         made.collect()

@@ -126,8 +126,8 @@ impl<'a> Group<'a> {
                     let _ = answer.send(done.and(result));
                 }));
             }
-            Job::Record(RecordJob { tenant, shelf, key, change, note, answer, .. }) => {
-                let result = self.add_record(tenant.as_ref(), shelf, &key, change, note);
+            Job::Record(RecordJob { tenant, shelf, key, change, notes, answer, .. }) => {
+                let result = self.add_record(tenant.as_ref(), shelf, &key, change, notes);
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done.and(result));
                 }));
@@ -367,7 +367,7 @@ impl<'a> Group<'a> {
         shelf: &'static str,
         key: &str,
         change: RecordChange,
-        note: Option<Note>,
+        notes: Vec<Note>,
     ) -> Result<bool, StoreError> {
         let owner = tenant.cloned().unwrap_or_default();
         let tenant = match tenant {
@@ -390,16 +390,19 @@ impl<'a> Group<'a> {
         };
         match change {
             RecordChange::Add(_) if there => return Ok(false),
-            RecordChange::Take | RecordChange::Replace(_) if !there => return Ok(false),
+            RecordChange::Take | RecordChange::Replace(_) | RecordChange::Leave if !there => {
+                return Ok(false);
+            }
             RecordChange::Put(json) | RecordChange::Add(json) | RecordChange::Replace(json) => {
                 self.batch.put(Rest::Record, &key, json);
             }
             RecordChange::Take => self.batch.remove(Rest::Record, &key),
+            RecordChange::Leave => {}
         }
         if shelf == HISTORY_RULES {
             self.ruled.extend(number);
         }
-        if let Some(note) = note {
+        for note in notes {
             self.told.note(&owner, note);
         }
         Ok(true)

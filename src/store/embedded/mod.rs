@@ -317,9 +317,9 @@ impl Inner {
         shelf: &Shelf,
         key: &str,
         change: RecordChange,
-        note: Option<Note>,
+        notes: Vec<Note>,
     ) -> Result<bool, StoreError> {
-        self.change_record_soon(shelf, key, change, note, false).await
+        self.change_record_soon(shelf, key, change, notes, false).await
     }
 
     async fn change_record_soon(
@@ -327,7 +327,7 @@ impl Inner {
         shelf: &Shelf,
         key: &str,
         change: RecordChange,
-        note: Option<Note>,
+        notes: Vec<Note>,
         patient: bool,
     ) -> Result<bool, StoreError> {
         let job = |answer| {
@@ -336,7 +336,7 @@ impl Inner {
                 shelf: shelf.name,
                 key: key.to_owned(),
                 change,
-                note,
+                notes,
                 patient,
                 answer,
             })
@@ -495,7 +495,7 @@ impl Store for Embedded {
 
     async fn put_record(&self, shelf: &Shelf, key: &str, record: Json) -> Result<(), StoreError> {
         let change = RecordChange::Put(record.to_string().into_bytes());
-        self.inner.change_record(shelf, key, change, None).await.map(drop)
+        self.inner.change_record(shelf, key, change, Vec::new()).await.map(drop)
     }
 
     async fn put_fenced(
@@ -508,16 +508,16 @@ impl Store for Embedded {
         // Nobody else writes here. How far delivery has come is no client's question: it goes to
         // the disk with what clients write, if they do.
         let change = RecordChange::Put(record.to_string().into_bytes());
-        self.inner.change_record_soon(shelf, key, change, None, true).await.map(|_| true)
+        self.inner.change_record_soon(shelf, key, change, Vec::new(), true).await.map(|_| true)
     }
 
     async fn add_record(&self, shelf: &Shelf, key: &str, record: Json) -> Result<bool, StoreError> {
         let change = RecordChange::Add(record.to_string().into_bytes());
-        self.inner.change_record(shelf, key, change, None).await
+        self.inner.change_record(shelf, key, change, Vec::new()).await
     }
 
     async fn take_record(&self, shelf: &Shelf, key: &str) -> Result<bool, StoreError> {
-        self.inner.change_record(shelf, key, RecordChange::Take, None).await
+        self.inner.change_record(shelf, key, RecordChange::Take, Vec::new()).await
     }
 
     async fn note_record(
@@ -525,14 +525,15 @@ impl Store for Embedded {
         shelf: &Shelf,
         key: &str,
         edit: RecordEdit,
-        note: Note,
+        notes: Vec<Note>,
     ) -> Result<bool, StoreError> {
         let change = match edit {
             RecordEdit::Add(json) => RecordChange::Add(json.to_string().into_bytes()),
             RecordEdit::Replace(json) => RecordChange::Replace(json.to_string().into_bytes()),
             RecordEdit::Take => RecordChange::Take,
+            RecordEdit::Leave => RecordChange::Leave,
         };
-        self.inner.change_record(shelf, key, change, Some(note)).await
+        self.inner.change_record(shelf, key, change, notes).await
     }
 
     async fn record(&self, shelf: &Shelf, key: &str) -> Result<Option<Json>, StoreError> {

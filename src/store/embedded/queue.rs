@@ -83,7 +83,7 @@ pub(super) struct RecordJob {
     pub key: String,
     pub change: RecordChange,
     /// Kept as an event if the record is changed.
-    pub note: Option<Note>,
+    pub notes: Vec<Note>,
     /// It can wait a moment for others, so that all go to the disk together.
     pub patient: bool,
     pub answer: Answer<bool>,
@@ -97,6 +97,8 @@ pub(super) enum RecordChange {
     /// Only if there is one.
     Replace(Vec<u8>),
     Take,
+    /// Nothing happens to it; only if there is one.
+    Leave,
 }
 
 impl Job {
@@ -243,8 +245,8 @@ mod tests {
     fn record(patient: bool) -> Job {
         let (answer, _) = oneshot::channel();
         let (key, change) = (String::new(), RecordChange::Take);
-        let (tenant, note) = (None, None);
-        Job::Record(RecordJob { tenant, shelf: "x", key, change, note, patient, answer })
+        let (tenant, notes) = (None, Vec::new());
+        Job::Record(RecordJob { tenant, shelf: "x", key, change, notes, patient, answer })
     }
 
     #[test]

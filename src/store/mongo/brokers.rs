@@ -221,12 +221,12 @@ async fn who_goes_away_in_the_midst_of_a_transaction_is_in_nobodys_way() {
     for step in 0..60 {
         let key = format!("given up {step}");
         let edit = RecordEdit::Add(json!(step));
-        let begun = three.brokers[0].note_record(&shelf, &key, edit, note(step));
+        let begun = three.brokers[0].note_record(&shelf, &key, edit, vec![note(step)]);
         let given_up = tokio::time::timeout(Duration::from_micros(100 * step), begun).await;
         assert!(given_up.is_err() || given_up.is_ok_and(|done| done.is_ok()));
         // What it has numbered must not stay numbered for a minute.
         let (key, edit) = (format!("next {step}"), RecordEdit::Add(json!(step)));
-        let next = three.brokers[1].note_record(&shelf, &key, edit, note(step)).await;
+        let next = three.brokers[1].note_record(&shelf, &key, edit, vec![note(step)]).await;
         assert_eq!(next, Ok(true), "after {step}");
     }
     three.end().await;

@@ -120,7 +120,7 @@ impl Circumstances<'_> {
         let both = change.before.iter().chain(&change.after);
         let weight: u32 = both.map(|entity| weigh(entity)).fold(0, u32::saturating_add);
         weight < MAX_ENTITY / 64
-            || encode_whole_event(self.tenant, Topic::Entity, change).len() <= MAX_DOCUMENT
+            || encode_whole_event(self.tenant, &Topic::Entity, change).len() <= MAX_DOCUMENT
     }
 
     fn decide_one(

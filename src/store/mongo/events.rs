@@ -60,7 +60,7 @@ impl Inner {
         let mut events = Vec::with_capacity(told.len());
         let mut documents = Vec::with_capacity(told.len());
         for ((tenant, topic, change), sequence) in told.into_iter().zip(first..) {
-            let record = encode_whole_event(&tenant, topic, &change);
+            let record = encode_whole_event(&tenant, &topic, &change);
             let mut document = RawDocumentBuf::new();
             document.append(cstr!("_id"), sequence);
             let binary = RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &record };

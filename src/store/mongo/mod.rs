@@ -366,9 +366,9 @@ impl Store for Mongo {
         shelf: &Shelf,
         key: &str,
         edit: RecordEdit,
-        note: Note,
+        notes: Vec<Note>,
     ) -> Result<bool, StoreError> {
-        self.inner.note_record(shelf, key, &edit, &note).await
+        self.inner.note_record(shelf, key, &edit, &notes).await
     }
 
     async fn record(&self, shelf: &Shelf, key: &str) -> Result<Option<Json>, StoreError> {

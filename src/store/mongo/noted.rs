@@ -1,4 +1,4 @@
-//! Records that change together with the event that tells of it, in one transaction.
+//! Records that change together with the events that tell of it, in one transaction.
 
 use std::time::{Duration, Instant};
 
@@ -26,18 +26,20 @@ impl Inner {
         shelf: &Shelf,
         key: &str,
         edit: &RecordEdit,
-        note: &Note,
+        notes: &[Note],
     ) -> Result<bool, StoreError> {
         match edit {
             RecordEdit::Add(_) => self.prepare_shelf(shelf).await?,
-            RecordEdit::Replace(_) | RecordEdit::Take => self.check_shelf(shelf).await?,
+            RecordEdit::Replace(_) | RecordEdit::Take | RecordEdit::Leave => {
+                self.check_shelf(shelf).await?;
+            }
         }
         // Transactions that number events cannot run side by side.
         let _turn = self.events_turn.lock().await;
         let begun = Instant::now();
         for attempt in 0_u64.. {
             let _permit = self.gate.enter().await?;
-            let noted = self.transact_record(shelf, key, edit, note);
+            let noted = self.transact_record(shelf, key, edit, notes);
             match tokio::time::timeout(self.settings.patience, noted).await {
                 Ok(Ok(Noted::Done(events))) => {
                     if let Some(watch) = self.watch.get() {
@@ -70,10 +72,10 @@ impl Inner {
         shelf: &Shelf,
         key: &str,
         edit: &RecordEdit,
-        note: &Note,
+        notes: &[Note],
     ) -> Result<Noted, Error> {
         let mut session = Session::begin(self).await?;
-        let events = match self.prepare_record(&mut session, shelf, key, edit, note).await {
+        let events = match self.prepare_record(&mut session, shelf, key, edit, notes).await {
             Ok(Some(events)) => events,
             Ok(None) => {
                 session.abort().await;
@@ -104,7 +106,7 @@ impl Inner {
         shelf: &Shelf,
         key: &str,
         edit: &RecordEdit,
-        note: &Note,
+        notes: &[Note],
     ) -> Result<Option<Vec<Event>>, Error> {
         let id = records::id(shelf, key);
         let living = doc! { "_id": id.clone(), "gone": { "$exists": false } };
@@ -127,9 +129,10 @@ impl Inner {
                     vec![doc! { "$set": { "v": stamp, "gone": "$$NOW" } }, doc! { "$unset": "r" }];
                 self.records.update_one(doc! { "_id": id }, mark).session(&mut *session).await?;
             }
+            RecordEdit::Leave => {}
         }
         let owner = shelf.tenant.clone().unwrap_or_default();
-        let told = vec![(note.topic, note.change.clone())];
-        self.append_events(session, &owner, told).await.map(Some)
+        let told = notes.iter().map(|note| (note.topic.clone(), note.change.clone()));
+        self.append_events(session, &owner, told.collect()).await.map(Some)
     }
 }

@@ -3,7 +3,9 @@
 
 use super::codec::{In, Out};
 use super::{Damaged, Names, Numbers, decode, encode};
-use crate::model::{AttrName, Change, EntityId, Outcome, Stored, TenantId, Timestamp};
+use crate::model::{
+    AttrName, Change, EntityId, Outcome, Stored, SubscriptionId, TenantId, Timestamp,
+};
 use crate::store::Topic;
 
 /// The version that every record of an event begins with.
@@ -14,11 +16,12 @@ const BEFORE: u8 = 2;
 const AFTER: u8 = 4;
 const REGISTRATION: u8 = 8;
 const SUBSCRIPTION: u8 = 16;
+const TOLD: u8 = 32;
 
 /// Writes an event's record.
 pub(in crate::store) fn encode_event(
     tenant: &TenantId,
-    topic: Topic,
+    topic: &Topic,
     change: &Change,
     dictionary: &mut dyn Numbers,
 ) -> Vec<u8> {
@@ -32,13 +35,17 @@ pub(in crate::store) fn encode_event(
         bit(change.outcome.created, CREATED)
             | bit(before.is_some(), BEFORE)
             | bit(after.is_some(), AFTER)
-            | bit(topic == Topic::Registration, REGISTRATION)
-            | bit(topic == Topic::Subscription, SUBSCRIPTION),
+            | bit(*topic == Topic::Registration, REGISTRATION)
+            | bit(*topic == Topic::Subscription, SUBSCRIPTION)
+            | bit(matches!(topic, Topic::Told(_)), TOLD),
     );
     // No tenant has an empty name, so the default one can.
     out.text(tenant.name().unwrap_or_default());
     out.signed(change.at.bits());
     out.text(change.id.as_str());
+    if let Topic::Told(subscription) = topic {
+        out.text(subscription.as_str());
+    }
     for names in [&change.outcome.updated, &change.outcome.untouched] {
         out.count(names.len());
         for name in names {
@@ -68,6 +75,13 @@ pub(in crate::store) fn decode_event(
     };
     let at = Timestamp::from_bits(input.signed()?);
     let id = EntityId::from_trusted(input.text()?);
+    let topic = match bits & (REGISTRATION | SUBSCRIPTION | TOLD) {
+        0 => Topic::Entity,
+        REGISTRATION => Topic::Registration,
+        SUBSCRIPTION => Topic::Subscription,
+        TOLD => Topic::Told(SubscriptionId::from_trusted(input.text()?)),
+        _ => return Err(Damaged("an event tells of two things")),
+    };
     let updated = read_names(&mut input, names)?;
     let untouched = read_names(&mut input, names)?;
     let mut entity = |bit: u8| {
@@ -79,12 +93,6 @@ pub(in crate::store) fn decode_event(
     };
     let (before, after) = (entity(BEFORE)?, entity(AFTER)?);
     let outcome = Outcome { created: bits & CREATED != 0, updated, untouched };
-    let topic = match bits & (REGISTRATION | SUBSCRIPTION) {
-        0 => Topic::Entity,
-        REGISTRATION => Topic::Registration,
-        SUBSCRIPTION => Topic::Subscription,
-        _ => return Err(Damaged("an event tells of two things")),
-    };
     Ok((tenant, topic, Change { id, at, before, after, outcome }))
 }
 

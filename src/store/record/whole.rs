@@ -24,7 +24,7 @@ pub fn decode_whole(record: &[u8]) -> Result<Entity, Damaged> {
 }
 
 /// Writes the whole record of an event.
-pub fn encode_whole_event(tenant: &TenantId, topic: Topic, change: &Change) -> Vec<u8> {
+pub fn encode_whole_event(tenant: &TenantId, topic: &Topic, change: &Change) -> Vec<u8> {
     with_names(|names| encode_event(tenant, topic, change, names))
 }
 

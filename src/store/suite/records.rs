@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::model::Outcome;
+use crate::model::{Outcome, SubscriptionId};
 use crate::store::{Note, RecordEdit, Records, Shelf, Topic};
 
 /// Put replaces, add does not, take says whether there was one.
@@ -76,14 +76,16 @@ pub async fn records_of_tenants_are_apart<B: Backend>() {
     assert_eq!(store.tenants().await.unwrap().len(), 3);
 }
 
-/// The event is there if and only if the record was changed; it needs nobody who wants it.
-pub async fn a_record_changes_together_with_its_event<B: Backend>() {
+/// The events are there if and only if the record was changed, or left; they need nobody who wants
+/// them.
+pub async fn a_record_changes_together_with_its_events<B: Backend>() {
     let mut backend = B::start().await;
     let tenant = TenantId::named("ลำปาง").unwrap();
     let shelf = Shelf::of(&tenant, "registrations");
-    let topic = |number: usize| match number % 2 {
+    let topic = |number: usize| match number % 3 {
         0 => Topic::Registration,
-        _ => Topic::Subscription,
+        1 => Topic::Subscription,
+        _ => Topic::Told(SubscriptionId::from_trusted(&format!("urn:s:{number}"))),
     };
     let note = |number: usize| {
         let change = Change {
@@ -96,30 +98,35 @@ pub async fn a_record_changes_together_with_its_event<B: Backend>() {
         Note { topic: topic(number), change }
     };
     let store = backend.store();
-    let unknown = store.note_record(&shelf, "a", RecordEdit::Take, note(0));
+    let unknown = store.note_record(&shelf, "a", RecordEdit::Take, vec![note(0)]);
     assert_eq!(unknown.await.unwrap_err(), StoreError::UnknownTenant(tenant.clone()));
     let steps = [
         (RecordEdit::Add(json!({"a": 1})), true, Some(json!({"a": 1}))),
+        (RecordEdit::Leave, true, Some(json!({"a": 1}))),
         (RecordEdit::Add(json!({"a": 2})), false, Some(json!({"a": 1}))),
         (RecordEdit::Replace(json!({"a": 3})), true, Some(json!({"a": 3}))),
         (RecordEdit::Take, true, None),
         (RecordEdit::Take, false, None),
+        (RecordEdit::Leave, false, None),
         (RecordEdit::Replace(json!({"a": 4})), false, None),
         (RecordEdit::Add(json!({"a": 5})), true, Some(json!({"a": 5}))),
     ];
     let mut kept = Vec::new();
     for (number, (edit, done, left)) in steps.into_iter().enumerate() {
-        let result = store.note_record(&shelf, "a", edit, note(number)).await;
+        let result =
+            store.note_record(&shelf, "a", edit, vec![note(number), note(number + 100)]).await;
         assert_eq!(result.unwrap(), done, "step {number}");
         assert_eq!(store.record(&shelf, "a").await.unwrap(), left, "step {number}");
-        kept.extend(done.then_some((entity_id(number), topic(number))));
+        let notes = [number, number + 100].into_iter().filter(|_| done);
+        kept.extend(notes.map(|number| (entity_id(number), topic(number))));
     }
     drop(store);
     backend = backend.restart().await;
     let store = backend.store();
     assert_eq!(store.record(&shelf, "a").await.unwrap(), Some(json!({"a": 5})));
     let events = store.events(0, 100).await.unwrap();
-    let told: Vec<_> = events.iter().map(|one| (one.change.id.clone(), one.topic)).collect();
+    let told: Vec<_> =
+        events.iter().map(|one| (one.change.id.clone(), one.topic.clone())).collect();
     assert_eq!(told, kept);
     assert!(events.iter().all(|event| event.tenant == tenant && event.change.after.is_some()));
 }

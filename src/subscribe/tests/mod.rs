@@ -3,6 +3,7 @@
 mod clock;
 mod failures;
 mod order;
+mod told;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -101,12 +101,6 @@ const TTL: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 16;
 
 impl Broker {
-    /// Whether sources tell what a subscription tells on, which is in no log here.
-    pub fn hears_sources(&self, tenant: &TenantId, id: &SubscriptionId) -> bool {
-        let known = self.federation.planted.known.lock();
-        known.values().any(|(own, copy)| own == tenant && copy.subscription == id.as_str())
-    }
-
     fn copies(&self, tenant: &TenantId) -> Records<'_, Plant> {
         Records::on(&*self.store, Shelf::of(tenant, PLANTED))
     }

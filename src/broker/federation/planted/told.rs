@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Kind, PREFIX, Plant, RegistrationLimits};
+use super::{Kind, PLANTED, PREFIX, Plant, RegistrationLimits};
 use crate::broker::federation::receive::Names;
 use crate::broker::{Broker, Call, Error};
 use crate::federate::{Union, Weight};
 use crate::jsonld::Document;
-use crate::model::{Entity, RegistrationId, Stored, TenantId};
-use crate::represent::notification::Told;
+use crate::model::{Change, Entity, Outcome, RegistrationId, Stored, TenantId};
 use crate::represent::registration::Registration;
-use crate::represent::subscription::Subscription;
+use crate::represent::subscription::{Status, Subscription};
 use crate::represent::{Reading, Rendering};
-use crate::store::StoreError;
+use crate::store::{Note, RecordEdit, Shelf, StoreError, Topic};
 
 impl Broker {
-    /// Takes what a source tells of a copy, and tells it on. What is told of no copy that was
-    /// planted, or of what was not asked for, is dropped.
+    /// Takes what a source tells of a copy; when this returns it is kept, and told on like all that
+    /// changes here. What is told of no copy that was planted, or of what was not asked for, is
+    /// dropped.
     pub async fn told_by_source(&self, call: &Call, body: &Document<'_>) -> Result<(), Error> {
         let id = body.get("subscriptionId").and_then(Document::as_str).unwrap_or_default();
         let Some((tenant, copy)) = self.copy_by_id(id).await? else { return Ok(()) };
@@ -26,13 +26,16 @@ impl Broker {
         let record = all.records(&tenant, Kind::Entities).get(&copy.subscription).await?;
         let Some(record) = record else { return Ok(()) };
         let subscription = all.told(&tenant, Kind::Entities, &record, call.now).await?;
+        if subscription.status(call.now) != Status::Active {
+            return Ok(());
+        }
         let call = Call {
             tenant: tenant.clone(),
             now: call.now,
             context: call.context.clone(),
             origin: None,
         };
-        let mut told = Vec::new();
+        let mut notes = Vec::new();
         let mut names = Names::new(call.context.clone());
         let items = body.get("data").and_then(Document::as_array).unwrap_or_default();
         for item in items.iter().take(self.federation.settings.entities) {
@@ -47,11 +50,14 @@ impl Broker {
                 continue;
             }
             let teller = registration.id.clone();
-            let one = self.whole_of(&call, &subscription, teller, entity, gone).await?;
-            told.extend(one);
+            let change = self.whole_of(&call, &subscription, teller, entity, gone).await?;
+            let topic = || Topic::Told(subscription.id.clone());
+            notes.extend(change.map(|change| Note { topic: topic(), change }));
         }
-        if !told.is_empty() {
-            self.notifier().tell_others(&tenant, &subscription.id, told).await?;
+        if !notes.is_empty() {
+            let shelf = Shelf::of(&tenant, PLANTED);
+            // Nobody asks for it any more if the copy was forgotten meanwhile.
+            self.store.note_record(&shelf, id, RecordEdit::Leave, notes).await?;
         }
         Ok(())
     }
@@ -84,11 +90,10 @@ impl Broker {
         teller: RegistrationId,
         entity: Entity,
         gone: bool,
-    ) -> Result<Option<Told>, Error> {
-        let at = call.now;
+    ) -> Result<Option<Change>, Error> {
         let split = subscription.split_entities.unwrap_or(self.federation.splits_entities());
         if gone {
-            return Ok(Some(Told { before: Some(Stored::new(entity)), after: None, at }));
+            return Ok(told(call, Some(entity), None));
         }
         let mut whole = entity;
         if split {
@@ -117,8 +122,16 @@ impl Broker {
             let Some(united) = chosen.into_iter().next() else { return Ok(None) };
             whole = united;
         }
-        Ok(Some(Told { before: None, after: Some(Stored::new(whole)), at }))
+        Ok(told(call, None, Some(whole)))
     }
+}
+
+/// What was told of an entity, as it is kept: what it is, or what it was if it is gone.
+fn told(call: &Call, before: Option<Entity>, after: Option<Entity>) -> Option<Change> {
+    let id = before.as_ref().or(after.as_ref())?.id.clone();
+    let outcome = Outcome::default();
+    let [before, after] = [before, after].map(|entity| entity.map(Stored::new));
+    Some(Change { id, at: call.now, before, after, outcome })
 }
 
 /// What of an entity is registered.
