@@ -179,7 +179,7 @@ impl Subscriptions {
         address: &str,
         now: Timestamp,
     ) -> Arc<Context> {
-        match self.contexts.resolve(&tenant.home(), ContextSource::Url(address), now).await {
+        match self.contexts.look_up(&tenant.home(), ContextSource::Url(address), now).await {
             Ok(context) => context,
             Err(error) => {
                 tracing::warn!(address, %error, "notifications go without short names");

@@ -26,7 +26,7 @@ async fn brokers<const COUNT: usize>() -> Option<[TestBroker; COUNT]> {
 
 /// Asks again and again until the answer is what it has to become.
 async fn soon(what: &str, mut asked: impl AsyncFnMut() -> bool) {
-    for _ in 0..1_500 {
+    for _ in 0..15_000 {
         if asked().await {
             return;
         }
@@ -132,6 +132,37 @@ async fn subscriptions_made_at_one_broker_hold_at_the_others_and_each_change_is_
     assert_eq!(heard, expected, "each once, in order, whoever was asked");
     assert_eq!(two.delete("/subscriptions/urn:s:1").await.status, 204);
     assert_eq!(one.get("/subscriptions/urn:s:1").await.status, 404);
+}
+
+#[actix_web::test]
+async fn what_brokers_read_again_for_themselves_is_no_use_of_a_context() {
+    let Some([one, two]) = brokers().await else { return };
+    let context = json!({"@context": {"speed": "https://example.org/speed"}});
+    let made = one.body("POST", "/jsonldContexts", context).await;
+    let place = made.header("location").to_owned();
+    let path = place.strip_prefix("/ngsi-ld/v1").unwrap_or(&place).to_owned();
+    let address = match place.starts_with("http") {
+        true => place.clone(),
+        false => one.url(&place),
+    };
+    let subscription = json!({
+        "id": "urn:s:1", "type": "Subscription", "entities": [{"type": "Vehicle"}],
+        "jsonldContext": address,
+        "notification": {"endpoint": {"uri": "https://example.org/told"}},
+    });
+    let answer = one.body("POST", "/subscriptions", subscription).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let hits = async || {
+        let details = one.get(&format!("{path}?details=true")).await;
+        details.json()["numberOfHits"].as_u64().expect("a count")
+    };
+    let before = hits().await;
+    // Both read the subscription anew.
+    for step in 0..3 {
+        let renamed = json!({"description": format!("step {step}")});
+        assert_eq!(two.body("PATCH", "/subscriptions/urn:s:1", renamed).await.status, 204);
+    }
+    assert_eq!(hits().await, before + 1, "but for the look at the details");
 }
 
 #[actix_web::test]

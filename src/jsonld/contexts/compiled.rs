@@ -68,15 +68,25 @@ impl Compiled {
         tenant: &TenantId,
         now: Timestamp,
     ) -> Result<Arc<Context>, ContextError> {
+        let context = self.show(tenant, now)?;
+        for Source { entry, .. } in &self.sources {
+            entry.count(now);
+        }
+        Ok(context)
+    }
+
+    /// Counts no use, and keeps the compiled context from being forgotten.
+    pub(super) fn show(
+        &self,
+        tenant: &TenantId,
+        now: Timestamp,
+    ) -> Result<Arc<Context>, ContextError> {
         for Source { entry, .. } in &self.sources {
             if !entry.is_visible_to(tenant) {
                 return Err(super::not_hosted(&entry.url));
             }
         }
         self.last_usage.store(now.micros(), Ordering::Relaxed);
-        for Source { entry, .. } in &self.sources {
-            entry.count(now);
-        }
         Ok(self.context.clone())
     }
 

@@ -125,6 +125,31 @@ impl Contexts {
         source: ContextSource<'_>,
         now: Timestamp,
     ) -> Result<Arc<Context>, ContextError> {
+        match self.compiled(source, now).await? {
+            Some(compiled) => compiled.serve(tenant, now),
+            None => Ok(Context::core()),
+        }
+    }
+
+    /// The same on behalf of nobody but the broker: what it reads again is no use of a context.
+    pub async fn look_up(
+        &self,
+        tenant: &TenantId,
+        source: ContextSource<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Context>, ContextError> {
+        match self.compiled(source, now).await? {
+            Some(compiled) => compiled.show(tenant, now),
+            None => Ok(Context::core()),
+        }
+    }
+
+    /// The compiled context; none for the core context.
+    async fn compiled(
+        &self,
+        source: ContextSource<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Compiled>>, ContextError> {
         let wanted = match source {
             ContextSource::Default => {
                 self.settings.default_url.as_deref().map_or(Wanted::Core, Wanted::Url)
@@ -133,7 +158,7 @@ impl Contexts {
             ContextSource::Inline(context) => Wanted::of_inline(context)?,
         };
         let (known, hash) = match wanted {
-            Wanted::Core => return Ok(Context::core()),
+            Wanted::Core => return Ok(None),
             Wanted::Url(url) => (self.compiled.at(url), 0),
             Wanted::Inline(context) => {
                 let hash = self.compiled.hash(context);
@@ -143,7 +168,7 @@ impl Contexts {
         if let Some(known) = &known
             && known.state(now) == State::Fresh
         {
-            return known.serve(tenant, now);
+            return Ok(Some(known.clone()));
         }
         let key = match wanted {
             Wanted::Url(url) => Key::Url(url.into()),
@@ -153,7 +178,7 @@ impl Contexts {
             && known.state(now) == State::Expired
             && self.compiling.is_under_way(&key)
         {
-            return known.serve(tenant, now);
+            return Ok(Some(known.clone()));
         }
         let mut compiled = self.compiling.join(&key, self.compile(&key, &wanted, now)).await?;
         if let Wanted::Inline(context) = wanted
@@ -162,7 +187,7 @@ impl Contexts {
             // Another document with the same hash was under way.
             compiled = self.compile(&key, &wanted, now).await?;
         }
-        compiled.serve(tenant, now)
+        Ok(Some(compiled))
     }
 
     /// Fetches anew the copies that were used lately and are about to expire. To be called every

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::super::{Filter, NoLookup, Path, QueryError};
 use super::aggregate::Folds;
 use super::gather::Gathering;
-use super::{Chronicle, Evolution, HistoryPlan, Span, TellError, Told};
+use super::{Chronicle, Evolution, HistoryPlan, Series, Span, TellError, Told};
 use crate::model::{
     AttrName, Attribute, Attributes, Chapter, DatasetId, Datum, Entity, Recorded, ScopeChange,
     TimeProperty, Timestamp,
@@ -203,6 +203,11 @@ impl HistoryPlan {
         Ok(Evolution { chapter, attributes })
     }
 
+    /// Whether the instances of a series are told of.
+    pub fn shows(&self, series: &Series) -> bool {
+        self.shown.view().keeps_attribute(series.attribute) && self.wants(series.dataset.as_ref())
+    }
+
     fn wants(&self, dataset: Option<&DatasetId>) -> bool {
         self.datasets.as_ref().is_none_or(|all| all.iter().any(|one| one.as_ref() == dataset))
     }
@@ -213,10 +218,9 @@ pub(super) fn shown<C: Chronicle>(
     plan: &HistoryPlan,
     chronicle: &C,
 ) -> Vec<(AttrName, Vec<usize>)> {
-    let view = plan.shown.view();
     let mut attributes: Vec<(AttrName, Vec<usize>)> = Vec::new();
     for (place, series) in chronicle.series().iter().enumerate() {
-        if !view.keeps_attribute(series.attribute) || !plan.wants(series.dataset.as_ref()) {
+        if !plan.shows(series) {
             continue;
         }
         match attributes.iter_mut().find(|(name, _)| *name == series.attribute) {
@@ -242,7 +246,9 @@ fn finds<C: Chronicle>(
 ) -> Result<bool, C::Error> {
     let mut found = false;
     for part in parts {
-        let span = Span { unordered: true, ..plan.span(*part, most) };
+        // From where the answer begins, so that what was read for this will do for that.
+        let backwards = plan.last_n.is_some();
+        let span = Span { unordered: true, backwards, ..plan.span(*part, most) };
         chronicle.instances(series, &span, &mut |recorded| {
             found = passes(recorded);
             if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

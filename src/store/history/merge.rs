@@ -14,17 +14,24 @@ use crate::store::record;
 pub(in crate::store) struct Kept {
     pub(super) key: SeriesKey,
     tail: OnceCell<Rows>,
+    /// Whether blocks may lie before the tail.
+    pub(super) has_blocks: bool,
 }
 
 impl Kept {
     /// A series whose tail is read when it is needed.
     pub fn new(key: SeriesKey) -> Self {
-        Self { key, tail: OnceCell::new() }
+        Self { key, tail: OnceCell::new(), has_blocks: true }
     }
 
     /// A series whose tail is known.
     pub fn with_tail(key: SeriesKey, tail: Rows) -> Self {
-        Self { key, tail: OnceCell::from(tail) }
+        Self { key, tail: OnceCell::from(tail), has_blocks: true }
+    }
+
+    /// All of the series is in its tail, unless it has blocks.
+    pub fn only_with_blocks(self, has_blocks: bool) -> Self {
+        Self { has_blocks, ..self }
     }
 
     pub(super) fn tail(&self, volumes: &dyn Volumes) -> Result<&Rows, StoreError> {
@@ -50,13 +57,16 @@ pub(super) type ShowRow<'s> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, Stor
 /// Shows the blocks that may hold something between two times, in order.
 pub(super) fn blocks(
     volumes: &dyn Volumes,
-    key: &SeriesKey,
+    kept: &Kept,
     bounds: Bounds,
     mut show: impl FnMut(&Block<'_>) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
+    if !kept.has_blocks {
+        return Ok(());
+    }
     let before = bounds.to.map(|to| (to, 0));
     let reach = Reach { from: bounds.from, before, backwards: bounds.backwards };
-    volumes.blocks(key, reach, &mut |_, value| {
+    volumes.blocks(&kept.key, reach, &mut |_, value| {
         let Some(block) = block::open(value, &mut Rows::default())? else {
             return Err(record::Damaged("a block is a row").into());
         };
@@ -80,7 +90,7 @@ pub(super) fn merged(
     let tail = kept.tail(volumes)?;
     let mut merge = Merge::new(tail, bounds, show);
     let mut ended = false;
-    blocks(volumes, &kept.key, bounds, |block| {
+    blocks(volumes, kept, bounds, |block| {
         let flow = merge.block(block)?;
         ended = flow.is_break();
         Ok(flow)

@@ -37,5 +37,5 @@ pub(in crate::store) use self::pack::{PACK, Repacked, pack, pieces};
 pub(in crate::store) use self::page::{Page, Source, after_anchor, may_be, source};
 pub(in crate::store) use self::recall::{Recall, locate, to_recorded};
 pub(in crate::store) use self::rows::{OBSERVED, Row, Rows, THINNED, is_observed};
-pub(in crate::store) use self::series::{Line, Place, Reach, SeriesKey, ShowBlock, Volumes};
+pub(in crate::store) use self::series::{Line, Place, Reach, SeriesKey, ShowBlock, Volumes, next};
 pub(in crate::store) use self::thin::{Ages, Rounds, Thinned, thin};

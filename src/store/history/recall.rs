@@ -11,7 +11,7 @@ use super::series::{Line, Place, SeriesKey, Volumes};
 use super::thin::Thinned;
 use crate::model::{Chapter, DatasetId, EntityId, InstanceId, Recorded, ScopeChange};
 use crate::model::{TimeProperty, Timestamp};
-use crate::query::{Chronicle, Column, Periods, Series, Span, Summary, Visit};
+use crate::query::{Chronicle, Column, HistoryPlan, Periods, Series, Span, Summary, Visit};
 use crate::store::StoreError;
 use crate::store::record::{self, Spelling, decode_scopes, thin_number};
 
@@ -53,6 +53,13 @@ impl<'a> Recall<'a> {
     /// The latest time at which something was shown that had been thinned.
     pub fn thinned(&self) -> Option<Timestamp> {
         self.thinned.get().map(Timestamp::from_micros)
+    }
+
+    /// The series that lie in blocks, too, of those that a plan shows.
+    pub fn in_blocks(&self, plan: &HistoryPlan) -> impl Iterator<Item = &SeriesKey> {
+        let all = self.series.iter().zip(&self.lines);
+        let shown = all.filter(|(series, kept)| kept.has_blocks && plan.shows(series));
+        shown.map(|(_, kept)| &kept.key)
     }
 
     fn note_thinned(&self, row: &Row<'_>) {
@@ -179,7 +186,7 @@ impl Recall<'_> {
         let bounds = Bounds {
             from: micros(span.from).filter(|_| natural),
             to: micros(span.to).filter(|_| natural),
-            backwards: false,
+            backwards: span.backwards,
             step: span.most,
         };
         let kept = &self.lines[series];
@@ -215,7 +222,7 @@ impl Recall<'_> {
         let tail = kept.tail(self.volumes)?;
         let mut merge = Merge::new(tail, bounds, show);
         let mut ended = false;
-        blocks(self.volumes, &kept.key, bounds, |block| {
+        blocks(self.volumes, kept, bounds, |block| {
             if has_nothing(block, span) && !touches(tail, block) {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -457,7 +464,7 @@ impl Chronicle for Recall<'_> {
         };
         let mut untouched = vec![true; tail.len()];
         let mut ended = false;
-        blocks(self.volumes, &self.lines[series].key, bounds, |block| {
+        blocks(self.volumes, &self.lines[series], bounds, |block| {
             let (first, last) = block.summary.time;
             let own = tail.within(Some(first), last.checked_add(1));
             if own.is_empty()

@@ -73,7 +73,7 @@ impl SeriesKey {
 }
 
 /// Which blocks of a series are shown, in which direction.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Reach {
     /// Blocks that end before this time need not be shown.
     pub from: Option<i64>,

@@ -8,14 +8,17 @@ use mongodb::event::command::CommandEvent;
 use parking_lot::Mutex;
 
 use super::tests::{Own, settings};
-use crate::model::{Action, Entity, TenantId, TypeSelection, Write};
-use crate::query::{EntityPlan, Order, Page, Selector};
+use crate::model::{
+    Action, Chronology, Datum, Entity, HistoryAction, HistoryWrite, Instance, TenantId,
+    TimeProperty, TypeSelection, Write,
+};
+use crate::query::{EntityPlan, HistoryPlan, Line, Order, Page, Selector, Window};
 use crate::query::{Limits, OrderParams};
 use crate::store::samples::{
     at, attribute_name, bare_entity, entity_id, place, property, type_name,
 };
 use crate::store::suite::queries::{context, filter, near};
-use crate::store::{Explanation, Store};
+use crate::store::{Explanation, FoundHistory, Store};
 
 const HERE: TenantId = TenantId::DEFAULT;
 
@@ -34,6 +37,8 @@ impl Counted {
                 && !["hello", "ping", "endSessions"].contains(&&*event.command_name)
                 // Asked every second, whatever happens: which format the database has.
                 && event.command.get_str("find").ok() != Some("meta")
+                // Asked every minute: whether the broker has its number still.
+                && event.command.get_str("findAndModify").ok() != Some("leases")
             {
                 list.lock().push(event.command_name);
             }
@@ -114,6 +119,106 @@ async fn a_batch_takes_at_most_three_round_trips() {
     counted.upsert(0..100, 3.0).await;
     let asked = counted.asked();
     assert!(asked.len() <= 3, "{asked:?}");
+}
+
+/// A temporal query of some entities, with so many of the last instances.
+fn past_of(ids: std::ops::Range<usize>, last_n: Option<usize>) -> HistoryPlan {
+    let ids = ids.map(entity_id).collect();
+    let select = vec![Selector { ids, ..Selector::default() }];
+    HistoryPlan {
+        entities: EntityPlan { select, ..EntityPlan::default() },
+        window: Window { property: TimeProperty::Placed, ..Window::default() },
+        last_n,
+        ..HistoryPlan::default()
+    }
+}
+
+fn count_of(found: &FoundHistory) -> usize {
+    let lines = found.told.evolutions.iter().flat_map(|one| &one.attributes);
+    lines
+        .map(|(_, line)| match line {
+            Line::Instances(all) => all.len(),
+            other => panic!("{other:?}"),
+        })
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_of_an_entity_takes_as_many_round_trips_whatever_it_has() {
+    const ATTRIBUTES: usize = 12;
+    let counted = Counted::start().await;
+    let store = counted.store();
+    let upsert = async |id: usize, step: i64| {
+        let mut entity = bare_entity(id, 0);
+        for number in 0..ATTRIBUTES {
+            entity.attributes.insert(attribute_name(number), property(step));
+        }
+        let write = Write::new(entity_id(id), Action::Upsert(entity));
+        store.commit(&HERE, vec![write], at(step)).await.unwrap().remove(0).unwrap();
+    };
+    for id in 0..3 {
+        upsert(id, 0).await;
+    }
+    counted.asked();
+    upsert(0, 1).await;
+    assert_eq!(counted.asked(), ["update"], "what is recorded lies in the update");
+    let told =
+        async |plan: &HistoryPlan| count_of(&store.evolve(&HERE, plan, at(9_999)).await.unwrap());
+    // What was recorded lately is in no block yet.
+    assert_eq!(told(&past_of(0..1, None)).await, 2 * ATTRIBUTES);
+    assert_eq!(counted.asked(), ["aggregate"]);
+    // And now everything is.
+    counted.own.store().pack_all().await.unwrap();
+    for (plan, count) in [
+        (past_of(0..1, None), 2 * ATTRIBUTES),
+        (past_of(0..1, Some(1)), ATTRIBUTES),
+        (past_of(0..3, None), 4 * ATTRIBUTES),
+    ] {
+        counted.asked();
+        assert_eq!(told(&plan).await, count);
+        assert_eq!(counted.asked(), ["aggregate"; 2]);
+    }
+    let mut later = past_of(0..3, None);
+    later.window.from = Some(at(1));
+    assert_eq!(told(&later).await, ATTRIBUTES, "a window begins in the midst of blocks");
+    assert_eq!(counted.asked(), ["aggregate"; 2]);
+    // Of whom it is not known who is meant, that is asked first.
+    let types = Some(TypeSelection::of(type_name(0)));
+    let mut all = past_of(0..0, None);
+    all.entities.select = vec![Selector { types, ..Selector::default() }];
+    assert_eq!(told(&all).await, 4 * ATTRIBUTES);
+    assert_eq!(counted.asked(), ["aggregate"; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telling_of_the_past_takes_as_many_round_trips_whatever_is_told() {
+    let counted = Counted::start().await;
+    let tell = async |id: usize, attributes: usize, first: i64| {
+        let instances = |number: usize| {
+            let one = |step: i64| {
+                let mut instance = Instance::new(Datum::Property((step + number as i64).into()));
+                instance.observed_at = Some(at(first + step));
+                instance
+            };
+            (attribute_name(number), (0..100).map(one).collect())
+        };
+        let attributes = (0..attributes).map(instances).collect();
+        let told = Chronology { types: vec![type_name(0)], attributes, ..Chronology::default() };
+        let write = HistoryWrite { id: entity_id(id), action: HistoryAction::Upsert(told) };
+        let store = counted.store();
+        store.commit_history(&HERE, vec![write], at(10_000)).await.unwrap().remove(0).unwrap();
+        counted.asked()
+    };
+    tell(0, 1, 0).await;
+    let one = tell(1, 1, 0).await;
+    let many = tell(2, 12, 0).await;
+    assert_eq!(one, many, "what is new has no blocks that would have to be read");
+    for last in [None, Some(5)] {
+        counted.asked();
+        let found = counted.store().evolve(&HERE, &past_of(2..3, last), at(9_999)).await.unwrap();
+        assert_eq!(count_of(&found), 12 * last.unwrap_or(100));
+        assert_eq!(counted.asked(), ["aggregate"; 2]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

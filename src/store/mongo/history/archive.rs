@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::super::Inner;
-use super::book::series_key;
+use super::book::kept;
 use super::desk::{Desk, Passage};
 use super::edit::{Edit, Scope, edit, read_items};
 use super::evolve::some_ids;
 use crate::model::{EntityId, TenantId};
-use crate::store::history::{Bookmark, Kept, archive};
+use crate::store::history::{Bookmark, archive};
 use crate::store::record::Spelling;
 use crate::store::{Archive, Archives, StoreError};
 
@@ -52,12 +52,14 @@ fn read(
     let (ids, more) = some_ids(desk, tenant, None, &first, MANY)?;
     let mut found = Archives::default();
     let last = ids.last().cloned();
-    for item in read_items(desk, tenant, &ids, false)? {
+    let items = read_items(desk, tenant, &ids, false)?;
+    desk.expect(
+        items.iter().flat_map(|item| item.book.in_blocks(tenant, &item.id)).map(|(_, key)| key),
+    );
+    for item in items {
         let id = item.id.clone();
         let Some((head, tails)) = item.book.into_parts() else { continue };
-        let kept = head.lines.iter().zip(tails);
-        let kept = kept.map(|(line, tail)| Kept::with_tail(series_key(tenant, &id, line), tail));
-        let kept: Vec<Kept> = kept.collect();
+        let kept = kept(tenant, &id, &head, tails);
         let within = from.as_ref().filter(|from| from.id == id.as_str());
         let within = within.and_then(|from| from.within);
         let whose = (id.clone(), head, &kept[..]);

@@ -4,7 +4,7 @@
 use crate::model::{EntityId, TenantId, Timestamp};
 use crate::query::Series;
 use crate::store::StoreError;
-use crate::store::history::{Head, Line, Rows, SeriesKey, read, write_rows};
+use crate::store::history::{Head, Kept, Line, Rows, SeriesKey, read, write_rows};
 use crate::store::record::{Damaged, In, Out, read_name, write_name};
 
 use super::super::document::tenant_name;
@@ -16,13 +16,21 @@ const VERSION: u8 = 1;
 const DELETED: u8 = 1;
 const TOLD: u8 = 1 << 1;
 
+/// What was recorded of a series and is not in its blocks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tail {
+    pub rows: Rows,
+    /// Whether blocks may lie before it: of what no chapter tells yet there are none.
+    pub has_blocks: bool,
+}
+
 /// What is known of an entity beside its blocks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book {
     /// None if history does not know the entity.
     pub head: Option<Head>,
     /// What is not in blocks, by the places of the head's lines.
-    tails: Vec<Rows>,
+    tails: Vec<Tail>,
 }
 
 impl Book {
@@ -50,7 +58,7 @@ impl Book {
             if length > 0 {
                 read(input.bytes(length)?, &mut rows)?;
             }
-            tails.push(rows);
+            tails.push(Tail { rows, has_blocks: true });
         }
         Ok(Self { head: Some(head), tails })
     }
@@ -72,6 +80,7 @@ impl Book {
         out.count(head.lines.len());
         for (line, tail) in head.lines.iter().zip(&mut self.tails) {
             write_line(&mut out, line);
+            let tail = &mut tail.rows;
             tail.settle(true);
             if tail.is_empty() {
                 out.count(0);
@@ -113,22 +122,22 @@ impl Book {
             if let Some(head) = &mut self.head {
                 head.lines.push(line.clone());
             }
-            self.tails.push(Rows::default());
+            self.tails.push(Tail::default());
             self.tails.len() - 1
         });
-        &mut self.tails[place]
+        &mut self.tails[place].rows
     }
 
     /// The lines with their tails, settled.
-    pub fn tails(&mut self) -> impl Iterator<Item = (&Line, &mut Rows)> {
-        self.tails.iter_mut().for_each(|tail| tail.settle(true));
+    pub fn tails(&mut self) -> impl Iterator<Item = (&Line, &mut Tail)> {
+        self.tails.iter_mut().for_each(|tail| tail.rows.settle(true));
         let lines = self.head.as_ref().map_or(&[][..], |head| &head.lines[..]);
         lines.iter().zip(&mut self.tails)
     }
 
     /// How many rows the tails have.
     pub fn rows(&self) -> usize {
-        self.tails.iter().map(Rows::len).sum()
+        self.tails.iter().map(|tail| tail.rows.len()).sum()
     }
 
     /// Takes lines out, with their tails.
@@ -142,7 +151,7 @@ impl Book {
 
     /// Becomes the book of this head, with nothing in its lines.
     pub fn begin(&mut self, head: Head) {
-        self.tails = head.lines.iter().map(|_| Rows::default()).collect();
+        self.tails = head.lines.iter().map(|_| Tail::default()).collect();
         self.head = Some(head);
     }
 
@@ -152,11 +161,32 @@ impl Book {
         self.tails.clear();
     }
 
+    /// The keys of the series that lie in blocks, too.
+    pub fn in_blocks<'b>(
+        &'b self,
+        tenant: &'b TenantId,
+        id: &'b EntityId,
+    ) -> impl Iterator<Item = (&'b Line, SeriesKey)> {
+        let lines = self.head.iter().flat_map(|head| &head.lines).zip(&self.tails);
+        let lines = lines.filter(|(_, tail)| tail.has_blocks);
+        lines.map(move |(line, _)| (line, series_key(tenant, id, line)))
+    }
+
     /// The head and the tails, to be read.
-    pub fn into_parts(mut self) -> Option<(Head, Vec<Rows>)> {
-        self.tails.iter_mut().for_each(|tail| tail.settle(true));
+    pub fn into_parts(mut self) -> Option<(Head, Vec<Tail>)> {
+        self.tails.iter_mut().for_each(|tail| tail.rows.settle(true));
         Some((self.head?, self.tails))
     }
+}
+
+/// The series of an entity, with what is in their tails.
+pub(super) fn kept(tenant: &TenantId, id: &EntityId, head: &Head, tails: Vec<Tail>) -> Vec<Kept> {
+    let lines = head.lines.iter().zip(tails);
+    let one = |(line, tail): (&Line, Tail)| {
+        let kept = Kept::with_tail(series_key(tenant, id, line), tail.rows);
+        kept.only_with_blocks(tail.has_blocks)
+    };
+    lines.map(one).collect()
 }
 
 /// The key of a series: tenant, entity, attribute and datasetId, each with a zero byte behind it,

@@ -17,11 +17,12 @@ use super::super::read::ids_index;
 use super::super::session::Session;
 use super::super::write::Reply;
 use super::super::{Inner, document, error};
+use super::ahead::{Ahead, BLOCKS_AHEAD};
 use super::book::parts;
 use super::{BLOCKS, CHAPTERS};
 use crate::model::{Change, TenantId};
 use crate::store::history::{
-    Place, Reach, Repacked, Rows, SeriesKey, ShowBlock, Volumes, last_time,
+    Place, Reach, Repacked, Rows, SeriesKey, ShowBlock, Volumes, last_time, next,
 };
 use crate::store::record::Damaged;
 use crate::store::record::short::shorten;
@@ -31,7 +32,10 @@ use crate::store::{Event, StoreError, Topic};
 const BATCH: u32 = 500;
 
 /// How many blocks come first: most questions are answered by few.
-const FIRST_BLOCKS: u32 = 8;
+const FIRST_BLOCKS: u32 = BLOCKS_AHEAD as u32;
+
+/// How many come at once behind those.
+const MORE_BLOCKS: u32 = 64;
 
 /// How many statements one command takes, and bytes of what is written.
 const MAX_STATEMENTS: usize = 5_000;
@@ -41,17 +45,23 @@ const MAX_COMMAND: usize = 12 << 20;
 pub(super) struct Desk {
     pub inner: Arc<Inner>,
     handle: Handle,
-    session: RefCell<Session>,
+    pub(super) session: RefCell<Session>,
     /// What failed may succeed when it is done again from the beginning.
     again: Cell<bool>,
     /// Something was not answered in time, and may still be under way.
     late: Cell<bool>,
+    /// Whether several places may be asked at once.
+    pub(super) unites: Cell<bool>,
+    pub(super) ahead: RefCell<Ahead>,
 }
 
 impl Desk {
     /// A session that sees everything as of one moment.
     pub fn reading(inner: &Arc<Inner>, handle: &Handle) -> Result<Self, StoreError> {
-        Self::with(inner, handle, handle.block_on(Session::look(inner)))
+        let desk = Self::with(inner, handle, handle.block_on(Session::look(inner)))?;
+        // What is not acknowledged by a majority is looked at in a transaction.
+        desk.unites.set(inner.settings.majority);
+        Ok(desk)
     }
 
     /// A session in a transaction.
@@ -72,6 +82,8 @@ impl Desk {
             session: RefCell::new(session),
             again: Cell::new(false),
             late: Cell::new(false),
+            unites: Cell::new(false),
+            ahead: RefCell::default(),
         })
     }
 
@@ -81,7 +93,10 @@ impl Desk {
     }
 
     /// Waits for the database as long as anyone waits.
-    fn wait<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+    pub(super) fn wait<T>(
+        &self,
+        ask: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, StoreError> {
         let patience = self.inner.settings.patience;
         let asked = self.handle.block_on(async { tokio::time::timeout(patience, ask).await });
         match asked {
@@ -344,7 +359,7 @@ fn block_id(series: &SeriesKey, (time, ordinal): Place) -> Result<RawDocumentBuf
 
 /// The least `_id` that a block of a series may have from a place on; or, without a place, that of
 /// its first block or beyond its last.
-fn block_bound(
+pub(super) fn block_bound(
     series: &SeriesKey,
     place: Option<Place>,
     beyond: bool,
@@ -364,12 +379,16 @@ fn block_bound(
 
 /// Blocks of a series between two places. The first member is what the index holds, the others what
 /// a router of shards looks for.
-fn between(series: &SeriesKey, from: Document, to: Document) -> Result<Document, StoreError> {
+pub(super) fn between(
+    series: &SeriesKey,
+    from: Document,
+    to: Document,
+) -> Result<Document, StoreError> {
     let [tenant, id, ..] = parts(series)?;
     Ok(doc! { "_id": { "$gte": from, "$lt": to }, "_id.t": tenant, "_id.i": id })
 }
 
-fn read_block(document: &RawDocument) -> Result<(Place, &[u8]), StoreError> {
+pub(super) fn read_block(document: &RawDocument) -> Result<(Place, &[u8]), StoreError> {
     let id = document.get_document("_id").map_err(document::damaged)?;
     let time = id.get_i64("w").map_err(document::damaged)?;
     let ordinal = id.get_i64("n").map_err(document::damaged)?;
@@ -390,9 +409,27 @@ impl Volumes for Desk {
         reach: Reach,
         show: &mut ShowBlock<'_>,
     ) -> Result<(), StoreError> {
+        let mut reach = reach;
+        let (mut behind, mut batch) = (None, FIRST_BLOCKS);
+        if let Some(known) = self.known_ahead(series, reach)? {
+            for (place, bytes) in &known.blocks {
+                if show(*place, bytes)?.is_break() {
+                    return Ok(());
+                }
+            }
+            let Some((last, _)) = known.blocks.last().filter(|_| known.goes_on) else {
+                return Ok(());
+            };
+            match reach.backwards {
+                true => reach.before = Some(*last),
+                false => behind = Some(next(*last)),
+            }
+            batch = MORE_BLOCKS;
+        }
         // Backwards whoever asks stops in time; a condition on where blocks end would have the
         // database look for more of them to the very beginning.
         let from = match reach.from.filter(|_| !reach.backwards) {
+            _ if behind.is_some() => block_bound(series, behind, false)?,
             Some(from) => self.block_before(series, from)?,
             None => block_bound(series, None, false)?,
         };
@@ -400,7 +437,7 @@ impl Volumes for Desk {
         let filter = between(series, from, to)?;
         let order = doc! { "_id": if reach.backwards { -1 } else { 1 } };
         let blocks = blocks(&self.inner);
-        let find = blocks.find(filter).sort(order).batch_size(FIRST_BLOCKS);
+        let find = blocks.find(filter).sort(order).batch_size(batch);
         let find = find.max_time(self.inner.settings.time_limit);
         let mut cursor = {
             let mut session = self.session.borrow_mut();

@@ -15,11 +15,12 @@ use super::super::decide::{Decision, End};
 use super::super::read::{id_of, key, of_keys, what_is_read};
 use super::super::write::command;
 use super::super::{ENTITIES, Inner, document};
-use super::book::{Book, series_key};
-use super::desk::{Desk, Passage, Verb, chapters, statement};
+use super::ahead::{Ask, Vacant};
+use super::book::{Book, Tail, series_key};
+use super::desk::{Desk, Passage, Verb, statement};
 use super::{BLOCKS, CHAPTERS};
 use crate::model::{Change, EntityId, Stored, TenantId, Timestamp};
-use crate::store::history::{Line, PACK, Rows, pack};
+use crate::store::history::{Line, PACK, Rows, Volumes, pack};
 use crate::store::record::short::shorten;
 use crate::store::{Event, StoreError};
 
@@ -182,9 +183,16 @@ pub(super) fn read_items(
     entities: bool,
 ) -> Result<Vec<Item>, StoreError> {
     let filter = of_keys(ids.iter().map(|id| (tenant, id)));
-    let shape = (doc! { "r": 1, "o": 1 }, doc! {}, 0);
+    let chapters = Ask::new(CHAPTERS, filter.clone(), (doc! { "r": 1, "o": 1 }, doc! {}, 0));
+    let mut shape = doc! { "_id": 1, "o": 1, "m": 1 };
+    if entities {
+        shape.extend(what_is_read());
+        shape.insert("_id", 1);
+    }
+    let [found, chapters] =
+        desk.find_both(Ask::new(ENTITIES, filter, (shape, doc! {}, 0)), chapters)?;
     let mut books: FxHashMap<EntityId, (Book, bool)> = FxHashMap::default();
-    for chapter in desk.find(&chapters(&desk.inner), filter.clone(), shape)? {
+    for chapter in chapters {
         let mut book = match chapter.get("r").map_err(document::damaged)? {
             Some(RawBsonRef::Binary(record)) => Book::read(record.bytes)?,
             _ => Book::default(),
@@ -192,12 +200,6 @@ pub(super) fn read_items(
         let noted = fold(&mut book, &chapter)?;
         books.insert(id_of(&chapter)?, (book, noted));
     }
-    let mut shape = doc! { "_id": 1, "o": 1, "m": 1 };
-    if entities {
-        shape.extend(what_is_read());
-        shape.insert("_id", 1);
-    }
-    let found = desk.find(&desk.inner.entities, filter, (shape, doc! {}, 0))?;
     let mut documents: FxHashMap<EntityId, RawDocumentBuf> = FxHashMap::default();
     for document in found {
         documents.insert(id_of(&document)?, document);
@@ -348,13 +350,15 @@ fn write_item(
     let never = item.packing == Packing::Never;
     loop {
         for (line, tail) in item.book.tails() {
-            if tail.is_empty() || never || !all && tail.len() < PACK as usize {
+            let Tail { rows, has_blocks } = tail;
+            if rows.is_empty() || never || !all && rows.len() < PACK as usize {
                 continue;
             }
             let series = series_key(tenant, &item.id, line);
-            if let Some(repacked) = pack(desk, &series, tail, all)? {
+            let volumes: &dyn Volumes = if *has_blocks { desk } else { &Vacant };
+            if let Some(repacked) = pack(volumes, &series, rows, all)? {
                 desk.repack(&series, repacked, (removed, written))?;
-                *tail = Rows::default();
+                *tail = Tail { rows: Rows::default(), has_blocks: true };
             }
         }
         let Some(record) = item.book.write() else { return Ok(None) };

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use mongodb::bson::{Bson, Document, doc};
 use tokio::runtime::Handle;
 
-use super::super::Inner;
 use super::super::document::tenant_name;
 use super::super::read::id_of;
-use super::book::series_key;
-use super::desk::{Desk, Passage, chapters};
+use super::super::{ENTITIES, Inner};
+use super::CHAPTERS;
+use super::ahead::Ask;
+use super::book::{kept, series_key};
+use super::desk::{Desk, Passage};
 use super::edit::{Item, read_items};
 use crate::model::{EntityId, TenantId, Timestamp};
 use crate::query::{EntityPlan, HistoryPlan, TellError};
-use crate::store::history::{Held, Kept, Page, Recall, Source, after_anchor, may_be, source};
+use crate::store::history::{Held, Page, Recall, Source, after_anchor, may_be, source};
 use crate::store::record::Spelling;
 use crate::store::record::short::shorten;
 use crate::store::{FoundHistory, HeldHistory, StoreError};
@@ -58,6 +60,7 @@ fn evolve_here(
         Ok(page.hit(recall))
     })?;
     let found = page.found();
+    desk.expect(found.0.iter().flat_map(|recall| recall.in_blocks(plan)).cloned());
     let told = plan.tell(&found.0).map_err(|error| match error {
         TellError::Store(error) => error,
         TellError::Query(error) => StoreError::Unanswerable(error),
@@ -99,8 +102,11 @@ fn held_of(desk: &Desk, tenant: &TenantId, item: Item) -> Result<Option<HeldHist
     let mut series = Vec::with_capacity(head.lines.len());
     for (line, tail) in head.lines.iter().zip(&tails) {
         if let Some(own) = line.series() {
-            let mut held = Held::of_blocks(desk, &series_key(tenant, &id, line))?;
-            held.rows(tail);
+            let mut held = match tail.has_blocks {
+                true => Held::of_blocks(desk, &series_key(tenant, &id, line))?,
+                false => Held::default(),
+            };
+            held.rows(&tail.rows);
             series.push(held.told(own));
         }
     }
@@ -116,12 +122,7 @@ fn recall<'d>(
     let Item { id, book, modified_at, .. } = item;
     let Some((mut head, tails)) = book.into_parts() else { return Ok(None) };
     head.modified_at = modified_at.map_or(head.modified_at, |at| at.max(head.modified_at));
-    let lines = head
-        .lines
-        .iter()
-        .zip(tails)
-        .map(|(line, tail)| Kept::with_tail(series_key(tenant, &id, line), tail));
-    let lines = lines.collect();
+    let lines = kept(tenant, &id, &head, tails);
     Recall::new(desk, Spelling::Own, id, head, lines).map(Some)
 }
 
@@ -143,7 +144,7 @@ fn candidates(
             ids.retain(|id| id.as_str() >= first.as_str() && may_be(plan, id));
             return ids
                 .chunks(MOST)
-                .try_for_each(|some| show_some(desk, tenant, some, show).map(drop));
+                .try_for_each(|some| show_some(desk, (tenant, plan), some, show).map(drop));
         }
         Source::Type(name) => Some(name),
         Source::All => None,
@@ -153,7 +154,7 @@ fn candidates(
         let (mut ids, next) =
             some_ids(desk, tenant, name.as_ref().map(|it| it.as_str()), &from, most)?;
         ids.retain(|id| may_be(plan, id));
-        if show_some(desk, tenant, &ids, show)?.is_break() {
+        if show_some(desk, (tenant, plan), &ids, show)?.is_break() {
             return Ok(());
         }
         let Some(next) = next else { return Ok(()) };
@@ -163,14 +164,18 @@ fn candidates(
 
 fn show_some(
     desk: &Desk,
-    tenant: &TenantId,
+    (tenant, plan): (&TenantId, &HistoryPlan),
     ids: &[EntityId],
     show: &mut Show<'_>,
 ) -> Result<ControlFlow<()>, StoreError> {
     if ids.is_empty() {
         return Ok(ControlFlow::Continue(()));
     }
-    for item in read_items(desk, tenant, ids, false)? {
+    let items = read_items(desk, tenant, ids, false)?;
+    let in_blocks = items.iter().flat_map(|item| item.book.in_blocks(tenant, &item.id));
+    let shown = in_blocks.filter(|(line, _)| line.series().is_some_and(|one| plan.shows(one)));
+    desk.expect(shown.map(|(_, key)| key));
+    for item in items {
         if show(item)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -200,9 +205,8 @@ pub(super) fn some_ids(
     };
     let mut ids: Vec<EntityId> = Vec::new();
     let mut complete: Option<EntityId> = None;
-    for (collection, member) in [(chapters(&desk.inner), "ty"), (desk.inner.entities.clone(), "hn")]
-    {
-        let found = desk.find(&collection, within(member), shape())?;
+    let chapters = Ask::new(CHAPTERS, within("ty"), shape());
+    for found in desk.find_both(chapters, Ask::new(ENTITIES, within("hn"), shape()))? {
         let found = found.iter().map(|document| id_of(document)).collect::<Result<Vec<_>, _>>()?;
         if found.len() == most {
             // Beyond its last one this list does not tell.

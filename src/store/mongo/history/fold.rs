@@ -257,7 +257,7 @@ async fn due(
                 for (line, tail) in item.book.tails() {
                     let Some(ages) = ages(&rules, &types, line, now) else { continue };
                     let series = series_key(&tenant, &item.id, line);
-                    if tail.time.iter().any(|time| *time < ages.raw())
+                    if tail.rows.time.iter().any(|time| *time < ages.raw())
                         || thin_series(&desk, Spells::Own, &series, ages)?.is_some()
                     {
                         due.push(item.id.clone());

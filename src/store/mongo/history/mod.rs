@@ -13,6 +13,7 @@
 //!           l   time of the last row                         r   the rows
 //! ```
 
+mod ahead;
 mod archive;
 mod book;
 mod chronology;
