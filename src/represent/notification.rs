@@ -59,8 +59,12 @@ impl<'a> Notice<'a> {
     /// Where to begin to fetch the entities that those of the notification are joined with
     /// (4.5.23).
     pub fn links(&self, told: &[Told]) -> Links<'a> {
-        let entities: Vec<Arc<Stored>> = told.iter().filter_map(|one| one.after.clone()).collect();
-        Links::new(&self.subscription.notification.rendering, &entities, self.notified_at)
+        let rendering = &self.subscription.notification.rendering;
+        let entities: Vec<Arc<Stored>> = match rendering.join {
+            Some(_) => told.iter().filter_map(|one| one.after.clone()).collect(),
+            None => Vec::new(),
+        };
+        Links::new(rendering, &entities, self.notified_at)
     }
 
     /// Writes the notification. None if there is nothing to tell, since the Subscription shows
@@ -73,7 +77,7 @@ impl<'a> Notice<'a> {
             Accept::LdJson => true,
             Accept::GeoJson => !params.endpoint.prefers_plain_body(),
         };
-        let mut body = Vec::with_capacity(256 + 768 * told.len());
+        let mut body = Vec::with_capacity(512 + 1_280 * told.len());
         self.head(&mut body);
         let renderer =
             Renderer::new(&params.rendering, context, self.notified_at).with_linked(linked);

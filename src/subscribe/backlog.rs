@@ -114,6 +114,13 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// About how many bytes the entities of an event take. In the log what was may be told by the
+    /// little that differs; here it is there as a whole.
+    fn weight(event: &Event) -> usize {
+        let both = event.change.before.is_some() && event.change.after.is_some();
+        if both { 2 * event.bytes } else { event.bytes }
+    }
+
     /// What the events of an item held; not counted against the budget.
     pub fn new(first: &Event, last: &Event) -> Self {
         let (before, after) = (first.change.before.clone(), None);
@@ -247,7 +254,7 @@ impl Backlog {
             Room::AsBefore if charged => budget.take_anyway(PLACE),
             Room::AsBefore => {}
         }
-        let bytes = event.bytes;
+        let bytes = Held::weight(event);
         let held = budget.take(bytes).then(|| Held { bytes, ..Held::new(event, event) });
         let group = merge.then(|| {
             let open = match self.open.take() {
@@ -274,8 +281,9 @@ impl Backlog {
         item.ask |= ask;
         if let Some(held) = &mut item.held {
             held.join(event);
-            if held.bytes < event.bytes && budget.take(event.bytes - held.bytes) {
-                held.bytes = event.bytes;
+            let bytes = Held::weight(event);
+            if held.bytes < bytes && budget.take(bytes - held.bytes) {
+                held.bytes = bytes;
             }
         }
         true
@@ -316,7 +324,11 @@ impl Backlog {
     /// What one notification can tell without hiding a change: the first group as a whole, or so
     /// many of the first items at most, no two about the same entity.
     pub fn parcel(&self, most: usize) -> Vec<Item> {
-        let Some(group) = self.items.front().map(|item| item.group) else { return Vec::new() };
+        let Some(first) = self.items.front() else { return Vec::new() };
+        let group = first.group;
+        if most == 1 && group.is_none() {
+            return vec![first.clone()];
+        }
         let most = if group.is_some() { usize::MAX } else { most };
         let together = self.items.iter().take_while(|item| item.group == group);
         let mut seen = FxHashSet::default();

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub id: SubscriptionId,
     /// Whose work it is, where several brokers share the work.
     pub slot: usize,
+    /// What its notifications are recognised by.
+    mark: u128,
     pub what: ArcSwap<What>,
     pub state: Mutex<State>,
     /// Held while its record is written, so that an older one does not follow a newer one.
@@ -125,10 +127,12 @@ impl Entry {
     pub fn new(tenant: TenantId, what: What, slots: usize) -> Self {
         let id = what.subscription.id.clone();
         let slot = slot_of(&tenant, &id, slots);
+        let mark = mark(&tenant, &id);
         Self {
             tenant,
             id,
             slot,
+            mark,
             what: ArcSwap::from_pointee(what),
             state: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
@@ -170,17 +174,22 @@ pub(super) fn slot_of(tenant: &TenantId, id: &SubscriptionId, slots: usize) -> u
     (hasher.finish() >> 32) as usize % slots.max(1)
 }
 
-/// The id of a notification: the same whenever the same is told again.
-pub(super) fn notification_id(entry: &Entry, first: u64, last: u64) -> String {
-    let hash = [entry.tenant.name().unwrap_or_default(), "\n", entry.id.as_str()]
+/// What tells the notifications of a subscription from those of all others.
+fn mark(tenant: &TenantId, id: &SubscriptionId) -> u128 {
+    [tenant.name().unwrap_or_default(), "\n", id.as_str()]
         .iter()
         .flat_map(|text| text.bytes())
         // FNV-1a: no security rests on it.
         .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
             (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-        });
+        })
+}
+
+/// The id of a notification: the same whenever the same is told again.
+pub(super) fn notification_id(entry: &Entry, first: u64, last: u64) -> String {
+    let mark = entry.mark;
     match first == last {
-        true => format!("urn:ngsi-ld:Notification:{hash:032x}:{first}"),
-        false => format!("urn:ngsi-ld:Notification:{hash:032x}:{first}-{last}"),
+        true => format!("urn:ngsi-ld:Notification:{mark:032x}:{first}"),
+        false => format!("urn:ngsi-ld:Notification:{mark:032x}:{first}-{last}"),
     }
 }

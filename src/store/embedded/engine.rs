@@ -1,7 +1,7 @@
 //! The engine: ordered bytes on disk, written in atomic batches. Only what is here knows fjall.
 //!
 //! Six keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
-//! in the order they were created. `events`: sequence → record. `log`, `tails` and `blocks`: what
+//! in the order they were created. `events`: sequence of the first → sheet of events. `log`, `tails` and `blocks`: what
 //! was recorded in history, as groups of writes recorded it, by series, and packed. `rest`: a letter
 //! and a key → everything else.
 
@@ -128,10 +128,10 @@ impl Engine {
                     None => writes.remove(&open.entities, key.bytes()),
                 }
             }
-            for (sequence, record) in &batch.events {
-                let key = sequence.to_be_bytes();
-                match record {
-                    Some(record) => writes.insert(&open.events, key, &record[..]),
+            for (first, sheet) in &batch.sheets {
+                let key = first.to_be_bytes();
+                match sheet {
+                    Some(sheet) => writes.insert(&open.events, key, &sheet[..]),
                     None => writes.remove(&open.events, key),
                 }
             }
@@ -163,8 +163,8 @@ impl Engine {
             undo.entities.push((*key, self.entity(*key)?.map(|record| record.to_vec())));
         }
         // Events that were to be forgotten may be forgotten: nobody needs them.
-        for (sequence, _) in batch.events.iter().filter(|(_, record)| record.is_some()) {
-            undo.events.push((*sequence, None));
+        for (first, _) in batch.sheets.iter().filter(|(_, sheet)| sheet.is_some()) {
+            undo.sheets.push((*first, None));
         }
         for key in batch.rest.keys() {
             let value = self.with(|open| open.rest.get(key))?;
@@ -248,18 +248,25 @@ impl Engine {
         })
     }
 
-    /// Shows the records of events after a sequence, in order, until told to stop.
-    pub fn events_after(
+    /// Shows the sheets of events from the one that the end of a range would lie in, with their
+    /// first events, in order, until told to stop. None lies before the beginning of the range.
+    pub fn sheets(
         &self,
-        after: u64,
+        range: Range<u64>,
         mut show: impl FnMut(u64, Slice) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let Some(first) = after.checked_add(1) else { return Ok(()) };
+        let Range { start, end: wanted } = range;
         self.with(|open| {
-            for entry in open.events.range(first.to_be_bytes()..) {
-                let (key, record) = entry.into_inner()?;
-                let Ok(key) = (*key).try_into().map(u64::from_be_bytes) else { continue };
-                if show(key, record).is_break() {
+            let key = |number: u64| number.to_be_bytes();
+            let mut before = open.events.range(key(start.min(wanted))..=key(wanted));
+            let first = match before.next_back() {
+                Some(sheet) => sheet.key()?,
+                None => key(wanted).into(),
+            };
+            for entry in open.events.range(first..) {
+                let (key, sheet) = entry.into_inner()?;
+                let Some(first) = sequence(&key) else { continue };
+                if show(first, sheet).is_break() {
                     break;
                 }
             }
@@ -267,11 +274,25 @@ impl Engine {
         })
     }
 
-    /// The sequence of the last event, if there is one.
-    pub fn last_event(&self) -> Result<Option<u64>, StoreError> {
+    /// The first events of the sheets that begin between two sequences, both included.
+    pub fn sheets_between(&self, first: u64, last: u64) -> Result<Vec<u64>, StoreError> {
+        if first > last {
+            return Ok(Vec::new());
+        }
+        self.with(|open| {
+            let sheets = open.events.range(first.to_be_bytes()..=last.to_be_bytes());
+            sheets.filter_map(|sheet| sheet.key().map(|key| sequence(&key)).transpose()).collect()
+        })
+    }
+
+    /// The last sheet, with the sequence of its first event, if there is one.
+    pub fn last_sheet(&self) -> Result<Option<(u64, Slice)>, StoreError> {
         self.with(|open| match open.events.last_key_value() {
             None => Ok(None),
-            Some(entry) => Ok((*entry.key()?).try_into().map(u64::from_be_bytes).ok()),
+            Some(entry) => {
+                let (key, sheet) = entry.into_inner()?;
+                Ok(sequence(&key).zip(Some(sheet)))
+            }
         })
     }
 
@@ -357,6 +378,11 @@ impl Open {
             other => other,
         })
     }
+}
+
+/// The sequence that is the key of a sheet.
+fn sequence(key: &[u8]) -> Option<u64> {
+    key.try_into().map(u64::from_be_bytes).ok()
 }
 
 fn is_io(error: &fjall::Error) -> bool {

@@ -12,7 +12,7 @@ const LETTING_GO: u32 = 200;
 
 /// The format this version writes. A change of what is on disk takes the next number and a step
 /// in [`Folder::migrate`].
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// A data folder that is ours until it is dropped.
 #[derive(Debug)]
@@ -123,8 +123,9 @@ impl Folder {
     /// Turns data of this format into data of the next.
     fn migrate(&self, format: u32) -> Result<(), StoreError> {
         // From 2 on what was recorded lately lies in a log, from 3 on what is little of an entity
-        // in sheaves: nothing does yet, and what lies elsewhere is read as before.
-        if matches!(format, 1 | 2) {
+        // in sheaves, from 4 on events in sheets: nothing does yet, and what lies elsewhere is read
+        // as before.
+        if matches!(format, 1..=3) {
             return Ok(());
         }
         Err(StoreError::Unusable(format!(

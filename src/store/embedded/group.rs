@@ -152,11 +152,11 @@ impl<'a> Group<'a> {
                     let _ = answer.send(done.and(result));
                 }));
             }
-            Job::Forget { first, last, answer } => {
-                for sequence in first..=last {
-                    self.batch.remove_event(sequence);
+            Job::Forget { sheets, forgotten, answer } => {
+                for first in sheets {
+                    self.batch.remove_sheet(first);
                 }
-                self.batch.put(Rest::Forgotten, b"", last.to_be_bytes());
+                self.batch.put(Rest::Forgotten, b"", forgotten.write());
                 self.answers.push(Box::new(move |done| {
                     let _ = answer.send(done);
                 }));

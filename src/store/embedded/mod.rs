@@ -25,6 +25,7 @@ mod open;
 mod queue;
 mod recovery;
 mod seats;
+mod sheet;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -586,8 +587,9 @@ impl Store for Embedded {
     }
 
     async fn forget_events(&self, up_to: u64) -> Result<(), StoreError> {
-        for (first, last) in self.inner.forgetting(up_to)? {
-            self.inner.ask(|answer| Job::Forget { first, last, answer })?.await.map_err(gone)??;
+        for (sheets, forgotten) in self.inner.forgetting(up_to)? {
+            let job = |answer| Job::Forget { sheets, forgotten, answer };
+            self.inner.ask(job)?.await.map_err(gone)??;
         }
         Ok(())
     }

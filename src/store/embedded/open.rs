@@ -47,7 +47,9 @@ pub(super) fn open(settings: Settings) -> Result<Inner, StoreError> {
     let next_tenant = others.iter().map(|tenant| tenant.number).max().unwrap_or(DEFAULT) + 1;
     let ceiling = read_ceiling(&engine)?;
     let forgotten = engine.get(Rest::Forgotten, b"")?;
-    let next_event = events::next_sequence(forgotten.as_deref(), engine.last_event()?)
+    let last = engine.last_sheet()?;
+    let last = last.as_ref().map(|(first, sheet)| (*first, &**sheet));
+    let next_event = events::next_sequence(forgotten.as_deref(), last)
         .ok_or_else(|| damaged("the count of events"))?;
     let tenants = Tenants::new(default, others);
     let all = tenants.all();

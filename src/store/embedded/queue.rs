@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::events::Forgotten;
 use super::group::HistoryResults;
 use super::history::Packed;
 use super::index::Wish;
@@ -61,10 +62,10 @@ pub(super) enum Job {
         packed: Box<Packed>,
         answer: Answer<()>,
     },
-    /// Events from one sequence to another are no longer needed.
+    /// Sheets of events, each named by its first one, are no longer needed.
     Forget {
-        first: u64,
-        last: u64,
+        sheets: Vec<u64>,
+        forgotten: Forgotten,
         answer: Answer<()>,
     },
     /// An index of this tenant is to be built at every start.

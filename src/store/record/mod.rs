@@ -17,7 +17,7 @@ mod values;
 mod whole;
 
 pub(super) use self::codec::{In, Out};
-pub(super) use self::event::{decode_event, encode_event};
+pub(super) use self::event::{append_event, decode_event, encode_event};
 pub(super) use self::own::{Rewrite, Spelling, Spells, own_past, own_word};
 pub(super) use self::past::{Past, decode_scopes, encode_deletion, encode_past};
 pub(super) use self::past::{encode_scopes, is_deletion, is_number, thin_number};

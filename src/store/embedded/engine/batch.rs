@@ -77,7 +77,7 @@ impl Rest {
 pub(in crate::store::embedded) struct Batch {
     pub(super) entities: Vec<(EntityKey, Option<Vec<u8>>)>,
     pub(super) rest: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
-    pub(super) events: Vec<(u64, Option<Vec<u8>>)>,
+    pub(super) sheets: Vec<(u64, Option<Vec<u8>>)>,
     pub(super) log: Pairs,
     pub(super) tails: Pairs,
     pub(super) blocks: Pairs,
@@ -92,9 +92,15 @@ impl Batch {
         self.rest.reserve(more);
     }
 
-    /// The record of an entity whose key is not in the batch yet.
-    pub fn put_entity(&mut self, key: EntityKey, record: Vec<u8>) {
+    /// The record of an entity whose key is not in the batch yet; its place among those.
+    pub fn put_entity(&mut self, key: EntityKey, record: Vec<u8>) -> usize {
         self.entities.push((key, Some(record)));
+        self.entities.len() - 1
+    }
+
+    /// The record of an entity by its place.
+    pub fn entity(&self, place: usize) -> Option<&[u8]> {
+        self.entities.get(place)?.1.as_deref()
     }
 
     /// Takes away the record of an entity whose key is not in the batch yet.
@@ -102,14 +108,14 @@ impl Batch {
         self.entities.push((key, None));
     }
 
-    /// The record of an event.
-    pub fn put_event(&mut self, sequence: u64, record: Vec<u8>) {
-        self.events.push((sequence, Some(record)));
+    /// A sheet of events, under the sequence of the first.
+    pub fn put_sheet(&mut self, first: u64, sheet: Vec<u8>) {
+        self.sheets.push((first, Some(sheet)));
     }
 
-    /// Takes away the record of an event that was written before.
-    pub fn remove_event(&mut self, sequence: u64) {
-        self.events.push((sequence, None));
+    /// Takes away a sheet that was written before.
+    pub fn remove_sheet(&mut self, first: u64) {
+        self.sheets.push((first, None));
     }
 
     pub fn put(&mut self, letter: Rest, key: &[u8], value: impl Into<Vec<u8>>) {
@@ -149,6 +155,6 @@ impl Batch {
 
     pub(super) fn len(&self) -> usize {
         let past: usize = Past::ALL.iter().map(|past| self.past(*past).len()).sum();
-        self.entities.len() + self.rest.len() + self.events.len() + past
+        self.entities.len() + self.rest.len() + self.sheets.len() + past
     }
 }

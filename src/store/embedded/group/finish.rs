@@ -1,6 +1,11 @@
 //! The end of a group: one batch is written, its changes become visible, and everyone is answered.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
 use super::{Draft, Group, Version};
+use crate::model::Stored;
 use crate::store::embedded::engine::{Batch, Depth, EntityKey, Rest, WriteFailure};
 use crate::store::embedded::history::Stripe;
 use crate::store::record::encode;
@@ -64,6 +69,9 @@ impl Group<'_> {
     }
 
     fn fill_batch(&mut self) {
+        let is_told = self.told.count() > 0;
+        // Where the records of entities stand that events may tell of.
+        let mut written: FxHashMap<*const Stored, usize> = FxHashMap::default();
         for draft in &self.drafts {
             if !draft.is_changed() {
                 continue;
@@ -77,16 +85,15 @@ impl Group<'_> {
             }
             if let (Some(new), Some(entity)) = (new, entity) {
                 let record = encode(entity, &mut self.writer.dictionary);
-                self.batch.put_entity(key(new), record);
+                let place = self.batch.put_entity(key(new), record);
+                if is_told {
+                    written.insert(Arc::as_ptr(entity), place);
+                }
             }
         }
         self.notes.fill(&mut self.batch, self.writer);
-        for (event, record) in
-            self.told.take_events(self.writer.next_event, &mut self.writer.dictionary)
-        {
-            self.writer.next_event = event.sequence + 1;
-            self.batch.put_event(event.sequence, record);
-            self.events.push(event);
+        if is_told {
+            self.write_events(&written);
         }
         for (number, name) in self.writer.dictionary.unkept() {
             self.batch.put(Rest::Name, &number.to_be_bytes(), name.as_str());
@@ -94,6 +101,19 @@ impl Group<'_> {
         if self.writer.next_sequence > self.writer.ceiling {
             self.writer.ceiling = self.writer.next_sequence + SEQUENCES;
             self.batch.put(Rest::Sequence, b"", self.writer.ceiling.to_be_bytes());
+        }
+    }
+
+    /// Makes events of what is to be told; `written` are places of records in the batch.
+    fn write_events(&mut self, written: &FxHashMap<*const Stored, usize>) {
+        let batch = &self.batch;
+        let kept = |entity: &Arc<Stored>| batch.entity(*written.get(&Arc::as_ptr(entity))?);
+        let (first, dictionary) = (self.writer.next_event, &mut self.writer.dictionary);
+        let (events, sheets) = self.told.take_events(first, dictionary, kept);
+        self.writer.next_event = first + events.len() as u64;
+        self.events = events;
+        for (first, sheet) in sheets.finish() {
+            self.batch.put_sheet(first, sheet);
         }
     }
 
