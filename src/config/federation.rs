@@ -51,6 +51,9 @@ settings! {
         /// How much memory answers fill that may be used again, as registrations allow
         /// (management.cacheDuration).
         cache: ByteSize = ByteSize::mebi(32),
+        /// How much memory entities fill that sources told word for word before: they are not read,
+        /// checked and written again then. 0 remembers none.
+        familiar: ByteSize = ByteSize::mebi(32),
         /// How often what is counted of sources (timesSent, lastSuccess, …) is written down.
         report: Duration = Duration::from_secs(10),
         /// How often it is tried again to plant, change and remove subscriptions at sources that did

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::config::{Egress, Post};
 
+use super::plain::Kept;
 use super::{EgressError, Guard, Refused, resolve::GuardedResolver};
 
 /// The one outbound client; cheap to clone, connections are shared.
@@ -36,8 +37,16 @@ struct Recipe {
 }
 
 thread_local! {
-    /// The clients of this thread, each with the recipe that it was made from.
-    static OWN: RefCell<Vec<(Weak<Recipe>, reqwest::Client)>> = const { RefCell::new(Vec::new()) };
+    /// What this thread asks by, each with the recipe that it was made from.
+    static OWN: RefCell<Vec<(Weak<Recipe>, Own)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread asks by.
+#[derive(Debug, Clone)]
+pub(super) struct Own {
+    pub http: reqwest::Client,
+    /// Connections for plain questions.
+    pub kept: Arc<Kept>,
 }
 
 /// What was fetched.
@@ -102,17 +111,26 @@ impl Client {
 
     /// The same with connections of this thread's own: who waits for an answer is not woken by
     /// another thread.
-    pub(super) fn of_thread(&self) -> reqwest::Client {
+    pub(super) fn of_thread(&self) -> Own {
         OWN.with_borrow_mut(|own| {
             let recipe = Arc::as_ptr(&self.recipe);
-            if let Some((_, http)) = own.iter().find(|(known, _)| known.as_ptr() == recipe) {
-                return http.clone();
+            if let Some((_, found)) = own.iter().find(|(known, _)| known.as_ptr() == recipe) {
+                return found.clone();
             }
             own.retain(|(known, _)| known.strong_count() > 0);
-            let Ok(http) = self.recipe.make(&self.guard) else { return self.http.clone() };
-            own.push((Arc::downgrade(&self.recipe), http.clone()));
-            http
+            let kept = Arc::new(Kept::new(self.recipe.idle));
+            let Ok(http) = self.recipe.make(&self.guard) else {
+                return Own { http: self.http.clone(), kept };
+            };
+            let made = Own { http, kept };
+            own.push((Arc::downgrade(&self.recipe), made.clone()));
+            made
         })
+    }
+
+    /// How long it may take to reach a server.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.recipe.settings.connect_timeout
     }
 
     /// Fetches a document. Success is a 2xx answer, read whole, within the limits.

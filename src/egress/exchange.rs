@@ -12,7 +12,9 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Budget, Client, EgressError, Room, client::unreachable, post::was_closed};
+use super::client::{Own, unreachable};
+use super::post::was_closed;
+use super::{Budget, Client, EgressError, Room, plain};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -88,11 +90,19 @@ impl Asker for Client {
 
 impl Client {
     async fn answer(&self, question: Question) -> Result<Reply, AskError> {
-        let Question { method, url, headers, body, most, budget, .. } = question;
-        let url = Url::parse(&url).map_err(|why| AskError::Refused(format!("{url}: {why}")))?;
-        self.guard.check(&url).map_err(|refused| AskError::Refused(refused.to_string()))?;
+        let Own { http, kept } = self.of_thread();
+        if plain::suits(&question)
+            && let Some(outcome) =
+                plain::ask(&self.guard, &kept, self.connect_timeout(), &question).await
+        {
+            return outcome;
+        }
+        let refused = |why: String| AskError::Refused(why);
+        let url = Url::parse(&question.url);
+        let url = url.map_err(|why| refused(format!("{}: {why}", question.url)))?;
+        self.guard.check(&url).map_err(|why| refused(why.to_string()))?;
+        let Question { method, headers, body, most, budget, .. } = question;
         let headers = header_map(&headers)?;
-        let http = self.of_thread();
         let once = || {
             let mut request = Request::new(method.clone(), url.clone());
             *request.headers_mut() = headers.clone();
@@ -165,10 +175,10 @@ async fn read(
 }
 
 /// How much is reserved at once at most for what is only announced.
-const AT_ONCE: usize = 256 << 10;
+pub(super) const AT_ONCE: usize = 256 << 10;
 
 /// Takes room for what has come, as it comes: who announces much and sends little takes little.
-fn take(budget: &Budget, room: &mut Option<Room>, bytes: usize) -> Result<(), AskError> {
+pub(super) fn take(budget: &Budget, room: &mut Option<Room>, bytes: usize) -> Result<(), AskError> {
     let taken = match room {
         Some(room) => room.grow(budget, bytes),
         None => {

@@ -22,6 +22,7 @@ mod courier;
 mod exchange;
 mod hub;
 mod mqtt;
+mod plain;
 mod post;
 mod room;
 mod target;

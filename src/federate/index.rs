@@ -147,23 +147,26 @@ impl Index {
 
     /// Whether a request about these entities may concern any source: mostly none.
     pub fn concerns(&self, select: &[Selector]) -> bool {
-        let any = |selector: &Selector| {
-            let drawers = match selector.ids.as_slice() {
-                [] => &self.by_type,
-                ids if ids.iter().any(|id| self.knows(id)) => return true,
-                _ => &self.any_id,
-            };
-            match &selector.types {
-                Some(TypeSelection::Of(alternatives)) => {
-                    let names = alternatives.iter().flatten().filter_map(|term| term.name());
-                    names.map(Some).chain([None]).any(|name| drawers.contains_key(&name))
-                }
-                Some(TypeSelection::Any) | None => !drawers.is_empty(),
-            }
-        };
         match select {
             [] => !self.by_type.is_empty(),
-            some => some.iter().any(any),
+            some => some.iter().any(|one| self.concerns_any(&one.ids, one.types.as_ref())),
+        }
+    }
+
+    /// Whether a request about entities of these ids, or of any if there are none, may concern any
+    /// source.
+    pub fn concerns_any(&self, ids: &[EntityId], types: Option<&TypeSelection>) -> bool {
+        let drawers = match ids {
+            [] => &self.by_type,
+            ids if ids.iter().any(|id| self.knows(id)) => return true,
+            _ => &self.any_id,
+        };
+        match types {
+            Some(TypeSelection::Of(alternatives)) if !drawers.is_empty() => {
+                let names = alternatives.iter().flatten().filter_map(|term| term.name());
+                names.map(Some).chain([None]).any(|name| drawers.contains_key(&name))
+            }
+            _ => !drawers.is_empty(),
         }
     }
 

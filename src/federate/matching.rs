@@ -7,7 +7,9 @@ use super::register::Register;
 use super::source::Source;
 use super::via::Via;
 use crate::model::TimeProperty;
-use crate::model::{AttrName, DatasetId, Entity, TenantId, Timestamp, TypeSelection, TypeTerm};
+use crate::model::{
+    AttrName, DatasetId, Entity, Stored, TenantId, Timestamp, TypeSelection, TypeTerm,
+};
 use crate::query::{Filter, GeoFilter, NoLookup, Pattern, ScopeFilter, Selector, Window};
 use crate::represent::registration::{
     EntityInfo, Interval, Mode, Operation, Registration, RegistrationInfo,
@@ -367,8 +369,9 @@ fn unite_types(types: &mut Option<TypeSelection>, others: Option<&TypeSelection>
 impl Leg {
     /// What of an entity may be taken from the source: nothing if the entity was not asked for or
     /// is not registered, else what was asked for and is registered.
-    pub fn takes(&self, mut entity: Entity) -> Option<Entity> {
-        if !self.select.matches(&entity) {
+    pub fn takes(&self, told: Arc<Stored>) -> Option<Arc<Stored>> {
+        let entity = &told.entity;
+        if !self.select.matches(entity) {
             return None;
         }
         let registration = &self.source.registration;
@@ -386,6 +389,10 @@ impl Leg {
             self.attributes.as_ref().is_none_or(|names| names.contains(&name))
                 && infos.iter().any(|info| info.has_attribute(name))
         };
+        if datasets.is_empty() && entity.attributes.iter().all(|(name, _)| wanted(name)) {
+            return Some(told);
+        }
+        let mut entity = Stored::into_entity(told);
         entity.attributes.retain(|name, _| wanted(name));
         if !datasets.is_empty() {
             let own = std::mem::take(&mut entity.attributes);
@@ -395,6 +402,6 @@ impl Leg {
             });
             entity.attributes = kept.collect();
         }
-        Some(entity)
+        Some(Stored::passing(entity))
     }
 }

@@ -32,8 +32,8 @@ pub struct Union {
 /// What is known of one entity.
 #[derive(Debug, Default)]
 struct Parts {
-    /// As it is here, while nobody else says anything of it: as it stands, its rendering included.
-    here: Option<Arc<Stored>>,
+    /// As one told it, while nobody else says anything of it: as it stands, its rendering included.
+    alone: Option<(Arc<Stored>, Weight)>,
     equal: Option<Merged>,
     auxiliary: Option<Merged>,
 }
@@ -77,24 +77,33 @@ impl Union {
         let now = self.now;
         let copy = Merged::new(entity, now);
         let parts = self.parts(&copy.entity.id);
-        parts.take_up_here(now);
-        let kept = match weight {
-            Weight::Equal => &mut parts.equal,
-            Weight::Auxiliary => &mut parts.auxiliary,
-        };
-        match kept {
-            Some(kept) => kept.unite(copy),
-            None => *kept = Some(copy),
+        parts.take_up_alone(now);
+        parts.add(copy, weight);
+    }
+
+    /// Adds a copy that others may hold, too. If nobody else says anything of it, it comes out as it
+    /// went in.
+    pub fn add_told(&mut self, told: Arc<Stored>, weight: Weight) {
+        if told.is_transient() {
+            return self.add(Stored::into_entity(told), weight);
         }
+        let now = self.now;
+        let parts = self.parts(&told.id);
+        if parts.is_empty() {
+            parts.alone = Some((told, weight));
+            return;
+        }
+        parts.take_up_alone(now);
+        parts.add(Merged::new(Stored::into_entity(told), now), weight);
     }
 
     /// Adds what is here, as the store told it now. If nobody else says anything of it, it comes
     /// out as it went in.
     pub fn add_here(&mut self, stored: &Arc<Stored>) {
         let parts = self.parts(&stored.id);
-        match parts {
-            Parts { here: None, equal: None, auxiliary: None } => parts.here = Some(stored.clone()),
-            _ => self.add(stored.entity.clone(), Weight::Equal),
+        match parts.is_empty() {
+            true => parts.alone = Some((stored.clone(), Weight::Equal)),
+            false => self.add(stored.entity.clone(), Weight::Equal),
         }
     }
 
@@ -119,8 +128,8 @@ impl Union {
     /// The entities, as they are answered.
     pub fn into_stored(self) -> Vec<Arc<Stored>> {
         let now = self.now;
-        let each = self.order.into_iter().filter_map(|mut parts| match parts.here.take() {
-            Some(here) => Some(here),
+        let each = self.order.into_iter().filter_map(|mut parts| match parts.alone.take() {
+            Some((alone, _)) => Some(alone),
             None => parts.whole(now).map(Stored::passing),
         });
         each.collect()
@@ -128,16 +137,37 @@ impl Union {
 }
 
 impl Parts {
-    /// What is here is a copy among others from now on.
-    fn take_up_here(&mut self, now: Timestamp) {
-        if let Some(here) = self.here.take().filter(|here| here.is_alive(now)) {
-            self.equal = Some(Merged::new(here.entity.clone(), now));
+    fn is_empty(&self) -> bool {
+        matches!(self, Parts { alone: None, equal: None, auxiliary: None })
+    }
+
+    /// What one told is a copy among others from now on.
+    fn take_up_alone(&mut self, now: Timestamp) {
+        if let Some((alone, weight)) = self.alone.take().filter(|(alone, _)| alone.is_alive(now)) {
+            self.add(Merged::new(Stored::into_entity(alone), now), weight);
+        }
+    }
+
+    fn add(&mut self, copy: Merged, weight: Weight) {
+        let kept = match weight {
+            Weight::Equal => &mut self.equal,
+            Weight::Auxiliary => &mut self.auxiliary,
+        };
+        match kept {
+            Some(kept) => kept.unite(copy),
+            None => *kept = Some(copy),
         }
     }
 
     fn whole(self, now: Timestamp) -> Option<Entity> {
         let (Some(mut whole), auxiliary) = (match self {
-            Parts { here: Some(here), .. } => return Some(here.without_expired(now)),
+            Parts { alone: Some((alone, _)), .. } => {
+                let mut entity = Stored::into_entity(alone);
+                if entity.is_transient() {
+                    entity.attributes.expire(now);
+                }
+                return Some(entity);
+            }
             Parts { equal: Some(equal), auxiliary, .. } => (Some(equal), auxiliary),
             Parts { equal: None, auxiliary, .. } => (auxiliary, None),
         }) else {
@@ -339,6 +369,36 @@ mod tests {
         later.expires_at = Some(at(300));
         let whole = union(&[(goes, Weight::Equal), (later, Weight::Equal)]);
         assert_eq!(whole.expires_at, Some(at(300)));
+    }
+
+    #[test]
+    fn what_one_source_alone_tells_stays_as_it_is_and_keeps_its_weight_among_others() {
+        let told = Stored::new(copy(&["T"], &[("a", 1, None, 9)]));
+        let other = copy(&["U"], &[("a", 2, None, 1), ("b", 3, None, 1)]);
+        for (weight, kept) in [(Weight::Equal, 1), (Weight::Auxiliary, 2)] {
+            let mut union = Union::new(at(100));
+            union.add_told(told.clone(), weight);
+            assert!(Arc::ptr_eq(&union.into_stored()[0], &told));
+            for told_first in [true, false] {
+                let mut union = Union::new(at(100));
+                if told_first {
+                    union.add_told(told.clone(), weight);
+                }
+                union.add_told(Stored::passing(other.clone()), Weight::Equal);
+                if !told_first {
+                    union.add_told(told.clone(), weight);
+                }
+                let whole = union.into_stored();
+                assert_eq!((whole.len(), value(&whole[0], "a")), (1, Some(kept)));
+                assert_eq!(value(&whole[0], "b"), Some(3));
+            }
+        }
+        let mut gone = copy(&["T"], &[("a", 1, None, 1)]);
+        gone.expires_at = Some(at(50));
+        let mut union = Union::new(at(100));
+        union.add_told(Stored::new(gone), Weight::Equal);
+        assert!(union.into_stored().is_empty());
+        assert_eq!(value(&told, "a"), Some(1));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Knows neither how requests are carried nor how anything is kept.
 
 mod answers;
+mod familiar;
 mod forward;
 mod health;
 mod index;
@@ -19,6 +20,7 @@ mod via;
 mod warning;
 
 pub use answers::{Answers, Shelf};
+pub use familiar::{Familiar, Familiarity, Glance};
 pub use forward::{Around, Carriage, Draft, Naming, Payload, path_part, question, types_text};
 pub use health::{Ending, Health, Patience};
 pub use matching::{About, Leg, Matched, Want, Way};

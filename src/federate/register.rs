@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use super::health::Health;
 use super::index::{Clue, Index, Place};
 use super::source::Source;
-use crate::model::{RegistrationId, TenantId};
+use crate::model::{EntityId, RegistrationId, TenantId, TypeSelection};
 use crate::query::Selector;
 use crate::represent::registration::Registration;
 use crate::represent::subscription::DeliveryReport;
@@ -100,6 +100,19 @@ impl Register {
         let tenants = self.tenants.load();
         let Some(tenant) = tenants.get(tenant) else { return false };
         tenant.0.read().index.concerns(select)
+    }
+
+    /// Whether a request about one entity may concern any source of a tenant, as far as its id and
+    /// what is said of its types tell.
+    pub fn may_concern_one(
+        &self,
+        tenant: &TenantId,
+        id: &EntityId,
+        types: Option<&TypeSelection>,
+    ) -> bool {
+        let tenants = self.tenants.load();
+        let Some(tenant) = tenants.get(tenant) else { return false };
+        tenant.0.read().index.concerns_any(std::slice::from_ref(id), types)
     }
 
     /// The sources that a request may concern, ordered by id.

@@ -12,7 +12,8 @@ use super::*;
 use crate::egress::Budget;
 use crate::jsonld::{Context, Document};
 use crate::model::{
-    AttrName, Attributes, Entity, EntityId, Name, OneOrMany, RegistrationId, TenantId, Timestamp,
+    AttrName, Attributes, Entity, EntityId, Name, OneOrMany, RegistrationId, Stored, TenantId,
+    Timestamp,
 };
 use crate::query::{Filter, FilterOptions, GeoFilter, GeoParams, Limits, Selector, parse_types};
 use crate::represent::registration::{Draft as Accepted, Mode, Operation, ReadLimits, Setting};
@@ -375,10 +376,10 @@ fn only_what_was_asked_for_and_is_registered_is_taken_from_an_answer() {
         modified_at: now(),
         expires_at: None,
     };
-    let taken = leg.takes(entity("urn:v:1", "Vehicle")).expect("taken");
+    let taken = leg.takes(Stored::passing(entity("urn:v:1", "Vehicle"))).expect("taken");
     assert_eq!(taken.attributes.iter().map(|(own, _)| own).collect::<Vec<_>>(), speed);
-    assert!(leg.takes(entity("urn:v:3", "Vehicle")).is_none());
-    assert!(leg.takes(entity("urn:v:1", "Person")).is_none());
+    assert!(leg.takes(Stored::passing(entity("urn:v:3", "Vehicle"))).is_none());
+    assert!(leg.takes(Stored::passing(entity("urn:v:1", "Person"))).is_none());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! 6.3.5, 6.3.14).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
@@ -19,7 +20,7 @@ use super::problem::Problem;
 use super::questions::{Lasting, Questions, Readings, Wording};
 use super::viewing::PREFER;
 use super::warning;
-use crate::broker::{Broker, Call, Element, Error, Headers};
+use crate::broker::{Broker, Call, Element, Error, Headers, Origin};
 use crate::config::Limits;
 use crate::jsonld::{ContextSource, Document};
 use crate::model::{EntityId, TenantId, Timestamp};
@@ -179,12 +180,21 @@ impl<'r> Incoming<'r> {
             None => tenant,
         };
         warning::note(self.http, &tenant, now);
-        // Boxed, so that who has no registrations does not carry the room for it.
         let origin = match self.broker.federates(&tenant) && !self.is_local() {
-            true => Box::pin(self.broker.origin(&tenant, &Texts(self.headers()))).await?,
+            true => Some(self.origin(&tenant).await?),
             false => None,
         };
         Ok(Call { tenant, now, context, origin })
+    }
+
+    /// How the request came, which may concern sources.
+    async fn origin(&self, tenant: &TenantId) -> Result<Arc<Origin>, Error> {
+        let headers = Texts(self.headers());
+        match self.broker.origin_at_once(tenant, &headers) {
+            Some(origin) => Ok(origin),
+            // Boxed, since it is rare: nobody else should carry the room for it.
+            None => Box::pin(self.broker.origin(tenant, &headers)).await,
+        }
     }
 
     /// Reads the body of an operation on one thing.

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use crate::model::Number;
 
-pub use read::{ParseError, ParseLimits};
+pub use read::{Item, Items, ParseError, ParseLimits};
 
 /// A JSON value that borrows its text from the body it was read from.
 #[derive(Debug, Clone, PartialEq)]

@@ -19,6 +19,6 @@ pub use contexts::{
     ContextDetails, ContextKind, ContextSettings, ContextShelf, ContextSource, Contexts,
     HOSTED_PATH, HostError, NoShelf, RemoveError, ServeError, ShelfError, StoredContext,
 };
-pub use document::{Document, ParseError, ParseLimits};
+pub use document::{Document, Item, Items, ParseError, ParseLimits};
 pub use loader::{DocumentLoader, LoadError, RemoteDocument};
 pub use shipped::{CORE_CONTEXT, DEFAULT_VOCABULARY, is_core, shipped_context, shipped_document};

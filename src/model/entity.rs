@@ -76,6 +76,11 @@ impl Stored {
     pub fn passing(entity: Entity) -> Arc<Self> {
         Arc::new(Self { entity, rendered: Rendered::never() })
     }
+
+    /// The entity; a copy of it if others hold it, too.
+    pub fn into_entity(stored: Arc<Self>) -> Entity {
+        Arc::try_unwrap(stored).map_or_else(|shared| shared.entity.clone(), |own| own.entity)
+    }
 }
 
 impl std::ops::Deref for Stored {

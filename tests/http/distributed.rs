@@ -303,3 +303,42 @@ async fn of_types_and_attributes_a_source_is_believed_what_it_registered() {
     let one = city.get("/types/Vehicle").await.json();
     assert_eq!(one["attributeDetails"].as_array().map(Vec::len), Some(1), "{one}");
 }
+
+/// All that a source has is told again and again; what is answered is what it has now, under every
+/// look, and what others have of it comes and goes.
+#[actix_web::test]
+async fn what_a_source_tells_again_is_answered_as_it_is_there_now() {
+    let (city, plant) = (broker().await, broker().await);
+    register(&city, 1, &plant.url(""), json!({})).await;
+    for place in 0..3 {
+        plant.has(vehicle(&format!("p{place}"), number(place))).await;
+    }
+    let short = json!({"n": {"type": "Property", "value": 0, "expiresAt": "2999-01-01T00:00:00Z"}});
+    plant.has(vehicle("short", short)).await;
+    let queries = [
+        "/entities?type=Vehicle",
+        "/entities?type=Vehicle&options=sysAttrs",
+        "/entities?type=Vehicle&attrs=n&format=simplified",
+        "/entities?type=Vehicle&q=n>0",
+        "/entities/urn:v:p1",
+        "/entities/urn:v:p1?pick=n",
+    ];
+    for round in 1..4 {
+        for _ in 0..4 {
+            for query in queries {
+                let (there, here) = (plant.get(query).await, city.get(query).await);
+                assert_eq!(here.json(), there.json(), "{query}, round {round}");
+            }
+        }
+        // Somebody else has something of one of them for a while.
+        city.has(vehicle("p2", json!({"m": {"type": "Property", "value": round}}))).await;
+        for _ in 0..3 {
+            let both = city.get("/entities/urn:v:p2?format=simplified").await.json();
+            assert_eq!((&both["n"], &both["m"]), (&json!(2), &json!(round)));
+        }
+        remove(&city, "p2").await;
+        let change = json!({"n": {"type": "Property", "value": 10 * round}});
+        let path = "/entities/urn:v:p1/attrs";
+        assert_eq!(plant.body("PATCH", path, change).await.status, 204);
+    }
+}

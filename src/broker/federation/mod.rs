@@ -28,7 +28,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::{Broker, Call, Error, RegistryFollower};
 use crate::config;
 use crate::egress::{Asker, Budget, Room};
-use crate::federate::{Patience, Register, Shelf, Via, Way, is_alias};
+use crate::federate::{Familiar, Patience, Register, Shelf, Via, Way, is_alias};
 use crate::jsonld::Context;
 use crate::model::{RegistrationId, TenantId, Timestamp};
 use crate::represent::registration::Registration;
@@ -55,6 +55,8 @@ pub struct Federation {
     /// How deep and how large an answer may be.
     lanes: Semaphore,
     shelf: Shelf,
+    /// What sources told before, word for word.
+    familiar: Familiar,
     /// The memory that answers fill which are being read and put together.
     budget: Budget,
     /// The address under which sources reach this broker.
@@ -121,6 +123,7 @@ impl Federation {
             asker,
             lanes: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             shelf: Shelf::new(settings.cache.bytes()),
+            familiar: Familiar::new(settings.familiar.bytes()),
             budget: Budget::new(settings.answers.bytes()),
             seed: OnceCell::new(),
             aliases: RwLock::default(),
@@ -173,15 +176,33 @@ impl Broker {
         self.federation.register.has(tenant)
     }
 
-    /// How a request came, if it may concern sources: absent where a tenant has none.
+    /// How a request of a tenant that has sources came. Most concern none of them after all, so
+    /// this does next to nothing; it is a matter of time only once for each tenant.
     pub async fn origin<'h>(
         &self,
         tenant: &TenantId,
         headers: &dyn Headers<'h>,
-    ) -> Result<Option<Arc<Origin>>, Error> {
-        if !self.federation.register.has(tenant) {
-            return Ok(None);
-        }
+    ) -> Result<Arc<Origin>, Error> {
+        let alias = self.alias(tenant).await?;
+        Ok(self.origin_by(alias, tenant, headers))
+    }
+
+    /// The same without waiting, if the name of this broker towards the tenant is known.
+    pub fn origin_at_once<'h>(
+        &self,
+        tenant: &TenantId,
+        headers: &dyn Headers<'h>,
+    ) -> Option<Arc<Origin>> {
+        let alias = self.federation.aliases.read().get(tenant).cloned()?;
+        Some(self.origin_by(alias, tenant, headers))
+    }
+
+    fn origin_by<'h>(
+        &self,
+        alias: Arc<str>,
+        tenant: &TenantId,
+        headers: &dyn Headers<'h>,
+    ) -> Arc<Origin> {
         let via = Via::parse(headers.all("via").into_iter());
         let mut kept = Vec::new();
         for name in self.federation.register.passed_headers(tenant) {
@@ -194,9 +215,8 @@ impl Broker {
         let headers = kept;
         let patience = self.federation.settings.timeout;
         let deadline = Instant::now() + patience;
-        let alias = self.alias(tenant).await?;
         let held = Held::default();
-        Ok(Some(Arc::new(Origin { via, headers, deadline, patience, told_by: None, alias, held })))
+        Arc::new(Origin { via, headers, deadline, patience, told_by: None, alias, held })
     }
 
     /// A call that nobody waits for: with time enough for many pages of each source.

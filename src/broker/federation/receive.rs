@@ -7,15 +7,15 @@ use std::sync::Arc;
 use super::super::{Broker, Call};
 use super::ask::Heard;
 use crate::egress::{Reply, Room};
-use crate::federate::{Leg, Naming, Source, Warning, WarningCode};
-use crate::jsonld::{Context, ContextSource, Document};
-use crate::model::{Entity, Name};
+use crate::federate::{Familiarity, Glance, Leg, Naming, Source, Warning, WarningCode};
+use crate::jsonld::{Context, ContextSource, Document, Item, Items, ParseError, ParseLimits};
+use crate::model::{Name, Stored};
 use crate::represent::Reading;
 
 /// What a source has of what it was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Received {
-    pub entities: Vec<Entity>,
+    pub entities: Vec<Arc<Stored>>,
     /// How many there were in the answer, those not taken included.
     pub count: usize,
     /// It refused to tell of so many at once.
@@ -23,6 +23,13 @@ pub(super) struct Received {
     pub warnings: Vec<Warning>,
     /// The memory that the answer took.
     pub room: Option<Arc<Room>>,
+}
+
+/// An item of an answer.
+enum Told<'a> {
+    /// It was told word for word before.
+    Before(Arc<Stored>),
+    Anew(Item<'a>, Glance),
 }
 
 /// What an answer says, whatever it is about.
@@ -81,42 +88,78 @@ impl Broker {
         let Said::Body(mut reply) = said else { return received };
         received.room = reply.room.take();
         let invalid = |why: String| Warning::new(WarningCode::Invalid, leg.source.id(), &why);
-        let document = match Document::parse_tolerant(&reply.body, &self.parse_limits()) {
-            Ok(document) => document,
+        let mut names = Names::new(self.names_of(call, &reply, naming).await);
+        let limits = self.parse_limits();
+        let items = match self.items(&reply.body, &limits, names.outer.id()) {
+            Ok(items) => items,
             Err(error) => {
                 received.warnings.push(invalid(error.to_string()));
                 return received;
             }
         };
-        let items = match document {
-            Document::Array(items) => items,
-            single => vec![single],
-        };
         received.count = items.len();
-        let mut names = Names::new(self.names_of(call, &reply, naming).await);
         let most = self.federation.settings.entities;
         let mut wrong = None;
-        for mut item in items.into_iter().take(most) {
-            let context = match names.of(self, call, &mut item).await {
-                Ok(context) => context,
+        for item in items.into_iter().take(most) {
+            let told = match item {
+                Told::Before(entity) => Ok(entity),
+                Told::Anew(item, glance) => self.read_item(call, &mut names, item, glance).await,
+            };
+            match told {
+                Ok(entity) => received.entities.extend(leg.takes(entity)),
                 Err(why) => {
                     wrong.get_or_insert(why);
-                    continue;
-                }
-            };
-            if let Err(why) = check_names(&item, &context) {
-                wrong.get_or_insert(why);
-                continue;
-            }
-            match self.reader_by(&context, Reading::Whole).received(&item) {
-                Ok(entity) => received.entities.extend(leg.takes(entity)),
-                Err(error) => {
-                    wrong.get_or_insert(error.to_string());
                 }
             }
         }
         received.warnings.extend(wrong.map(invalid));
         received
+    }
+
+    /// The items of an answer that names things by a context. What was told word for word before is
+    /// not read again.
+    fn items<'a>(
+        &self,
+        body: &'a [u8],
+        limits: &ParseLimits,
+        context: u64,
+    ) -> Result<Vec<Told<'a>>, ParseError> {
+        let mut items = Items::of(body, limits)?;
+        let mut all = Vec::new();
+        while let Some(rest) = items.rest()? {
+            all.push(match self.federation.familiar.recall(rest, context) {
+                Familiarity::Known { entity, bytes, values } => {
+                    items.pass(bytes, values)?;
+                    Told::Before(entity)
+                }
+                Familiarity::Unknown(glance) => Told::Anew(items.read()?, glance),
+            });
+        }
+        Ok(all)
+    }
+
+    /// The entity that an item is, which is remembered if the same was told before and will be the
+    /// same whenever it is told.
+    async fn read_item(
+        &self,
+        call: &Call,
+        names: &mut Names,
+        item: Item<'_>,
+        glance: Glance,
+    ) -> Result<Arc<Stored>, String> {
+        let Item { mut document, bytes, values } = item;
+        let is_of_outer = document.get("@context").is_none();
+        let context = names.of(self, call, &mut document).await?;
+        check_names(&document, &context)?;
+        let entity = self.reader_by(&context, Reading::Whole).received(&document);
+        let entity = entity.map_err(|error| error.to_string())?;
+        let familiar = &self.federation.familiar;
+        if !is_of_outer || entity.is_transient() || !familiar.note(glance, bytes) {
+            return Ok(Stored::passing(entity));
+        }
+        let stored = Stored::new(entity);
+        familiar.remember(glance, bytes, context.id(), values, &stored);
+        Ok(stored)
     }
 
     /// The context that an answer is written in: the one it names, or that it was asked with.

@@ -1,6 +1,7 @@
 //! The reader (RFC 8259): one pass that counts as it goes. Our own, since it borrows text, reads
 //! every number exactly and checks width, depth and duplicates on the way.
 
+mod items;
 mod number;
 mod string;
 
@@ -11,6 +12,8 @@ use std::{
 };
 
 use super::Document;
+
+pub use items::{Item, Items};
 
 /// How large a JSON text may become as a tree. The number of bytes is the business of whoever
 /// received them.
@@ -64,12 +67,7 @@ pub(super) fn parse<'a>(
     limits: &ParseLimits,
     duplicates: Duplicates,
 ) -> Result<Document<'a>, ParseError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let (line, column) = place(bytes, error.valid_up_to());
-        ParseError::NotJson { reason: "the text is not UTF-8", line, column }
-    })?;
-    let (members, values) = (Vec::new(), Vec::new());
-    let mut reader = Reader { text, bytes, at: 0, items: 0, limits, duplicates, members, values };
+    let mut reader = Reader::new(bytes, limits, duplicates)?;
     let document = reader.value(0)?;
     reader.skip_space();
     match reader.peek() {
@@ -99,6 +97,21 @@ struct Reader<'a, 'l> {
     members: Vec<(Cow<'a, str>, Document<'a>)>,
     /// The same of arrays.
     values: Vec<Document<'a>>,
+}
+
+impl<'a, 'l> Reader<'a, 'l> {
+    fn new(
+        bytes: &'a [u8],
+        limits: &'l ParseLimits,
+        duplicates: Duplicates,
+    ) -> Result<Self, ParseError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let (line, column) = place(bytes, error.valid_up_to());
+            ParseError::NotJson { reason: "the text is not UTF-8", line, column }
+        })?;
+        let (members, values) = (Vec::new(), Vec::new());
+        Ok(Self { text, bytes, at: 0, items: 0, limits, duplicates, members, values })
+    }
 }
 
 impl<'a> Reader<'a, '_> {

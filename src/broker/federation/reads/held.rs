@@ -138,7 +138,7 @@ impl Broker {
         for (weight, received) in there {
             warnings.extend(received.warnings);
             let own = received.entities.into_iter().filter(|entity| asked.may_be(entity));
-            own.for_each(|entity| union.add(entity, weight));
+            own.for_each(|entity| union.add_told(entity, weight));
         }
         if !asked.split {
             return Ok((union.into_stored(), warnings));

@@ -1,5 +1,7 @@
 //! A page of what a query finds everywhere (5.7.2).
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustc_hash::FxHashSet;
@@ -157,11 +159,11 @@ impl Broker {
                 continue;
             }
             warnings.extend(received.warnings);
-            for mut entity in received.entities.into_iter().filter(|entity| asked.may_be(entity)) {
-                if asked.bare {
-                    entity.attributes = Attributes::new();
-                }
-                zone.add_there(entity);
+            for entity in received.entities.into_iter().filter(|entity| asked.may_be(entity)) {
+                zone.add_there(match asked.bare {
+                    true => bare(&entity),
+                    false => entity,
+                });
             }
             offset = offset.saturating_add(limit);
             if received.count < limit {
@@ -250,6 +252,17 @@ impl Broker {
         found.entities.into_iter().for_each(|stored| zones[0].add_here(stored));
         Ok(warnings)
     }
+}
+
+/// An entity of which it matters only that it is there.
+fn bare(entity: &Entity) -> Arc<Stored> {
+    Stored::passing(Entity {
+        id: entity.id.clone(),
+        types: entity.types.clone(),
+        scopes: entity.scopes.clone(),
+        attributes: Attributes::new(),
+        ..*entity
+    })
 }
 
 impl Asked<'_> {

@@ -41,7 +41,7 @@ impl Broker {
         id: &EntityId,
         only: Option<&TypeSelection>,
     ) -> bool {
-        self.may_lie_elsewhere(call, &by_id(id, only.cloned()))
+        self.federation.register.may_concern_one(&call.tenant, id, only)
     }
 
     /// The whole of an entity; only of those who hold it, if that is known.
@@ -126,7 +126,7 @@ impl Broker {
                 if !found.by.contains(&holder) {
                     found.by.push(holder);
                 }
-                union.add(entity, weight(leg));
+                union.add_told(entity, weight(leg));
             }
         }
         found.entity = union.into_stored().pop();
@@ -228,7 +228,7 @@ impl Broker {
         local?.iter().for_each(|stored| union.add_here(stored));
         for (leg, part) in parts {
             add_warnings(&mut warnings, part.warnings);
-            part.entities.into_iter().for_each(|entity| union.add(entity, weight(leg)));
+            part.entities.into_iter().for_each(|entity| union.add_told(entity, weight(leg)));
         }
         Ok((union.into_stored(), warnings))
     }

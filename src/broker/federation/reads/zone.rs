@@ -23,14 +23,14 @@ pub(super) struct Zone {
 /// An entity as somebody told it.
 pub(super) enum Found {
     Here(Arc<Stored>),
-    There(Box<Entity>),
+    There(Arc<Stored>),
 }
 
 impl Found {
     fn join(self, union: &mut Union, weight: Weight) {
         match self {
             Found::Here(stored) => union.add_here(&stored),
-            Found::There(entity) => union.add(*entity, weight),
+            Found::There(told) => union.add_told(told, weight),
         }
     }
 }
@@ -42,8 +42,8 @@ impl Zone {
     }
 
     /// Adds what a source told.
-    pub fn add_there(&mut self, entity: Entity) {
-        self.add(entity.id.clone(), || Found::There(Box::new(entity)));
+    pub fn add_there(&mut self, told: Arc<Stored>) {
+        self.add(told.id.clone(), || Found::There(told));
     }
 
     fn add(&mut self, id: EntityId, found: impl FnOnce() -> Found) {
