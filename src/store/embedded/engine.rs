@@ -1,9 +1,9 @@
 //! The engine: ordered bytes on disk, written in atomic batches. Only what is here knows fjall.
 //!
 //! Six keyspaces. `entities`: tenant number and creation sequence → record, so that entities lie
-//! in the order they were created. `events`: sequence of the first → sheet of events. `log`, `tails` and `blocks`: what
-//! was recorded in history, as groups of writes recorded it, by series, and packed. `rest`: a letter
-//! and a key → everything else.
+//! in the order they were created. `events`: sequence of the first → sheet of events. `log`, `tails`
+//! and `blocks`: what was recorded in history, as groups of writes recorded it, by series, and packed.
+//! `rest`: a letter and a key → everything else.
 
 mod batch;
 mod look;

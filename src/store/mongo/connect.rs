@@ -23,7 +23,7 @@ use super::{
 use crate::store::StoreError;
 
 /// The format of the documents, raised when an older broker could not read them.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 
 /// Connects and prepares the database.
 pub(super) async fn open(settings: Settings) -> Result<Inner, StoreError> {
